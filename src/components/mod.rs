@@ -1,0 +1,178 @@
+//! What a step can do: one file for each component.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd},
+    egress, providers,
+};
+
+/// A step's kind of work. Config arrives rendered: what it holds is data.
+#[async_trait]
+pub trait Component: Send + Sync {
+    /// The name in a recipe's `component:`.
+    fn name(&self) -> &'static str;
+
+    /// How `{{ }}` in this component's config is escaped; decided by the raw config.
+    fn escaping(&self, _config: &Map<String, Value>) -> Escaping {
+        Escaping::None
+    }
+
+    /// Does the work once. The output becomes the node's result.
+    async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escaping {
+    None,
+    Html,
+}
+
+/// What a component may reach while it runs.
+pub struct Context<'a> {
+    pub runtime: &'a Runtime,
+    pub inputs: &'a Map<String, Value>,
+    /// Outputs of the finished nodes, by node id.
+    pub nodes: &'a Map<String, Value>,
+    /// The node's own `secrets:`, by their local name. Never put one in an output.
+    pub secrets: &'a [(String, SecretString)],
+    pub keys: &'a dyn ProviderKeys,
+    pub meter: &'a dyn Meter,
+    pub egress: &'a egress::Client,
+    pub providers: &'a providers::Registry,
+    /// Cancelled when the task is, or when its lease is lost.
+    pub cancel: &'a CancellationToken,
+}
+
+/// Facts of the run, the same as `runtime.*` in templates.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    pub task_id: TaskId,
+    pub agency_id: AgencyId,
+    pub team_id: TeamId,
+    pub agent_instance_id: AgentId,
+    pub recipe_id: RecipeId,
+    /// When the task started, RFC 3339.
+    pub now: String,
+    /// The provider and model of the agent's configuration, else of the agency's settings.
+    pub default_provider: Option<String>,
+    pub default_model: Option<String>,
+}
+
+/// Finds the key for a provider: the node's `secrets.api_key`, else the locker's
+/// `<provider>_api_key`, the team's before the agency's.
+#[async_trait]
+pub trait ProviderKeys: Send + Sync {
+    async fn key(&self, provider: &str) -> Result<Option<SecretString>, ComponentError>;
+    /// The provider of a bare model name, from the price book.
+    fn provider_of(&self, model: &str) -> Option<String>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    Llm,
+    Http,
+    Crawl,
+}
+
+/// A call that is about to leave.
+#[derive(Debug, Clone)]
+pub struct NewCall {
+    pub kind: CallKind,
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    /// Names the request: equal requests have equal text. Only its hash is kept.
+    pub fingerprint: String,
+    /// Prompt tokens counted beforehand, and the bound on answer tokens; for the reservation.
+    pub estimate: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallStatus {
+    Success,
+    Failed,
+    Timeout,
+    /// Sent, answer lost.
+    Unknown,
+}
+
+/// How a call went. Every call begun is settled.
+#[derive(Debug, Clone)]
+pub struct CallOutcome {
+    pub status: CallStatus,
+    pub usage: Option<Usage>,
+    pub raw_usage: Option<Value>,
+    pub usage_mismatch: bool,
+    pub request_id: Option<String>,
+    pub elapsed: Duration,
+}
+
+/// The ledger's side of a call, kept by the engine.
+#[async_trait]
+pub trait Meter: Send + Sync {
+    /// Makes the intent durable and gives the call's number. Nothing may leave before this returns.
+    async fn begin(&self, call: NewCall) -> Result<u32, ComponentError>;
+    /// Prices the call and keeps its ledger line; it is durable with the node's
+    /// result or the next intent. The cost is `None` where no price is known.
+    async fn settle(&self, call_no: u32, outcome: CallOutcome) -> Option<Usd>;
+    /// Metering of the task so far.
+    fn totals(&self) -> Totals;
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals {
+    pub calls: u64,
+    pub tokens: u64,
+    pub cost: Usd,
+}
+
+/// Why a component gave no result.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ComponentError {
+    /// Stable and machine-readable: `unreachable`, `http_status`, `invalid_config`, `secret_missing`, ...
+    pub code: &'static str,
+    /// For a person: what is wrong and what to do.
+    pub message: String,
+    /// The config key or secret at fault, e.g. `config.url` or `secrets.api_key`.
+    pub field: Option<String>,
+    pub retry: Retry,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    Never,
+    /// Another attempt may succeed; not before `after` if given.
+    May {
+        after: Option<Duration>,
+    },
+    /// The run itself is over: lease lost, or cancelled. Not a failure of the node.
+    Stop,
+}
+
+impl ComponentError {
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), field: None, retry: Retry::Never }
+    }
+
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+/// A component shared by all tasks of a process.
+pub type Shared = Arc<dyn Component>;

@@ -1,0 +1,29 @@
+//! The pool, transactions in a tenant's context, migrations, and batching lanes.
+
+pub mod lane;
+pub mod pool;
+
+pub use pool::{connect, tenant};
+
+/// Every schema change, embedded in the binary.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The name of the constraint that refused a write, for turning it into a domain error.
+#[must_use]
+pub fn violated_constraint(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
+}
+
+/// Whether the database was away, so that the same call may succeed later.
+#[must_use]
+pub fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        // 08 connection, 53 resources, 57P shutdown or starting up, 40 serialization or deadlock
+        sqlx::Error::Database(e) => {
+            e.code().is_some_and(|code| ["08", "53", "57P", "40"].iter().any(|class| code.starts_with(class)))
+        }
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,28 @@
+//! TeamAI runs AI agent recipes for digital agencies and accounts for every model call exactly once.
+//!
+//! The layers, from the bottom up; `tests/architecture.rs` holds who may use whom.
+//!
+//! - [`base`], [`config`], [`db`]: shared nouns, settings, the pool and its batching lanes
+//! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`]: the leaves
+//! - [`providers`], [`components`]: what a step can do
+//! - [`tasks`], [`engine`], [`worker`]: the way of a task
+//! - [`api`], [`cli`]: how people and machines reach it
+
+pub mod api;
+pub mod auth;
+pub mod base;
+pub mod billing;
+pub mod catalog;
+pub mod cli;
+pub mod components;
+pub mod config;
+pub mod db;
+pub mod egress;
+pub mod engine;
+pub mod experiments;
+pub mod locker;
+pub mod providers;
+pub mod queue;
+pub mod tasks;
+pub mod tenancy;
+pub mod worker;
