@@ -20,6 +20,11 @@ pub struct Filter {
     pub tag: Option<String>,
 }
 
+/// An admin sees every team; a member its own, and without one nothing.
+fn team_bound(scope: &TenantScope) -> Option<Uuid> {
+    if scope.is_admin() { None } else { Some(scope.team_id().map_or(Uuid::nil(), |team| team.0)) }
+}
+
 /// Newest first, below `before` if given.
 ///
 /// # Errors
@@ -53,7 +58,7 @@ pub async fn list(
         filter.agent_instance_id,
         filter.recipe.as_deref(),
         filter.team_id,
-        scope.visible_team().map(|t| t.0),
+        team_bound(scope),
         filter.created_after,
         filter.tag.as_deref(),
         limit,
@@ -76,7 +81,7 @@ pub async fn get(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Optio
                   started_at, finished_at
              from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
         id.0,
-        scope.visible_team().map(|t| t.0),
+        team_bound(scope),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -93,7 +98,7 @@ pub async fn steps(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Opt
     let known = sqlx::query_scalar!(
         r#"select true as "known!" from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
         id.0,
-        scope.visible_team().map(|t| t.0),
+        team_bound(scope),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -125,7 +130,7 @@ pub async fn output(
     let row = sqlx::query!(
         "select status, output from task_queue where id = $1 and ($2::uuid is null or team_id = $2)",
         id.0,
-        scope.visible_team().map(|t| t.0),
+        team_bound(scope),
     )
     .fetch_optional(&mut *tx)
     .await?;
@@ -147,7 +152,7 @@ pub async fn cancel(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<bo
                 finished_at = case when status = 'running' then null else clock_timestamp() end
           where id = $1 and ($2::uuid is null or team_id = $2) and finished_at is null",
         id.0,
-        scope.visible_team().map(|t| t.0),
+        team_bound(scope),
     )
     .execute(&mut *tx)
     .await?
