@@ -52,9 +52,10 @@ pub async fn ensure(
     )
     .execute(&mut *tx)
     .await?;
-    let row = sqlx::query!("select id, salt, status from experiments where declared_by = $1", declaration.declared_by.0)
-        .fetch_one(&mut *tx)
-        .await?;
+    let row =
+        sqlx::query!("select id, salt, status from experiments where declared_by = $1", declaration.declared_by.0)
+            .fetch_one(&mut *tx)
+            .await?;
     tx.commit().await?;
     Ok(Experiment { id: row.id.into(), salt: row.salt, running: row.status == "running" })
 }

@@ -157,3 +157,31 @@ pub async fn checkpoints(
     tx.commit().await?;
     Ok((steps, calls.into_iter().map(|c| (c.node_id, c.occurrence, c.call_no)).collect()))
 }
+
+impl Default for LineWrite {
+    fn default() -> Self {
+        Self {
+            id: uuid::Uuid::nil(),
+            task_id: uuid::Uuid::nil(),
+            epoch: 0,
+            node_id: String::new(),
+            occurrence: 0,
+            call_no: 0,
+            kind: String::new(),
+            provider: None,
+            model: None,
+            status: String::new(),
+            tokens_used: 0,
+            usage: None,
+            raw_usage: None,
+            cost_usd: None,
+            billed_usd: Decimal::ZERO,
+            price_id: None,
+            estimated: false,
+            flags: Vec::new(),
+            execution_time_ms: 0,
+            request_id: None,
+            timestamp: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+}

@@ -1,3 +1,3 @@
 //! Who holds a task: the claim, its heartbeat, and handing it back.
 pub mod store;
-pub use store::{Claimed, ClaimFlush};
+pub use store::{ClaimFlush, Claimed};
