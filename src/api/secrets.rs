@@ -1,0 +1,9 @@
+//! `/secrets`
+
+use poem_openapi::OpenApi;
+
+#[derive(Clone)]
+pub struct SecretsApi;
+
+#[OpenApi]
+impl SecretsApi {}

@@ -1,0 +1,9 @@
+//! `/users`
+
+use poem_openapi::OpenApi;
+
+#[derive(Clone)]
+pub struct UsersApi;
+
+#[OpenApi]
+impl UsersApi {}
