@@ -5,6 +5,7 @@ mod config;
 mod exit;
 mod migrate;
 mod shutdown;
+mod stack;
 mod store;
 mod telemetry;
 
