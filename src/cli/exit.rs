@@ -21,8 +21,19 @@ pub fn bad_use() -> ExitCode {
 
 /// Prints the error with its causes on standard error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", with_causes(error));
     code_of(error)
+}
+
+/// The error and its causes, without those that the text before repeats already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn code_of(error: &anyhow::Error) -> ExitCode {
@@ -35,6 +46,12 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow::anyhow!("no route").context("host db: no route").context("Postgres is away");
+        assert_eq!(with_causes(&error), "Postgres is away: host db: no route");
+    }
 
     #[test]
     fn a_wrong_configuration_is_two_and_a_failure_one() {

@@ -2,10 +2,15 @@
 
 mod completions;
 mod config;
+mod dev;
 mod exit;
+mod healthcheck;
 mod migrate;
+mod private;
+mod serve;
 mod shutdown;
 mod stack;
+mod stack_command;
 mod store;
 mod telemetry;
 
@@ -23,10 +28,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a whole private installation: Postgres, Redis, schema, catalogue, API and worker
+    Dev(dev::Args),
     /// Bring the schema up to date
     Migrate(migrate::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
+    /// Ask a server whether it is ready; 0 when it is
+    Healthcheck(healthcheck::Args),
+    /// Run a command beside a private Postgres and Redis, for tests
+    Stack(stack_command::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -61,6 +72,9 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
     match command {
         Command::Config(args) => config::run(&args, env),
         Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Dev(args) => wait(dev::run(args, env)),
+        Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
+        Command::Stack(args) => wait(stack_command::run(args, env)),
         Command::Migrate(args) => wait(migrate::run(args, env)),
     }
 }

@@ -70,7 +70,7 @@ impl Reader<'_> {
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()? },
             lease: Lease { seconds: seconds? },
             egress: Egress { allow },
-            log: Log { json: json?, filter: self.text("log.filter").unwrap_or("info").to_owned() },
+            log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },
             providers,
         })
     }

@@ -54,6 +54,9 @@ pub const PROTOCOLS: &[&str] = &["openai", "anthropic", "gemini"];
 /// What can be set for a provider, under `providers.<name>`.
 pub const PROVIDER_KEYS: &[&str] = &["base_url", "protocol"];
 
+/// Postgres' notices say nothing that an operator acts on.
+pub const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
 /// Every setting except the providers', whose names are open.
 pub const KEYS: &[Key] = &[
     key("database.url", Shown::WithoutPassword, None, "Postgres, as the role that serves").plain("DATABASE_URL"),
@@ -68,7 +71,7 @@ pub const KEYS: &[Key] = &[
     key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
     key("egress.allow", Shown::Plainly, Some(""), "comma-separated exact host:port that tenants' traffic may reach"),
     key("log.format", Shown::Plainly, Some("text"), "text or json"),
-    key("log.filter", Shown::Plainly, Some("info"), "what is logged, e.g. info,teamai=debug").plain("RUST_LOG"),
+    key("log.filter", Shown::Plainly, Some(DEFAULT_FILTER), "what is logged, e.g. info,teamai=debug").plain("RUST_LOG"),
 ];
 
 const fn key(path: &'static str, shown: Shown, default: Option<&'static str>, meaning: &'static str) -> Key {

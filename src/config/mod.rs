@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use secrecy::SecretString;
 
-pub use keys::{KEYS, Key};
+pub use keys::{KEYS, Key, variable};
 pub use settings::{Setting, Settings};
 
 /// Everything that can be set. Loaded and checked once, at start.
