@@ -1,9 +1,99 @@
 //! The commands: one file each. The only place that wires the parts together.
 
-use std::process::ExitCode;
+mod completions;
+mod config;
+mod dev;
+mod exit;
+mod healthcheck;
+mod migrate;
+mod private;
+mod serve;
+mod shutdown;
+mod stack;
+mod stack_command;
+mod store;
+mod telemetry;
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Runs AI agent recipes for digital agencies, and accounts for every model call exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "teamai", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a whole private installation: Postgres, Redis, schema, catalogue, API and worker
+    Dev(dev::Args),
+    /// Bring the schema up to date
+    Migrate(migrate::Args),
+    /// Print the configuration in force, secrets hidden
+    Config(config::Args),
+    /// Ask a server whether it is ready; 0 when it is
+    Healthcheck(healthcheck::Args),
+    /// Run a command beside a private Postgres and Redis, for tests
+    Stack(stack_command::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// The environment as the process found it, handed to whatever needs it.
+pub(crate) type Env = BTreeMap<String, String>;
 
 /// Parses the arguments and runs the command. 0 done, 1 failed, 2 bad use or configuration.
 #[must_use]
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            drop(error.print());
+            return if error.use_stderr() { exit::bad_use() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(cli.command, environment()) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}
+
+/// What is not Unicode cannot be a setting of ours and is left out.
+fn environment() -> Env {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Config(args) => config::run(&args, env),
+        Command::Completions(args) => Ok(completions::run(&args)),
+        Command::Dev(args) => wait(dev::run(args, env)),
+        Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
+        Command::Stack(args) => wait(stack_command::run(args, env)),
+        Command::Migrate(args) => wait(migrate::run(args, env)),
+    }
+}
+
+/// Runs an asynchronous command on all cores.
+fn wait(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(command);
+    // What still runs here is blocking work that nobody waits for any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_hold_together() {
+        super::Cli::command().debug_assert();
+    }
 }

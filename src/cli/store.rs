@@ -1,0 +1,95 @@
+//! The few statements of the commands themselves: databases and the login roles' passwords.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+/// Gives a login role a password. The server quotes both, so neither can break out.
+///
+/// # Errors
+/// The caller may not change that role, or the database is away.
+pub async fn set_password(connection: &mut PgConnection, role: &str, password: &str) -> Result<(), sqlx::Error> {
+    let statement =
+        sqlx::query_scalar!("select format('alter role %I password %L', $1::text, $2::text)", role, password)
+            .fetch_one(&mut *connection)
+            .await?
+            .unwrap_or_default();
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}
+
+/// Makes a database unless it is there; says whether it was made.
+///
+/// # Errors
+/// The caller may not make databases, or the database is away.
+pub async fn ensure_database(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
+    let statement = sqlx::query_scalar!(
+        "select format('create database %I', $1::text) where not exists (select from pg_database where datname = $1)",
+        name
+    )
+    .fetch_optional(&mut *connection)
+    .await?
+    .flatten();
+    match statement {
+        Some(statement) => sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(|_| true),
+        None => Ok(false),
+    }
+}
+
+/// The versions of the migrations that have been applied, oldest first; none before the first run.
+///
+/// # Errors
+/// The database is away.
+pub async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    let exists =
+        sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
+    if exists != Some(true) {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!("select version from _sqlx_migrations order by version").fetch_all(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection, Executor, PgPool, postgres::PgConnectOptions};
+
+    use super::*;
+
+    #[sqlx::test]
+    async fn a_password_with_quotes_lets_the_role_in(pool: PgPool) {
+        let mut connection = pool.acquire().await.unwrap();
+        let role = format!("Test \"{}\" role", std::process::id());
+        let statement: String = sqlx::query_scalar("select format('create role %I login', $1::text)")
+            .bind(&role)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        connection.execute(AssertSqlSafe(statement)).await.unwrap();
+        set_password(&mut connection, &role, "it's; drop \\ 'x").await.unwrap();
+        let stored: String = sqlx::query_scalar("select rolpassword from pg_authid where rolname = $1")
+            .bind(&role)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        assert!(stored.starts_with("SCRAM-SHA-256$"), "{stored}");
+        let drop: String = sqlx::query_scalar("select format('drop role %I', $1::text)")
+            .bind(&role)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        connection.execute(AssertSqlSafe(drop)).await.unwrap();
+    }
+
+    #[sqlx::test]
+    async fn a_database_is_made_once(pool: PgPool) {
+        let mut connection = pool.acquire().await.unwrap();
+        let name = format!("made once {}", std::process::id());
+        assert!(ensure_database(&mut connection, &name).await.unwrap());
+        assert!(!ensure_database(&mut connection, &name).await.unwrap());
+        let options = PgConnectOptions::clone(&pool.connect_options()).database(&name);
+        sqlx::PgConnection::connect_with(&options).await.unwrap().close().await.unwrap();
+        let drop: String = sqlx::query_scalar("select format('drop database %I', $1::text)")
+            .bind(&name)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        connection.execute(AssertSqlSafe(drop)).await.unwrap();
+    }
+}

@@ -1,0 +1,247 @@
+//! Turns the settings' text into the typed configuration, collecting every problem on the way.
+
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, sync::Arc};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::{SecretBox, SecretString};
+
+use super::{
+    Auth, Config, ConfigError, Database, Egress, Http, Lease, Locker, Log, Problem, Provider, SecretBytes, Settings,
+    Worker, keys,
+};
+
+impl Settings {
+    /// The typed configuration.
+    ///
+    /// # Errors
+    /// Every setting that is missing or wrong.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let mut reader = Reader { settings: self, problems: Vec::new() };
+        let config = reader.config();
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError(reader.problems)),
+        }
+    }
+}
+
+struct Reader<'a> {
+    settings: &'a Settings,
+    problems: Vec<Problem>,
+}
+
+const POSTGRES: &[&str] = &["postgres", "postgresql"];
+const REDIS: &[&str] = &["redis", "rediss"];
+
+impl Reader<'_> {
+    /// Reads everything before it gives up, so that one start shows all problems.
+    fn config(&mut self) -> Option<Config> {
+        let url = self.url("database.url", POSTGRES);
+        if url.is_none() && self.text("database.url").is_none() {
+            self.refuse(
+                "database.url",
+                "not set; give Postgres' address, as in postgres://teamai_api:PASSWORD@HOST/DATABASE",
+            );
+        }
+        let worker_url = self.url("database.worker_url", POSTGRES);
+        let owner_url = self.url("database.owner_url", POSTGRES);
+        let max_connections = self.number("database.max_connections", 1..=1000);
+        let redis_url = self.url("redis.url", REDIS);
+        let root_key = self.root_key();
+        let signing_key = self.signing_key();
+        let bind = self.bind();
+        let concurrency = self.number("worker.concurrency", 1..=100_000);
+        let seconds = self.number("lease.seconds", 5..=3600);
+        let allow = self.allow();
+        let json = self.format();
+        let providers = self.providers();
+        let url = url?;
+        Some(Config {
+            database: Database {
+                worker_url: worker_url.unwrap_or_else(|| url.clone()),
+                url,
+                owner_url,
+                max_connections: max_connections?,
+            },
+            redis_url: redis_url?,
+            locker: Locker { root_key },
+            auth: Auth { signing_key },
+            http: Http { bind: bind? },
+            worker: Worker { concurrency: usize::try_from(concurrency?).ok()? },
+            lease: Lease { seconds: seconds? },
+            egress: Egress { allow },
+            log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },
+            providers,
+        })
+    }
+
+    fn text(&self, path: &str) -> Option<&str> {
+        self.settings.0.get(path).map(|setting| setting.value.as_str())
+    }
+
+    /// Notes a problem under the name by which the operator set the key.
+    fn refuse(&mut self, path: &str, message: impl Into<String>) {
+        let set_by = self.settings.0.get(path).map(|setting| setting.source.clone());
+        let name = set_by.unwrap_or_else(|| keys::find(path).map_or_else(|| keys::variable(path), keys::Key::variable));
+        self.problems.push(Problem { name, message: message.into() });
+    }
+
+    fn url(&mut self, path: &str, schemes: &[&str]) -> Option<SecretString> {
+        let text = self.text(path)?.to_owned();
+        // The message must not repeat the value: it may hold a password.
+        match url::Url::parse(&text) {
+            Ok(url) if schemes.contains(&url.scheme()) && url.host().is_some() => Some(text.into()),
+            Ok(url) if !schemes.contains(&url.scheme()) => {
+                self.refuse(path, format!("must start with {}://, not {}://", schemes[0], url.scheme()));
+                None
+            }
+            Ok(_) => {
+                self.refuse(path, format!("names no host; write {}://USER:PASSWORD@HOST:PORT/NAME", schemes[0]));
+                None
+            }
+            Err(error) => {
+                self.refuse(path, format!("is not a URL ({error}); write {}://USER:PASSWORD@HOST:PORT/NAME, with signs such as / and @ in the password percent-encoded", schemes[0]));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, path: &str, range: RangeInclusive<u32>) -> Option<u32> {
+        let text = self.text(path)?.trim().to_owned();
+        match text.parse::<u32>() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                let (low, high) = range.into_inner();
+                self.refuse(path, format!("must be a whole number from {low} to {high}, not `{text}`"));
+                None
+            }
+        }
+    }
+
+    fn root_key(&mut self) -> Option<SecretBytes> {
+        let text = self.text("locker.root_key")?.trim();
+        let bytes = BASE64_STANDARD.decode(text).map(zeroize::Zeroizing::new);
+        let message = match bytes {
+            Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
+                Ok(key) => return Some(Arc::new(SecretBox::new(Box::new(key)))),
+                Err(_) => format!("holds {} bytes where 32 are needed", bytes.len()),
+            },
+            Err(_) => "is not base64".to_owned(),
+        };
+        self.refuse("locker.root_key", format!("{message}; make one with `head -c 32 /dev/urandom | base64`"));
+        None
+    }
+
+    /// An environment file cannot hold line breaks everywhere, so `\n` is taken for one.
+    fn signing_key(&mut self) -> Option<SecretString> {
+        let text = self.text("auth.signing_key")?.replace("\\n", "\n");
+        let text = text.trim();
+        if text.starts_with("-----BEGIN PRIVATE KEY-----") && text.ends_with("-----END PRIVATE KEY-----") {
+            return Some(format!("{text}\n").into());
+        }
+        self.refuse(
+            "auth.signing_key",
+            "is not a PEM private key (PKCS#8); make one with `openssl genpkey -algorithm ed25519`",
+        );
+        None
+    }
+
+    fn bind(&mut self) -> Option<String> {
+        let text = self.text("http.bind")?.trim().to_owned();
+        if text.parse::<SocketAddr>().is_ok() {
+            return Some(text);
+        }
+        self.refuse("http.bind", format!("must be an address and a port, as in 127.0.0.1:8000, not `{text}`"));
+        None
+    }
+
+    fn allow(&mut self) -> Vec<String> {
+        let text = self.text("egress.allow").unwrap_or_default().to_lowercase();
+        let mut allowed = Vec::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            if is_host_and_port(entry) {
+                allowed.push(entry.to_owned());
+            } else {
+                self.refuse(
+                    "egress.allow",
+                    format!(
+                        "`{entry}` is not an exact host:port, as in intranet.example:8080; no scheme, path or wildcard"
+                    ),
+                );
+            }
+        }
+        allowed
+    }
+
+    fn format(&mut self) -> Option<bool> {
+        match self.text("log.format")?.trim() {
+            "json" => Some(true),
+            "text" => Some(false),
+            other => {
+                let message = format!("must be text or json, not `{other}`");
+                self.refuse("log.format", message);
+                None
+            }
+        }
+    }
+
+    fn providers(&mut self) -> BTreeMap<String, Provider> {
+        let mut providers = BTreeMap::<String, Provider>::new();
+        for (path, setting) in &self.settings.0 {
+            if let Some((name, field)) = keys::provider(path) {
+                let provider = providers.entry(name.to_owned()).or_default();
+                let value = setting.value.trim().trim_end_matches('/').to_owned();
+                match field {
+                    "base_url" => provider.base_url = Some(value),
+                    _ => provider.protocol = Some(value.to_lowercase()),
+                }
+            }
+        }
+        for (name, provider) in &providers {
+            self.check_provider(name, provider);
+        }
+        providers
+    }
+
+    fn check_provider(&mut self, name: &str, provider: &Provider) {
+        let path = |field: &str| format!("providers.{name}.{field}");
+        if let Some(url) = &provider.base_url {
+            let parsed = url::Url::parse(url).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+            match parsed {
+                None => self.refuse(&path("base_url"), "must be an http:// or https:// address"),
+                Some(url) if !url.username().is_empty() || url.password().is_some() => {
+                    self.refuse(&path("base_url"), "must not hold a user or password; put the key in the locker");
+                }
+                Some(_) => {}
+            }
+        }
+        match &provider.protocol {
+            Some(protocol) if !keys::PROTOCOLS.contains(&protocol.as_str()) => {
+                self.refuse(&path("protocol"), format!("must be one of {}", keys::PROTOCOLS.join(", ")));
+            }
+            None if !keys::KNOWN_PROVIDERS.contains(&name) => {
+                let message = format!(
+                    "not set, and `{name}` is none of the known providers ({}); say which protocol it speaks",
+                    keys::KNOWN_PROVIDERS.join(", ")
+                );
+                self.refuse(&path("protocol"), message);
+            }
+            Some(_) if provider.base_url.is_none() && !keys::KNOWN_PROVIDERS.contains(&name) => {
+                self.refuse(&path("base_url"), format!("not set; say where `{name}` answers"));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// `host:port` with nothing around it; an IPv6 address stands in brackets.
+fn is_host_and_port(entry: &str) -> bool {
+    url::Url::parse(&format!("http://{entry}")).is_ok_and(|url| {
+        let port = entry.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let host = url.host_str().unwrap_or_default();
+        port.is_some_and(|port| port > 0 && !host.contains('*') && entry == format!("{host}:{port}"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

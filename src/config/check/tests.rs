@@ -1,0 +1,151 @@
+//! What an operator sees for good and bad settings.
+
+use secrecy::ExposeSecret;
+
+use super::*;
+
+const URL: (&str, &str) = ("DATABASE_URL", "postgres://teamai_api:s3cret@db/teamai");
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIA==\\n-----END PRIVATE KEY-----";
+
+fn load_in(dir: &std::path::Path, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::load(env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())), dir)
+}
+
+fn load(env: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load_in(std::path::Path::new("/nonexistent"), env)
+}
+
+/// The only problem of a configuration with a database and these settings.
+fn problem(env: &[(&str, &str)]) -> (String, String) {
+    let all: Vec<_> = std::iter::once(URL).chain(env.iter().copied()).collect();
+    let mut problems = load(&all).unwrap_err().0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let problem = problems.remove(0);
+    (problem.name, problem.message)
+}
+
+#[test]
+fn defaults_apply() {
+    let config = load(&[URL, ("HOME", "/root"), ("TEAMAI_EGRESS__ALLOW", "")]).unwrap();
+    assert_eq!(config.http.bind, "127.0.0.1:8000");
+    assert_eq!(config.worker.concurrency, 1000);
+    assert_eq!(config.lease.seconds, 60);
+    assert_eq!(config.database.worker_url.expose_secret(), URL.1);
+    assert!(config.egress.allow.is_empty() && config.providers.is_empty() && !config.log.json);
+    assert!(config.root_key().unwrap_err().to_string().contains("TEAMAI_LOCKER__ROOT_KEY"));
+    assert!(config.signing_key().unwrap_err().to_string().contains("openssl genpkey"));
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml = "[worker]\nconcurrency = 7\n[lease]\nseconds = 30\n[egress]\nallow = [\"a.example:80\", \"[::1]:81\"]\n";
+    std::fs::write(dir.path().join("teamai.toml"), toml).unwrap();
+    let config = load_in(dir.path(), &[URL, ("TEAMAI_LEASE__SECONDS", "90")]).unwrap();
+    assert_eq!((config.worker.concurrency, config.lease.seconds), (7, 90));
+    assert_eq!(config.egress.allow, ["a.example:80", "[::1]:81"]);
+}
+
+#[test]
+fn an_unknown_key_names_itself_and_the_right_one() {
+    let (name, message) = problem(&[("TEAMAI_WORKER__CONCURENCY", "5")]);
+    assert_eq!(name, "TEAMAI_WORKER__CONCURENCY");
+    assert!(message.contains("TEAMAI_WORKER__CONCURRENCY"), "{message}");
+    let (name, message) = problem(&[("TEAMAI_PROVIDERS__GROQ__BASEURL", "https://x")]);
+    assert_eq!(name, "TEAMAI_PROVIDERS__GROQ__BASEURL");
+    assert!(message.contains("TEAMAI_PROVIDERS__GROQ__BASE_URL"), "{message}");
+}
+
+#[test]
+fn the_file_names_the_key_that_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("teamai.toml"), "[worker]\nthreads = 4\nconcurrency = \"many\"\n").unwrap();
+    let error = load_in(dir.path(), &[URL]).unwrap_err().to_string();
+    assert!(error.contains("worker.threads in teamai.toml: there is no such setting"), "{error}");
+    std::fs::write(dir.path().join("teamai.toml"), "[worker]\nconcurrency = \"many\"\n").unwrap();
+    let error = load_in(dir.path(), &[URL]).unwrap_err().to_string();
+    assert!(error.contains("worker.concurrency in teamai.toml: must be a whole number from 1 to 100000"), "{error}");
+    std::fs::write(dir.path().join("teamai.toml"), "[worker\n").unwrap();
+    assert!(load_in(dir.path(), &[URL]).unwrap_err().to_string().contains("teamai.toml"));
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let error = load(&[("TEAMAI_HTTP__BIND", "8000"), ("TEAMAI_LOG__FORMAT", "xml"), ("REDIS_URL", "http://x")]);
+    let problems = error.unwrap_err().0;
+    let names: Vec<_> = problems.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["DATABASE_URL", "REDIS_URL", "TEAMAI_HTTP__BIND", "TEAMAI_LOG__FORMAT"]);
+}
+
+#[test]
+fn a_bad_url_is_not_repeated() {
+    let error = load(&[("DATABASE_URL", "postgres://user:top/secret@host/db")]).unwrap_err().to_string();
+    assert!(error.contains("DATABASE_URL") && !error.contains("secret@"), "{error}");
+}
+
+#[test]
+fn the_root_key_has_exactly_32_bytes() {
+    let (name, message) = problem(&[("TEAMAI_LOCKER__ROOT_KEY", "c2hvcnQ=")]);
+    assert_eq!(name, "TEAMAI_LOCKER__ROOT_KEY");
+    assert!(message.contains("holds 5 bytes where 32 are needed"), "{message}");
+    assert!(problem(&[("TEAMAI_LOCKER__ROOT_KEY", "not base64!")]).1.contains("is not base64"));
+    let key = BASE64_STANDARD.encode([7_u8; 32]);
+    let config = load(&[URL, ("TEAMAI_LOCKER__ROOT_KEY", &key)]).unwrap();
+    assert_eq!(config.root_key().unwrap().expose_secret(), &[7_u8; 32]);
+    assert!(!format!("{config:?}").contains("[7, 7"));
+}
+
+#[test]
+fn a_signing_key_may_be_on_one_line() {
+    let config = load(&[URL, ("TEAMAI_AUTH__SIGNING_KEY", PEM)]).unwrap();
+    assert_eq!(config.signing_key().unwrap().expose_secret().lines().count(), 3);
+    assert!(problem(&[("TEAMAI_AUTH__SIGNING_KEY", "abc")]).1.contains("is not a PEM private key"));
+}
+
+#[test]
+fn a_file_holds_the_value() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("url"), format!("{}\n", URL.1)).unwrap();
+    let config = load_in(dir.path(), &[("DATABASE_URL_FILE", "url")]).unwrap();
+    assert_eq!(config.database.url.expose_secret(), URL.1);
+    let error = load_in(dir.path(), &[URL, ("DATABASE_URL_FILE", "url")]).unwrap_err().to_string();
+    assert!(error.contains("keep one of the two"), "{error}");
+    let error = load_in(dir.path(), &[URL, ("TEAMAI_LOCKER__ROOT_KEY_FILE", "absent")]).unwrap_err().to_string();
+    assert!(error.contains("TEAMAI_LOCKER__ROOT_KEY_FILE: cannot read absent"), "{error}");
+    assert!(load(&[URL, ("TEAMAI_HTTP__BIND_FILE", "x")]).is_err(), "only secrets may be in a file");
+}
+
+#[test]
+fn egress_takes_exact_pairs_only() {
+    for bad in ["example.com", "http://example.com:80", "*.example.com:80", "a:0", "a:80/x", "u@a:80"] {
+        let (name, message) = problem(&[("TEAMAI_EGRESS__ALLOW", bad)]);
+        assert_eq!(name, "TEAMAI_EGRESS__ALLOW");
+        assert!(message.contains(bad), "{message}");
+    }
+    let config = load(&[URL, ("TEAMAI_EGRESS__ALLOW", "127.0.0.1:80, Site.Example:8443,[::1]:9")]).unwrap();
+    assert_eq!(config.egress.allow, ["127.0.0.1:80", "site.example:8443", "[::1]:9"]);
+}
+
+#[test]
+fn providers_of_ones_own_need_a_protocol_and_an_address() {
+    let base = ("TEAMAI_PROVIDERS__MY_LLM__BASE_URL", "http://10.0.0.5:9000/v1/");
+    let (name, message) = problem(&[base]);
+    assert_eq!(name, "TEAMAI_PROVIDERS__MY_LLM__PROTOCOL");
+    assert!(message.contains("none of the known providers"), "{message}");
+    let config = load(&[URL, base, ("TEAMAI_PROVIDERS__MY_LLM__PROTOCOL", "OpenAI")]).unwrap();
+    assert_eq!(config.providers["my_llm"].base_url.as_deref(), Some("http://10.0.0.5:9000/v1"));
+    assert_eq!(config.providers["my_llm"].protocol.as_deref(), Some("openai"));
+    assert_eq!(problem(&[("TEAMAI_PROVIDERS__X__PROTOCOL", "openai")]).0, "TEAMAI_PROVIDERS__X__BASE_URL");
+    assert!(problem(&[("TEAMAI_PROVIDERS__GROQ__BASE_URL", "https://u:p@x")]).1.contains("locker"));
+    assert!(problem(&[("TEAMAI_PROVIDERS__GROQ__PROTOCOL", "soap")]).1.contains("must be one of"));
+}
+
+#[test]
+fn what_is_shown_hides_secrets() {
+    let env = [URL, ("TEAMAI_LOCKER__ROOT_KEY", "AAAA"), ("TEAMAI_AUTH__SIGNING_KEY", PEM)];
+    let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let settings = Settings::read(env, std::path::Path::new("/nonexistent")).unwrap();
+    let shown = format!("{:?} {settings:?}", settings.shown());
+    assert!(!shown.contains("s3cret") && !shown.contains("AAAA") && !shown.contains("MC4C"), "{shown}");
+    assert!(shown.contains("teamai_api:hidden@db") && shown.contains("TEAMAI_LOCKER__ROOT_KEY"), "{shown}");
+}

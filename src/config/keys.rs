@@ -1,0 +1,149 @@
+//! The table of every setting: its key, its plain variable, its default and what it means.
+
+/// One setting.
+#[derive(Debug)]
+pub struct Key {
+    /// `section.key`, as in `teamai.toml`.
+    pub path: &'static str,
+    /// The name that everyone sets, where there is one.
+    pub plain: Option<&'static str>,
+    pub default: Option<&'static str>,
+    /// How it is shown.
+    pub shown: Shown,
+    pub meaning: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Plainly,
+    /// A URL whose password is hidden.
+    WithoutPassword,
+    /// Not at all.
+    Hidden,
+}
+
+impl Key {
+    /// Whether `<variable>_FILE` names a file that holds the value.
+    #[must_use]
+    pub fn may_be_a_file(&self) -> bool {
+        self.shown != Shown::Plainly
+    }
+
+    /// The variable that sets it.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        self.plain.map_or_else(|| variable(self.path), str::to_owned)
+    }
+}
+
+/// `worker.concurrency` is set by `TEAMAI_WORKER__CONCURRENCY`.
+#[must_use]
+pub fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "__").to_uppercase())
+}
+
+pub const PREFIX: &str = "TEAMAI_";
+
+/// The providers whose address and protocol are known.
+pub const KNOWN_PROVIDERS: &[&str] =
+    &["openai", "anthropic", "groq", "gemini", "ollama", "openrouter", "mistral", "deepseek"];
+
+/// The protocols that a provider of one's own can speak.
+pub const PROTOCOLS: &[&str] = &["openai", "anthropic", "gemini"];
+
+/// What can be set for a provider, under `providers.<name>`.
+pub const PROVIDER_KEYS: &[&str] = &["base_url", "protocol"];
+
+/// Postgres' notices say nothing that an operator acts on.
+pub const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
+
+/// Every setting except the providers', whose names are open.
+pub const KEYS: &[Key] = &[
+    key("database.url", Shown::WithoutPassword, None, "Postgres, as the role that serves").plain("DATABASE_URL"),
+    key("database.worker_url", Shown::WithoutPassword, None, "Postgres, as the worker's role; database.url unless set"),
+    key("database.owner_url", Shown::WithoutPassword, None, "Postgres, as the migrating role; for migrate and admin"),
+    key("database.max_connections", Shown::Plainly, Some("20"), "connections of each pool"),
+    key("redis.url", Shown::WithoutPassword, Some("redis://127.0.0.1:6379"), "Redis").plain("REDIS_URL"),
+    key("locker.root_key", Shown::Hidden, None, "32 bytes in base64; wraps the agencies' keys"),
+    key("auth.signing_key", Shown::Hidden, None, "Ed25519 private key in PEM; signs access tokens"),
+    key("http.bind", Shown::Plainly, Some("127.0.0.1:8000"), "address and port of the API"),
+    key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
+    key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
+    key("egress.allow", Shown::Plainly, Some(""), "comma-separated exact host:port that tenants' traffic may reach"),
+    key("log.format", Shown::Plainly, Some("text"), "text or json"),
+    key("log.filter", Shown::Plainly, Some(DEFAULT_FILTER), "what is logged, e.g. info,teamai=debug").plain("RUST_LOG"),
+];
+
+const fn key(path: &'static str, shown: Shown, default: Option<&'static str>, meaning: &'static str) -> Key {
+    Key { path, plain: None, default, shown, meaning }
+}
+
+impl Key {
+    const fn plain(mut self, name: &'static str) -> Self {
+        self.plain = Some(name);
+        self
+    }
+}
+
+/// The setting at a path.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether the path names a setting, a provider's among them.
+#[must_use]
+pub fn is_known(path: &str) -> bool {
+    find(path).is_some() || provider(path).is_some_and(|(_, field)| PROVIDER_KEYS.contains(&field))
+}
+
+/// The provider's name and the field of `providers.<name>.<field>`.
+#[must_use]
+pub fn provider(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("providers.")?.split_once('.')
+}
+
+/// The known key that looks most like a mistyped one, if any comes close.
+#[must_use]
+pub fn closest(path: &str) -> Option<String> {
+    if let Some((name, field)) = provider(path) {
+        let near = PROVIDER_KEYS.iter().min_by_key(|known| distance(known, field))?;
+        return Some(format!("providers.{name}.{near}"));
+    }
+    let near = KEYS.iter().min_by_key(|key| distance(key.path, path))?;
+    (distance(near.path, path) <= 4).then(|| near.path.to_owned())
+}
+
+/// Levenshtein distance in bytes; keys are ASCII.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let cost = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_error_finds_its_key() {
+        assert_eq!(closest("worker.concurency").as_deref(), Some("worker.concurrency"));
+        assert_eq!(closest("providers.groq.baseurl").as_deref(), Some("providers.groq.base_url"));
+        assert_eq!(closest("something.else.entirely"), None);
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("same", "same"), 0);
+    }
+}

@@ -1,0 +1,152 @@
+//! Settings: defaults, then `teamai.toml`, then the environment. Names are fixed by the operator's guide.
+
+mod check;
+mod keys;
+mod settings;
+
+use std::{collections::BTreeMap, path::Path};
+
+use secrecy::SecretString;
+
+pub use keys::{KEYS, Key, variable};
+pub use settings::{Setting, Settings};
+
+/// Everything that can be set. Loaded and checked once, at start.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub database: Database,
+    pub redis_url: SecretString,
+    pub locker: Locker,
+    pub auth: Auth,
+    pub http: Http,
+    pub worker: Worker,
+    pub lease: Lease,
+    pub egress: Egress,
+    pub log: Log,
+    /// By lower-case provider name.
+    pub providers: BTreeMap<String, Provider>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// `DATABASE_URL`: the API's role.
+    pub url: SecretString,
+    /// The worker's role; `url` when not set.
+    pub worker_url: SecretString,
+    /// The migrating role, for `migrate`, `admin`, `catalog` and `dev` only.
+    pub owner_url: Option<SecretString>,
+    /// Connections of each pool.
+    pub max_connections: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Locker {
+    /// Without it the start is refused.
+    pub root_key: Option<SecretBytes>,
+}
+
+/// A key that is wiped when dropped and never printed.
+pub type SecretBytes = std::sync::Arc<secrecy::SecretBox<[u8; 32]>>;
+
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// Ed25519 private key, PEM (PKCS#8).
+    pub signing_key: Option<SecretString>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Http {
+    /// `127.0.0.1:8000` unless set.
+    pub bind: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Tasks in flight in one worker.
+    pub concurrency: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Lease {
+    pub seconds: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Egress {
+    /// Exact `host:port` pairs that the guard lets through, in lower case.
+    pub allow: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub json: bool,
+    /// `RUST_LOG`: which spans and events are written.
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Provider {
+    pub base_url: Option<String>,
+    /// `openai`, `anthropic` or `gemini`; known names have their own.
+    pub protocol: Option<String>,
+}
+
+impl Config {
+    /// Reads `teamai.toml` in `dir`, if it is there, and then the environment.
+    ///
+    /// # Errors
+    /// Every wrong or unknown key, each with its name and the remedy.
+    pub fn load(env: impl IntoIterator<Item = (String, String)>, dir: &Path) -> Result<Self, ConfigError> {
+        Settings::read(env, dir)?.check()
+    }
+
+    /// The locker's root key, which whatever opens the locker needs.
+    ///
+    /// # Errors
+    /// It is not set; the error says how to make one.
+    pub fn root_key(&self) -> Result<&SecretBytes, ConfigError> {
+        self.locker.root_key.as_ref().ok_or_else(|| {
+            ConfigError::one(
+                "TEAMAI_LOCKER__ROOT_KEY",
+                "not set, and secrets cannot be kept without it: make one with `head -c 32 /dev/urandom | base64` and keep it safe",
+            )
+        })
+    }
+
+    /// The key that signs access tokens, which the API needs.
+    ///
+    /// # Errors
+    /// It is not set; the error says how to make one.
+    pub fn signing_key(&self) -> Result<&SecretString, ConfigError> {
+        self.auth.signing_key.as_ref().ok_or_else(|| {
+            ConfigError::one(
+                "TEAMAI_AUTH__SIGNING_KEY",
+                "not set, and nobody can sign in without it: make one with `openssl genpkey -algorithm ed25519`",
+            )
+        })
+    }
+}
+
+/// One wrong setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable, or the key and its file.
+    pub name: String,
+    /// What is wrong and what to do about it.
+    pub message: String,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration is wrong{}", list(.0))]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl ConfigError {
+    fn one(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self(vec![Problem { name: name.into(), message: message.into() }])
+    }
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|p| format!("\n  {}: {}", p.name, p.message)).collect()
+}
