@@ -160,3 +160,54 @@ pub async fn cancel(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<bo
     tx.commit().await?;
     Ok(touched == 1)
 }
+
+/// Open tasks of a team in one status.
+#[derive(Debug, Clone)]
+pub struct Depth {
+    pub team_id: Uuid,
+    pub status: String,
+    pub count: i64,
+    /// When the oldest of them became due.
+    pub oldest_run_at: DateTime<Utc>,
+}
+
+/// What the agency has open, by team and status.
+///
+/// # Errors
+/// The database is away.
+pub async fn depth(pool: &PgPool, scope: &TenantScope) -> Result<Vec<Depth>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let rows = sqlx::query_as!(
+        Depth,
+        r#"select team_id, status, count(*) as "count!", min(run_at) as "oldest_run_at!"
+             from task_queue where agency_id = $1 and finished_at is null
+            group by team_id, status order by team_id, status"#,
+        scope.agency_id().0,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// Tasks of the agency finished since then, by status.
+///
+/// # Errors
+/// The database is away.
+pub async fn finished_since(
+    pool: &PgPool,
+    scope: &TenantScope,
+    since: DateTime<Utc>,
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let rows = sqlx::query!(
+        r#"select status, count(*) as "count!" from task_queue
+            where agency_id = $1 and finished_at >= $2 group by status order by status"#,
+        scope.agency_id().0,
+        since,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|r| (r.status, r.count)).collect())
+}

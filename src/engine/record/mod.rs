@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::db::lane::{Lane, LaneError};
 
-pub use store::{FinishWrite, IntentWrite, LineWrite, RecordFlush, StepWrite, checkpoints};
+pub use store::{Checkpoint, FinishWrite, IntentWrite, LineWrite, RecordFlush, StepWrite, checkpoints};
 
 /// A task and the epoch under which it is held.
 pub type Claim = (uuid::Uuid, i64);

@@ -127,8 +127,7 @@ pub struct Checkpoint {
     pub occurrence: i32,
     pub status: String,
     pub output: Option<Value>,
-    /// Calls that the node has made under older claims.
-    pub tokens_used: i64,
+    pub error: Option<Value>,
 }
 
 /// The committed results of a task, and for each node and occurrence the highest call number used.
@@ -143,7 +142,7 @@ pub async fn checkpoints(
     let mut tx = db::tenant(pool, agency).await?;
     let steps = sqlx::query_as!(
         Checkpoint,
-        "select node_id, occurrence, status, output, tokens_used from task_steps where task_id = $1",
+        "select node_id, occurrence, status, output, error from task_steps where task_id = $1",
         task.0,
     )
     .fetch_all(&mut *tx)
