@@ -14,6 +14,11 @@ impl Check {
         parsed.map_err(|error| self.0.push(FieldError::new(path, error))).ok()
     }
 
+    /// For a parser that names the place itself.
+    pub fn noted<T>(&mut self, parsed: std::result::Result<T, FieldError>) -> Option<T> {
+        parsed.map_err(|error| self.0.push(error)).ok()
+    }
+
     /// For a field that may be left out.
     pub fn optional<T, E: std::fmt::Display>(
         &mut self,

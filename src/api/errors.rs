@@ -96,7 +96,8 @@ impl From<LockerError> for Problem {
         match error {
             LockerError::TeamUnknown => Self::not_found(),
             LockerError::Database(error) => error.into(),
-            LockerError::Tampered | LockerError::RootKey | LockerError::Randomness(_) => Self::internal(&error),
+            LockerError::Contended => Self::unavailable("busy", sentence(&error)),
+            LockerError::Tampered | LockerError::RootKey { .. } | LockerError::Randomness(_) => Self::internal(&error),
         }
     }
 }

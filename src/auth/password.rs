@@ -36,28 +36,20 @@ pub struct NewPassword(SecretString);
 impl NewPassword {
     /// # Errors
     /// Too short, too long, common, or the account's own address.
-    pub fn parse(text: &str, email: &str) -> Result<Self, Invalid> {
+    pub fn parse(text: &str, email: &Email) -> Result<Self, Invalid> {
         match text.chars().count() {
             0..12 => return Err(Invalid("must have at least 12 characters".into())),
             129.. => return Err(Invalid("must have at most 128 characters".into())),
             _ => {}
         }
         let lower = text.to_lowercase();
-        if lower == email.to_lowercase() {
+        if lower == email.as_str() {
             return Err(Invalid("must not be the e-mail address".into()));
         }
         if is_monotonous(&lower) || COMMON.lines().any(|common| common == lower) {
             return Err(Invalid("is one of the commonest passwords; choose one that nobody would guess".into()));
         }
         Ok(Self(SecretString::from(text)))
-    }
-
-    /// As [`Self::parse`], for an address that was parsed before.
-    ///
-    /// # Errors
-    /// See [`Self::parse`].
-    pub fn for_email(text: &str, email: &Email) -> Result<Self, Invalid> {
-        Self::parse(text, email.as_str())
     }
 
     pub(super) fn secret(&self) -> &SecretString {
@@ -221,7 +213,8 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_characters_and_common_ones_are_refused() {
-        let parse = |text: &str| NewPassword::parse(text, "ana@example.com");
+        let email = Email::parse("ana@example.com").unwrap();
+        let parse = |text: &str| NewPassword::parse(text, &email);
         assert!(parse("ääääöööößßß").is_err());
         assert!(parse("äxääöyööößßß").is_ok());
         assert!(parse(&"ab3".repeat(42)).is_ok());
