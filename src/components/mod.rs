@@ -1,5 +1,11 @@
 //! What a step can do: one file for each component.
 
+mod charset;
+mod markdown;
+mod outgoing;
+mod page;
+mod settings;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
