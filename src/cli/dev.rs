@@ -18,7 +18,7 @@ pub struct Args {
     /// Where the data lives; it stays there. Without it, all is gone at the end
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// Port of the API on 127.0.0.1; 0 takes a free one [default: as TEAMAI_HTTP__BIND says, else 8000]
+    /// Port of the API on 127.0.0.1; 0 takes a free one [default: as in the configuration, 8000]
     #[arg(long)]
     port: Option<u16>,
     /// Start the API only; workers join with the printed environment

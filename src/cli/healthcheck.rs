@@ -6,7 +6,7 @@ use super::{Env, exit};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to ask [default: /readyz of the address in TEAMAI_HTTP__BIND]
+    /// What to ask [default: /readyz of the configured address]
     #[arg(long)]
     url: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::{Env, store, telemetry};
 use crate::{config::Config, db};
 
 /// How long to wait for a Postgres that is still starting.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The roles that log in; `migrate` gives them the passwords of the configured URLs.

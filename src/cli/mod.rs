@@ -1,12 +1,15 @@
 //! The commands: one file each. The only place that wires the parts together.
 
+mod api_client;
 mod completions;
 mod config;
+mod demo;
 mod dev;
 mod exit;
 mod healthcheck;
 mod migrate;
 mod private;
+mod progress;
 mod serve;
 mod shutdown;
 mod stack;
@@ -30,6 +33,8 @@ struct Cli {
 enum Command {
     /// Start a whole private installation: Postgres, Redis, schema, catalogue, API and worker
     Dev(dev::Args),
+    /// Run the main job once, on real input, and show what it did and cost
+    Demo(demo::Args),
     /// Bring the schema up to date
     Migrate(migrate::Args),
     /// Print the configuration in force, secrets hidden
@@ -73,6 +78,7 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Config(args) => config::run(&args, env),
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Dev(args) => wait(dev::run(args, env)),
+        Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
         Command::Migrate(args) => wait(migrate::run(args, env)),

@@ -28,6 +28,7 @@ pub async fn run(
     shutdown: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
+    tracing::info!(api = parts.api, worker = parts.worker, "starting");
     config.root_key()?;
     config.signing_key()?;
     if !parts.api {

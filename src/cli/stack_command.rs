@@ -12,7 +12,7 @@ use super::{
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The command; it finds a superuser's DATABASE_URL and a REDIS_URL in its environment
+    /// The command; it finds a superuser's `DATABASE_URL` and a `REDIS_URL` in its environment
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<String>,
 }

@@ -148,5 +148,5 @@ impl ConfigError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|p| format!("\n  {}: {}", p.name, p.message)).collect()
+    problems.iter().fold(String::new(), |text, p| format!("{text}\n  {}: {}", p.name, p.message))
 }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Keys, Options, Place, Server, account, free_port, tail, watchdog::Watchdog};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(30);
 /// Another process can take the free port before Postgres does.
 const ATTEMPTS: u32 = 3;
