@@ -141,7 +141,7 @@ fn undated(model: &str) -> Option<&str> {
         [.., revision] if digits(revision, 3) && revision.starts_with('0') => 4,
         _ => return None,
     };
-    model.get(..model.len() - tail).filter(|base| !base.is_empty())
+    model.get(..model.len().checked_sub(tail)?).filter(|base| !base.is_empty())
 }
 
 fn preferred(platform: &Table) -> HashMap<String, String> {

@@ -195,3 +195,159 @@ pub(super) async fn all(pool: &PgPool) -> Result<Vec<Price>, sqlx::Error> {
     .await?;
     Ok(rows.into_iter().map(Price::from).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::TimeDelta;
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::*;
+    use crate::{
+        base::{Usage, Usd, clock::ManualClock},
+        billing::{
+            PriceBook, PriceBooks,
+            price::tests::{dec, rates},
+        },
+        db,
+    };
+
+    fn clock() -> Arc<ManualClock> {
+        ManualClock::at("2026-11-22T12:00:00Z".parse().expect("a time"))
+    }
+
+    fn new(model: &str, tier: &str, input: Decimal, clock: &dyn Clock) -> NewPrice {
+        NewPrice {
+            provider: "acme".into(),
+            model: model.into(),
+            tier: tier.into(),
+            effective_from: clock.now(),
+            rates: rates(input, input),
+            source: "test".into(),
+        }
+    }
+
+    /// A pool of the same database whose sessions belong to another role.
+    async fn as_role(pool: &PgPool, role: &'static str) -> PgPool {
+        let options = pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(2).after_connect(move |connection, _| {
+            Box::pin(async move {
+                let statement = sqlx::AssertSqlSafe(format!("set session authorization {role}"));
+                sqlx::query(statement).execute(connection).await.map(drop)
+            })
+        });
+        pool.connect_with(options).await.expect("a pool")
+    }
+
+    async fn agency_with_price(pool: &PgPool, model: &str, input: Decimal, clock: &dyn Clock) -> AgencyId {
+        let agency = AgencyId::at(clock.now());
+        sqlx::query("insert into agencies (id, name) values ($1, 'A')")
+            .bind(agency)
+            .execute(pool)
+            .await
+            .expect("an agency");
+        sqlx::query(
+            "insert into prices (id, agency_id, provider, model, effective_from, input, output, source)
+             values ($1, $2, 'acme', $3, $4, $5, $5, 'contract')",
+        )
+        .bind(PriceId::at(clock.now()))
+        .bind(agency)
+        .bind(model)
+        .bind(clock.now())
+        .bind(input)
+        .execute(pool)
+        .await
+        .expect("a price");
+        agency
+    }
+
+    #[sqlx::test(migrations = "./migrations")]
+    async fn the_platforms_file_is_loaded_once(pool: PgPool) {
+        let clock = clock();
+        let mut connection = pool.acquire().await.expect("a connection");
+        let expected = file::platform().expect("the file").len() as u64;
+        assert_eq!(load_platform(&mut connection, &*clock).await.expect("loaded"), expected);
+        assert_eq!(load_platform(&mut connection, &*clock).await.expect("loaded again"), 0);
+        let role: String =
+            sqlx::query_scalar("select current_user::text").fetch_one(&mut *connection).await.expect("a role");
+        assert_eq!(role, "postgres", "the role is given back");
+
+        let book = PriceBook::load(&as_role(&pool, "teamai_worker").await).await.expect("a book");
+        let groq = book.price(AgencyId::at(clock.now()), "groq", "llama-3.1-8b-instant", clock.now()).expect("a price");
+        let usage = Usage { input: 1_000_000, output: 1_000_000, ..Usage::default() };
+        assert_eq!(groq.cost(&usage), Usd(dec!(0.13)));
+        let gemini = book.price(AgencyId::at(clock.now()), "gemini", "gemini-2.5-pro", clock.now()).expect("a price");
+        let long = Usage { input: 300_000, ..Usage::default() };
+        assert_ne!(gemini.row_for(&long).id(), gemini.id(), "a long prompt has a row of its own");
+        assert_eq!(gemini.cost(&long), Usd(dec!(0.75)));
+    }
+
+    #[sqlx::test(migrations = "./migrations")]
+    async fn a_stored_price_is_never_changed(pool: PgPool) {
+        let clock = clock();
+        let mut connection = pool.acquire().await.expect("a connection");
+        add(&mut connection, &[new("m", "", dec!(1), &*clock)], &*clock).await.expect("added");
+        assert_eq!(add(&mut connection, &[new("m", "", dec!(2), &*clock)], &*clock).await.expect("ignored"), 0);
+        let error = sqlx::query("update prices set input = 2").execute(&pool).await.expect_err("a refusal");
+        assert_eq!(db::violated_constraint(&error), Some("prices_immutable"));
+        assert_eq!(all_visible(&pool).await.expect("rows")[0].rates.input, dec!(1));
+    }
+
+    #[sqlx::test(migrations = "./migrations")]
+    async fn an_import_adds_what_differs_and_keeps_a_models_rows_together(pool: PgPool) {
+        let clock = clock();
+        let mut connection = pool.acquire().await.expect("a connection");
+        let mut run = async |long: Decimal| {
+            let rows =
+                [new("a", "", dec!(1), &*clock), new("b", "", dec!(1), &*clock), new("b", "above_200k", long, &*clock)];
+            let added = import(&mut connection, &rows, &*clock).await.expect("imported");
+            clock.advance(TimeDelta::hours(1));
+            added
+        };
+        assert_eq!(run(dec!(2)).await, 3);
+        assert_eq!(run(dec!(2)).await, 0, "nothing differs");
+        assert_eq!(run(dec!(3)).await, 2, "both rows of b, none of a");
+        assert_eq!(run(dec!(3)).await, 0, "compared with the newest");
+        let book = PriceBook::new(all_visible(&pool).await.expect("rows"));
+        let price = book.price(AgencyId::at(clock.now()), "acme", "b", clock.now()).expect("a price");
+        assert_eq!(price.cost(&Usage { input: 1_000_000, ..Usage::default() }), Usd(dec!(3)));
+    }
+
+    #[sqlx::test(migrations = "./migrations")]
+    async fn workers_see_every_agencys_prices_and_the_api_only_the_platforms(pool: PgPool) {
+        let clock = clock();
+        let mut connection = pool.acquire().await.expect("a connection");
+        add(&mut connection, &[new("m", "", dec!(1), &*clock)], &*clock).await.expect("added");
+        let one = agency_with_price(&pool, "m", dec!(2), &*clock).await;
+        let two = agency_with_price(&pool, "m", dec!(3), &*clock).await;
+
+        let book = PriceBook::load(&as_role(&pool, "teamai_worker").await).await.expect("a book");
+        let input = |agency| book.price(agency, "acme", "m", clock.now()).expect("a price").rates.input;
+        assert_eq!([input(one), input(two), input(AgencyId::at(clock.now()))], [dec!(2), dec!(3), dec!(1)]);
+
+        let api = as_role(&pool, "teamai_api").await;
+        let refused = PriceBook::load(&api).await.expect_err("a refusal");
+        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
+        let visible = all_visible(&api).await.expect("rows");
+        assert_eq!(visible.iter().map(Price::agency).collect::<Vec<_>>(), [None]);
+        let written =
+            import(&mut *api.acquire().await.expect("a connection"), &[new("x", "", dec!(1), &*clock)], &*clock).await;
+        assert!(written.is_err(), "the API's role must not price");
+    }
+
+    #[sqlx::test(migrations = "./migrations")]
+    async fn a_new_price_is_seen_without_a_restart(pool: PgPool) {
+        let clock = clock();
+        let worker = as_role(&pool, "teamai_worker").await;
+        let books = PriceBooks::load(worker).await.expect("books");
+        let before = books.current();
+        let mut connection = pool.acquire().await.expect("a connection");
+        add(&mut connection, &[new("m", "", dec!(1), &*clock)], &*clock).await.expect("added");
+        books.refresh().await.expect("refreshed");
+        let priced = |book: &PriceBook| book.price(AgencyId::at(clock.now()), "acme", "m", clock.now()).is_some();
+        assert!(priced(&books.current()));
+        assert!(!priced(&before), "whoever holds a book keeps it");
+        assert_eq!(books.current().provider_of("m"), Some("acme"));
+    }
+}
