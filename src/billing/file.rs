@@ -27,7 +27,8 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Provider {
-    provider: String,
+    #[serde(rename = "provider")]
+    name: String,
     source: String,
     models: Vec<Model>,
 }
@@ -35,7 +36,8 @@ struct Provider {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Model {
-    model: String,
+    #[serde(rename = "model")]
+    name: String,
     from: Option<DateTime<Utc>>,
     input: Decimal,
     output: Decimal,
@@ -75,10 +77,10 @@ fn parse(text: &str) -> Result<Vec<NewPrice>, FileError> {
 }
 
 fn rows_of(provider: &Provider, model: &Model, effective_from: DateTime<Utc>) -> Result<Vec<NewPrice>, FileError> {
-    let wrong = |reason| FileError::Row { provider: provider.provider.clone(), model: model.model.clone(), reason };
+    let wrong = |reason| FileError::Row { provider: provider.name.clone(), model: model.name.clone(), reason };
     let row = |tier: String, rates: Rates| NewPrice {
-        provider: provider.provider.clone(),
-        model: model.model.clone(),
+        provider: provider.name.clone(),
+        model: model.name.clone(),
         tier,
         effective_from,
         rates,

@@ -174,6 +174,7 @@ pub(super) mod tests {
 
     impl Price {
         /// A row as it would be read back.
+        #[must_use]
         pub fn unsaved(new: NewPrice) -> Self {
             let row = price(&new.provider, &new.model, new.rates);
             Self { tier: new.tier, effective_from: new.effective_from, ..row }

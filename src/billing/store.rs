@@ -328,11 +328,11 @@ mod tests {
 
         let api = as_role(&pool, "teamai_api").await;
         let refused = PriceBook::load(&api).await.expect_err("a refusal");
-        assert_eq!(refused.as_database_error().and_then(|error| error.code()).as_deref(), Some("42501"));
+        assert_eq!(refused.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref(), Some("42501"));
         let visible = all_visible(&api).await.expect("rows");
         assert_eq!(visible.iter().map(Price::agency).collect::<Vec<_>>(), [None]);
         let written =
-            import(&mut *api.acquire().await.expect("a connection"), &[new("x", "", dec!(1), &*clock)], &*clock).await;
+            import(&mut api.acquire().await.expect("a connection"), &[new("x", "", dec!(1), &*clock)], &*clock).await;
         assert!(written.is_err(), "the API's role must not price");
     }
 

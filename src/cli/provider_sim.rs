@@ -12,7 +12,7 @@ use crate::providers::{script::MODELS, sim};
 
 /// Serve the scripted provider over HTTP, in the protocols of OpenAI, Anthropic and Gemini.
 ///
-/// Point TEAMAI_PROVIDERS__OPENAI__BASE_URL (or another provider's) at the URL
+/// Point `TEAMAI_PROVIDERS__OPENAI__BASE_URL` (or another provider's) at the URL
 /// that is printed when it is ready. Any model is answered and any key is taken,
 /// except `bad-key`; some model names ask for a fault.
 #[derive(Debug, clap::Args)]

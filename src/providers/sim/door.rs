@@ -19,7 +19,7 @@ use crate::providers::script::{self, Act, Answer, Plan, Script};
 
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 /// A caller that waits longer than this has gone.
-const HANG: Duration = Duration::from_secs(24 * 60 * 60);
+const HANG: Duration = Duration::from_hours(24);
 
 #[derive(Debug)]
 pub struct Shared {
