@@ -8,8 +8,10 @@ mod dev;
 mod exit;
 mod healthcheck;
 mod migrate;
+mod prices;
 mod private;
 mod progress;
+mod provider_sim;
 mod serve;
 mod shutdown;
 mod stack;
@@ -37,6 +39,10 @@ enum Command {
     Demo(demo::Args),
     /// Bring the schema up to date
     Migrate(migrate::Args),
+    /// The platform's price book
+    Prices(prices::Args),
+    /// Serve the scripted provider over HTTP, for tests and demonstrations
+    ProviderSim(provider_sim::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is

@@ -12,7 +12,7 @@ use super::{ErrorKind, ProviderError, http::Call, key_secret};
 /// As much of a provider's own words as is repeated, in characters.
 const MAX_WORDS: usize = 300;
 /// A longer wait than this is a provider's mistake.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_hours(24);
 /// Said with 429 by accounts that ran out of money: waiting does not help.
 const OUT_OF_CREDIT: [&str; 4] =
     ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient balance"];
@@ -245,13 +245,14 @@ mod tests {
 
     #[test]
     fn the_wait_is_read_in_all_its_forms() {
-        let date = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
-        let cases: [(&[(&'static str, &str)], Option<f64>); 10] = [
+        type Case = (&'static [(&'static str, &'static str)], Option<f64>);
+        const DATE: (&str, &str) = ("date", "Wed, 21 Oct 2026 07:28:00 GMT");
+        let cases: [Case; 10] = [
             (&[("retry-after", "7")], Some(7.0)),
             (&[("retry-after", "0.5")], Some(0.5)),
             (&[("retry-after-ms", "250"), ("retry-after", "7")], Some(0.25)),
-            (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"), date], Some(30.0)),
-            (&[("retry-after", "Wed, 21 Oct 2026 07:27:00 GMT"), date], Some(0.0)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT"), DATE], Some(30.0)),
+            (&[("retry-after", "Wed, 21 Oct 2026 07:27:00 GMT"), DATE], Some(0.0)),
             (&[("retry-after", "Wed, 21 Oct 2026 07:28:30 GMT")], None),
             (&[("retry-after", "99999999999")], Some(86_400.0)),
             (&[("retry-after", "-1")], None),

@@ -54,6 +54,9 @@ impl Http {
                 .user_agent(concat!("teamai/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(CONNECT_TIMEOUT)
                 .pool_idle_timeout(IDLE_TIMEOUT)
+                // One connection a call: over HTTP/2 all calls to a host share one,
+                // wait there for a free stream, and are lost together.
+                .http1_only()
                 // A redirect would carry the key to a host that nobody configured.
                 .redirect(Policy::none())
         };

@@ -17,6 +17,8 @@ pub mod script;
 mod scripted;
 pub mod sim;
 mod structured;
+#[cfg(test)]
+mod tests;
 pub mod usage;
 
 use std::{fmt, time::Duration};

@@ -84,17 +84,14 @@ pub fn anthropic(raw: &Value) -> Normalised {
     let output = counts.required(&["/output_tokens"]);
     let cache_read = counts.get(&["/cache_read_input_tokens"]).unwrap_or(0);
     let written = counts.get(&["/cache_creation_input_tokens"]);
-    let of_5m = counts.get(&["/cache_creation/ephemeral_5m_input_tokens"]);
-    let of_1h = counts.get(&["/cache_creation/ephemeral_1h_input_tokens"]);
-
-    let cache_write_1h = of_1h.unwrap_or(0);
-    let cache_write_5m = match (of_5m, written) {
-        (Some(of_5m), _) => of_5m,
-        (None, Some(written)) => counts.rest(written, cache_write_1h),
+    let long = counts.get(&["/cache_creation/ephemeral_1h_input_tokens"]).unwrap_or(0);
+    let short = match (counts.get(&["/cache_creation/ephemeral_5m_input_tokens"]), written) {
+        (Some(short), _) => short,
+        (None, Some(written)) => counts.rest(written, long),
         (None, None) => 0,
     };
-    let agree = written.is_none_or(|written| written == cache_write_5m + cache_write_1h);
-    let usage = Usage { input, cache_read, cache_write_5m, cache_write_1h, output, reasoning: 0 };
+    let agree = written.is_none_or(|written| written == short + long);
+    let usage = Usage { input, cache_read, cache_write_5m: short, cache_write_1h: long, output, reasoning: 0 };
     Normalised { usage, mismatch: counts.nonsense || !agree }
 }
 

@@ -58,7 +58,7 @@ mod tests {
         let text = of("Audit this site. Be kind.\n\n- /missing: 404\n* no title\n2) slow\n3 apples\nplain line\n");
         assert_eq!(
             text,
-            "This is the scripted provider's answer; no model was asked. The request has 13 words in 6 lines and \
+            "This is the scripted provider's answer; no model was asked. The request has 17 words in 6 lines and \
              begins: Audit this site.\n\nPoints in the request:\n\n- /missing: 404\n- no title\n- slow"
         );
     }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn an_empty_prompt_and_a_long_one_have_answers_too() {
         assert!(of("").ends_with("0 words in 0 lines."));
-        let text = of(&"- é".repeat(1).repeat(1).chars().chain("x".repeat(500).chars()).collect::<String>());
+        let text = of(&format!("- é{}", "x".repeat(500)));
         assert!(text.ends_with("...") && text.len() < 600, "{text}");
         let many = "- item\n".repeat(100);
         assert_eq!(of(&many).matches("\n- ").count(), MAX_POINTS);

@@ -80,6 +80,7 @@ pub struct Asked {
 }
 
 impl Asked {
+    #[must_use]
     pub fn question(&self) -> Question<'_> {
         Question {
             model: &self.model,
