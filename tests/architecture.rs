@@ -119,7 +119,7 @@ fn sources(dir: &Path, name: &str) -> Vec<(String, String)> {
         let path = format!("{name}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
             found.extend(sources(&entry.path(), &path));
-        } else if path.ends_with(".rs") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
             found.push((path, fs::read_to_string(entry.path()).unwrap()));
         }
     }
