@@ -14,8 +14,8 @@ umask 077
 {
   line "# Made by scripts/env.sh for this machine alone. Keep it secret; .env.example explains each line."
   line "POSTGRES_PASSWORD=$(password)"
-  line "TEAMAI_API_PASSWORD=$(password)"
-  line "TEAMAI_WORKER_PASSWORD=$(password)"
+  line "POSTGRES_API_PASSWORD=$(password)"
+  line "POSTGRES_WORKER_PASSWORD=$(password)"
   line "REDIS_PASSWORD=$(password)"
   line "TEAMAI_LOCKER__ROOT_KEY=$root_key"
   # In one line: the program takes \n for a line break.
