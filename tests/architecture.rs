@@ -179,7 +179,7 @@ fn module_of(path: &str) -> &str {
 }
 
 fn is_test(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 /// The crate's modules that a file names after `crate::`, `teamai::` or as many `super::` as lead to the root.
