@@ -1,1 +1,3 @@
-//! (module under construction)
+//! Prices, the ledger, budgets.
+
+pub mod ledger;

@@ -1,8 +1,15 @@
 //! What a step can do: one file for each component.
 
+mod charset;
+mod markdown;
+mod outgoing;
+mod page;
+mod settings;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use indexmap::IndexMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -37,8 +44,8 @@ pub enum Escaping {
 pub struct Context<'a> {
     pub runtime: &'a Runtime,
     pub inputs: &'a Map<String, Value>,
-    /// Outputs of the finished nodes, by node id.
-    pub nodes: &'a Map<String, Value>,
+    /// Outputs of the finished nodes, by node id, in the order in which they finished.
+    pub nodes: &'a IndexMap<String, Arc<Value>>,
     /// The node's own `secrets:`, by their local name. Never put one in an output.
     pub secrets: &'a [(String, SecretString)],
     pub keys: &'a dyn ProviderKeys,

@@ -1,0 +1,2 @@
+//! From a request to a durable row and a ticket.
+pub mod store;
