@@ -119,7 +119,7 @@ fn sources(dir: &Path, name: &str) -> Vec<(String, String)> {
         let path = format!("{name}/{}", entry.file_name().to_str().unwrap());
         if entry.file_type().unwrap().is_dir() {
             found.extend(sources(&entry.path(), &path));
-        } else if path.ends_with(".rs") {
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
             found.push((path, fs::read_to_string(entry.path()).unwrap()));
         }
     }
@@ -179,7 +179,7 @@ fn module_of(path: &str) -> &str {
 }
 
 fn is_test(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+    path.ends_with("tests.rs") || path.contains("/tests/")
 }
 
 /// The crate's modules that a file names after `crate::`, `teamai::` or as many `super::` as lead to the root.

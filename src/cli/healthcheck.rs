@@ -1,28 +1,53 @@
-//! `teamai healthcheck`: asks a server whether it is ready, for containers that have no curl.
+//! `teamai healthcheck`: whether a server is ready, for containers that have no curl.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
-use super::{Env, exit};
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use sqlx::{Connection, PgConnection};
+
+use super::{Env, dev, exit};
+use crate::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to ask [default: /readyz of the configured address]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Ask Postgres and Redis instead, as the worker does, which answers no requests
+    #[arg(long, conflicts_with = "url")]
+    servers: bool,
 }
 
 pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
+    if args.servers {
+        let config = Config::load(env, Path::new("."))?;
+        tokio::time::timeout(PATIENCE, servers(&config))
+            .await
+            .context("Postgres or Redis does not answer in time")??;
+        return Ok(ExitCode::SUCCESS);
+    }
     let url = match args.url {
         Some(url) => url,
-        None => format!("{}/readyz", super::dev::url(bind(&env)?)),
+        None => format!("{}/readyz", dev::url(bind(&env)?)),
     };
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(4)).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let answer = client.get(&url).send().await?;
     if answer.status().is_success() {
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("{url} answers {}: {}", answer.status(), answer.text().await.unwrap_or_default());
     Ok(exit::failed())
+}
+
+async fn servers(config: &Config) -> anyhow::Result<()> {
+    let url = config.database.worker_url.expose_secret();
+    PgConnection::connect(url).await.context("Postgres does not let the worker in")?.close().await?;
+    let redis = redis::Client::open(config.redis_url.expose_secret()).context("REDIS_URL")?;
+    let mut connection = redis.get_multiplexed_async_connection().await.context("Redis does not let the worker in")?;
+    Ok(redis::cmd("PING").exec_async(&mut connection).await?)
 }
 
 fn bind(env: &Env) -> anyhow::Result<std::net::SocketAddr> {
