@@ -3,7 +3,7 @@
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::support::Api;
+use crate::support::{Api, pool_as};
 
 const NOBODY: &str = "0197f3c0-0000-7000-8000-000000000000";
 
@@ -116,4 +116,35 @@ async fn agencies_do_not_see_each_other(root: PgPool) {
     assert_eq!(api.get(&acme, &path).await.expect(200)["name"], "north");
     // The same name is free in each agency.
     api.team(&rival, "north").await;
+}
+
+/// Behind the API too: the roles that serve see nothing without a tenant's
+/// context, and with one its rows alone, whatever a query asks for.
+#[sqlx::test(migrations = "./migrations")]
+async fn row_level_security_holds_under_the_serving_roles(root: PgPool) {
+    let api = Api::start(&root);
+    let (acme, rival) = (api.agency("acme").await, api.agency("rival").await);
+    for who in [&acme, &rival] {
+        api.team(who, "north").await;
+        api.put(who, "/secrets/key", json!({"value": "x"})).await.expect(201);
+    }
+    let pool = pool_as(&root, "teamai_api");
+    let tables = ["agencies", "teams", "users", "sessions", "refresh_tokens", "agency_keys", "secret_locker"];
+    for table in tables {
+        let count = format!("select count(*) from {table}");
+        let none: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count.clone())).fetch_one(&pool).await.unwrap();
+        assert_eq!(none, 0, "{table}");
+        let agency = teamai::base::AgencyId(acme.agency_id.parse().unwrap());
+        let mut tx = teamai::db::tenant(&pool, agency).await.unwrap();
+        let own: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(own, 1, "{table}");
+    }
+    let agency = teamai::base::AgencyId(acme.agency_id.parse().unwrap());
+    let mut tx = teamai::db::tenant(&pool, agency).await.unwrap();
+    let planted =
+        sqlx::query("insert into teams (id, agency_id, name) values (gen_random_uuid(), $1::uuid, 'planted')")
+            .bind(&rival.agency_id)
+            .execute(&mut *tx)
+            .await;
+    assert!(planted.unwrap_err().to_string().contains("row-level security"));
 }
