@@ -22,10 +22,8 @@ struct Settings {
 #[oai(deny_unknown_fields)]
 struct SettingsBody {
     /// Null clears it.
-    #[oai(default)]
     default_provider: MaybeUndefined<String>,
     /// Null clears it.
-    #[oai(default)]
     default_model: MaybeUndefined<String>,
 }
 
@@ -34,7 +32,6 @@ struct SettingsBody {
 struct AgencyBody {
     name: Option<String>,
     /// Null clears it.
-    #[oai(default)]
     billing_email: MaybeUndefined<String>,
     settings: Option<SettingsBody>,
 }

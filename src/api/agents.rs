@@ -63,7 +63,6 @@ struct AgentChangeBody {
     team_id: Option<Uuid>,
     custom_name: Option<String>,
     /// Null clears it.
-    #[oai(default)]
     avatar_icon: MaybeUndefined<String>,
     /// Replaces the whole configuration.
     configuration: Option<Any<Value>>,
@@ -71,6 +70,7 @@ struct AgentChangeBody {
 }
 
 #[derive(Debug, Object)]
+#[expect(clippy::struct_field_names, reason = "names of the API")]
 struct Agent {
     id: Uuid,
     team_id: Uuid,

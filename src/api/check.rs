@@ -11,7 +11,7 @@ pub struct Check(Vec<FieldError>);
 impl Check {
     /// The parsed value, or a note of why it is none.
     pub fn field<T, E: std::fmt::Display>(&mut self, path: &str, parsed: std::result::Result<T, E>) -> Option<T> {
-        parsed.map_err(|error| self.0.push(FieldError::new(path, error))).ok()
+        parsed.map_err(|error| self.0.push(FieldError::new(path, error.to_string()))).ok()
     }
 
     /// For a parser that names the place itself.

@@ -26,7 +26,7 @@ pub fn from_framework(error: &Error) -> Problem {
         return Problem::not_found();
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Problem::validation(vec![FieldError::new(error.name, &error.reason)]);
+        return Problem::validation(vec![FieldError::new(error.name, error.reason.as_str())]);
     }
     if error.is::<NotFoundError>() {
         return Problem::new(StatusCode::NOT_FOUND, "unknown_route", "There is nothing at this address; see /docs.");
@@ -49,7 +49,7 @@ pub fn from_framework(error: &Error) -> Problem {
 
 fn from_status(error: &Error) -> Problem {
     match error.status() {
-        StatusCode::BAD_REQUEST => Problem::invalid("", error),
+        StatusCode::BAD_REQUEST => Problem::invalid("", error.to_string()),
         status if status.is_client_error() => Problem::new(status, "invalid_request", error.to_string()),
         _ => Problem::internal(error),
     }
@@ -62,7 +62,8 @@ impl From<TenancyError> for Problem {
             TenancyError::EmailTaken => Self::conflict("email_taken", detail),
             TenancyError::TeamNameTaken => Self::conflict("team_name_taken", detail),
             TenancyError::TeamInUse => Self::conflict("team_in_use", detail),
-            TenancyError::TeamUnknown | TenancyError::RoleUnknown => Self::not_found(),
+            TenancyError::TeamUnknown => Self::no_such("team_id", "team"),
+            TenancyError::RoleUnknown => Self::no_such("agent_role_id", "agent role"),
             TenancyError::RoleUnavailable { .. } => Self::conflict("role_not_available", detail),
             TenancyError::SeatsExhausted { .. } => Self::payment_required("seats_exhausted", detail),
             TenancyError::SeatsInUse { .. } => Self::conflict("seats_in_use", detail),
@@ -94,7 +95,7 @@ impl From<AuthError> for Problem {
 impl From<LockerError> for Problem {
     fn from(error: LockerError) -> Self {
         match error {
-            LockerError::TeamUnknown => Self::not_found(),
+            LockerError::TeamUnknown => Self::no_such("team_id", "team"),
             LockerError::Database(error) => error.into(),
             LockerError::Contended => Self::unavailable("busy", sentence(&error)),
             LockerError::Tampered | LockerError::RootKey { .. } | LockerError::Randomness(_) => Self::internal(&error),

@@ -65,10 +65,8 @@ impl<E: Endpoint> Framed<E> {
         }
         match AssertUnwindSafe(self.0.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response.into_response(),
-            Ok(Err(error)) => match error.is_from_response() {
-                true => error.into_response(),
-                false => from_framework(&error).into_response(),
-            },
+            Ok(Err(error)) if error.is_from_response() => error.into_response(),
+            Ok(Err(error)) => from_framework(&error).into_response(),
             Err(panic) => Problem::internal(&panic_text(panic.as_ref())).into_response(),
         }
     }
@@ -122,4 +120,30 @@ fn measure(method: &Method, status: u16, seconds: f64) {
     };
     metrics::counter!("http_requests_total", "method" => method, "status" => status.to_string()).increment(1);
     metrics::histogram!("http_request_duration_seconds", "method" => method).record(seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{EndpointExt, endpoint::make_sync};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing() {
+        let endpoint = make_sync(|_| -> Response { panic!("the secret is hunter2") }).with(Frame);
+        let response = endpoint.call(Request::default()).await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.content_type(), Some("application/problem+json"));
+        let body = response.into_body().into_string().await.unwrap();
+        assert!(body.contains("\"code\":\"internal\"") && !body.contains("hunter2"), "{body}");
+    }
+
+    #[test]
+    fn request_ids_that_are_not_plain_are_replaced() {
+        let mut headers = HeaderMap::new();
+        for (given, kept) in [("abc-1.x_Y", true), ("a b", false), ("", false), (&*"x".repeat(65), false)] {
+            headers.insert(REQUEST_ID, HeaderValue::from_str(given).unwrap());
+            assert_eq!(request_id(&headers) == given, kept, "{given}");
+        }
+    }
 }

@@ -66,6 +66,7 @@ async fn redis(state: &ApiState) -> Result<(), String> {
 
 /// Prometheus text.
 #[handler]
+#[expect(clippy::needless_pass_by_value, reason = "an extractor")]
 pub fn metrics(state: Data<&ApiState>) -> Response {
     Response::builder().content_type("text/plain; version=0.0.4").body(state.metrics.render())
 }

@@ -78,6 +78,7 @@ pub fn spec() -> String {
 }
 
 /// The whole API as one endpoint: resources, documents, health and metrics.
+#[must_use]
 pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
     let spec = service.spec();

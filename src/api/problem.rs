@@ -24,8 +24,8 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    pub fn new(path: impl Into<String>, message: impl ToString) -> Self {
-        Self { path: path.into(), message: message.to_string() }
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into() }
     }
 }
 
@@ -68,6 +68,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such object, or it is not yours to see.")
     }
 
+    /// A field of the request names an object that is not there, or not the caller's to know of.
+    #[must_use]
+    pub fn no_such(field: &str, what: &str) -> Self {
+        let detail = format!("{field}: there is no such {what}, or it is not yours to see.");
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
     pub fn unauthorized(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, code, detail)
     }
@@ -96,7 +103,7 @@ impl Problem {
     }
 
     /// One place is wrong.
-    pub fn invalid(path: impl Into<String>, message: impl ToString) -> Self {
+    pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::validation(vec![FieldError::new(path, message)])
     }
 

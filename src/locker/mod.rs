@@ -32,7 +32,7 @@ use seal::{Key, Sealed};
 const BELIEVED_FOR: Duration = Duration::from_secs(1);
 const MAX_BELIEVED: usize = 20_000;
 /// Unwrapped agency keys, wiped when dropped. They never change.
-const KEYS_KEPT_FOR: Duration = Duration::from_secs(600);
+const KEYS_KEPT_FOR: Duration = Duration::from_mins(10);
 const MAX_KEYS: usize = 10_000;
 /// Tries to store a secret that others keep making and deleting meanwhile.
 const PUT_ATTEMPTS: usize = 5;
@@ -137,7 +137,7 @@ impl Locker {
             let sealed = seal::seal(&key, &aad(agency, id, version, key_version), value.bytes())?;
             let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: value.last4() };
             let written = match present {
-                Some(_) => store::update(&mut tx, &row, now).await?,
+                Some(_) => store::update(&mut tx, &row).await?,
                 None => store::insert(&mut tx, agency, team, name, &row).await?,
             };
             if let Some(secret) = written {
@@ -200,17 +200,15 @@ impl Locker {
 
     /// The agency's newest key, made if it has none yet.
     async fn current_key(&self, tx: &mut PgConnection, agency: AgencyId) -> Result<(i32, Arc<Key>), LockerError> {
-        let row = match store::newest_key(tx, agency).await? {
-            Some(row) => row,
-            None => {
-                let key = Key::new(random::bytes()?);
-                let aad = key_aad(agency, 1, &self.root_id);
-                let wrapped = seal::seal(&self.root_key(), &aad, key.bytes())?;
-                // Another request may make it at this moment: the first one stands for both.
-                store::insert_key(tx, agency, 1, &self.root_id, &wrapped).await?;
-                store::newest_key(tx, agency).await?.ok_or(LockerError::Contended)?
-            }
-        };
+        let mut row = store::newest_key(tx, agency).await?;
+        if row.is_none() {
+            let key = Key::new(random::bytes()?);
+            let wrapped = seal::seal(&self.root_key(), &key_aad(agency, 1, &self.root_id), key.bytes())?;
+            // Another request may make it at this moment: the first one stands for both.
+            store::insert_key(tx, agency, 1, &self.root_id, &wrapped).await?;
+            row = store::newest_key(tx, agency).await?;
+        }
+        let row = row.ok_or(LockerError::Contended)?;
         let key = self.unwrap(agency, row.version, &row.root_key_id, &row.wrapped)?;
         Ok((row.version, key))
     }

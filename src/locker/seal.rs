@@ -68,7 +68,8 @@ mod tests {
         ) {
             let key = Key::new([7; 32]);
             let sealed = seal(&key, b"context", &value).unwrap();
-            prop_assert_eq!(open(&key, b"context", &sealed).unwrap().as_slice(), value.as_slice());
+            let opened = open(&key, b"context", &sealed).unwrap();
+            prop_assert_eq!(opened.as_slice(), value.as_slice());
             prop_assert!(open(&Key::new([8; 32]), b"context", &sealed).is_err());
             prop_assert!(open(&key, b"another", &sealed).is_err());
             let mut changed = sealed.clone();

@@ -1,6 +1,5 @@
 //! SQL for secrets and agency keys.
 
-use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use super::{KeyName, LockerError, Lookup, Secret, seal::Sealed};
@@ -130,15 +129,11 @@ pub async fn insert(
 }
 
 /// The row is locked, and at the version before this one.
-pub async fn update(
-    connection: &mut PgConnection,
-    new: &NewVersion<'_>,
-    now: DateTime<Utc>,
-) -> Result<Option<Secret>, LockerError> {
+pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Result<Option<Secret>, LockerError> {
     let secret = sqlx::query_as!(
         Secret,
         r#"update secret_locker
-              set version = $2, key_version = $3, nonce = $4, ciphertext = $5, last4 = $6, updated_at = $7
+              set version = $2, key_version = $3, nonce = $4, ciphertext = $5, last4 = $6, updated_at = clock_timestamp()
             where id = $1 and version = $2 - 1
            returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
                      updated_at, last_used_at"#,
@@ -148,7 +143,6 @@ pub async fn update(
         new.sealed.nonce,
         new.sealed.ciphertext,
         new.last4,
-        now,
     )
     .fetch_optional(connection)
     .await?;

@@ -10,6 +10,12 @@ const MIN_CHARS_FOR_LAST4: usize = 12;
 #[error("{0}")]
 pub struct Invalid(pub String);
 
+impl From<Invalid> for String {
+    fn from(invalid: Invalid) -> Self {
+        invalid.0
+    }
+}
+
 /// The name of a secret: `openai_api_key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(String);

@@ -5,6 +5,12 @@
 #[error("{0}")]
 pub struct Invalid(pub String);
 
+impl From<Invalid> for String {
+    fn from(invalid: Invalid) -> Self {
+        invalid.0
+    }
+}
+
 /// A name that people gave something: trimmed, 1 to 200 characters, no control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
