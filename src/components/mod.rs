@@ -4,7 +4,11 @@ mod charset;
 mod markdown;
 mod outgoing;
 mod page;
+mod robots;
 mod settings;
+#[cfg(test)]
+mod testing;
+mod web_crawler;
 
 use std::{sync::Arc, time::Duration};
 

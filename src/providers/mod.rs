@@ -1,6 +1,6 @@
 //! Language-model providers behind one trait.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -86,5 +86,23 @@ pub trait Provider: Send + Sync + fmt::Debug {
 }
 
 /// The providers of this installation, by name.
-#[derive(Debug)]
-pub struct Registry;
+#[derive(Debug, Default)]
+pub struct Registry(BTreeMap<String, Arc<dyn Provider>>);
+
+impl Registry {
+    #[must_use]
+    pub fn from_providers(providers: Vec<Arc<dyn Provider>>) -> Self {
+        Self(providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect())
+    }
+
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.0.get(name).cloned()
+    }
+
+    /// All names, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
