@@ -54,6 +54,12 @@ impl Client {
         self.policy.check(url).map_err(|kind| Error { kind, url: shown(url), sent: false })
     }
 
+    /// Whether the operator named this host and port.
+    #[must_use]
+    pub fn is_allowed(&self, url: &Url) -> bool {
+        self.policy.allows(url)
+    }
+
     /// Sends the request and follows its redirects. Ends at the total limit,
     /// whatever the server does, and at once when cancelled.
     ///

@@ -1,4 +1,5 @@
 //! Store and whole tests against real Postgres and Redis.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
 mod agents;
 mod auth;
