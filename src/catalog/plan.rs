@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    graph,
+    file_name, graph,
     model::{Node, Recipe},
     template::{Compiled, Compiler, Escape, Expr, Scope, TemplateError, Templates},
 };
@@ -16,6 +16,8 @@ pub struct Plan {
     recipe: Arc<Recipe>,
     steps: Vec<Step>,
     output: Option<Expr>,
+    file_name: Option<Compiled>,
+    templates: Templates,
 }
 
 /// A node in its place. Indexes are places in [`Plan::steps`].
@@ -74,6 +76,7 @@ impl Plan {
             Some(output) => Some(compiler.expression(&output.source, "output.source")?),
             None => None,
         };
+        let file_name = file_name(&recipe, &mut compiler)?;
         let templates = compiler.finish();
         let steps = order
             .iter()
@@ -89,7 +92,7 @@ impl Plan {
                 templates: templates.clone(),
             })
             .collect();
-        Ok(Self { recipe, steps, output })
+        Ok(Self { recipe, steps, output, file_name, templates })
     }
 
     #[must_use]
@@ -103,6 +106,20 @@ impl Plan {
         &self.steps
     }
 
+    /// The output's file name, safe for every file system; `None` if the recipe
+    /// gives none.
+    ///
+    /// # Errors
+    /// The pattern names what is not there, for instance because a node was skipped.
+    pub fn file_name(&self, scope: &Scope) -> Result<Option<String>, TemplateError> {
+        let Some(pattern) = &self.file_name else { return Ok(None) };
+        match self.templates.render(pattern, Escape::None, scope, "output.filename") {
+            Ok(Value::String(name)) => Ok(Some(file_name::clean(&name))),
+            Ok(other) => Ok(Some(file_name::clean(&other.to_string()))),
+            Err(error) => Err(TemplateError { node: "output".to_owned(), ..error }),
+        }
+    }
+
     /// What `workflow.output.source` is once the nodes have run; `None` if the
     /// recipe names no output.
     ///
@@ -114,6 +131,19 @@ impl Plan {
             .map(Some)
             .map_err(|error| TemplateError { node: "output".to_owned(), ..error })
     }
+}
+
+fn file_name(recipe: &Recipe, compiler: &mut Compiler) -> Result<Option<Compiled>, TemplateError> {
+    let Some(pattern) = recipe.workflow.output.as_ref().and_then(|output| output.filename.as_deref()) else {
+        return Ok(None);
+    };
+    let names: Vec<&str> = recipe.inputs.iter().map(|spec| spec.name.as_str()).collect();
+    let template = file_name::to_template(pattern, &names).map_err(|message| TemplateError {
+        node: "output".to_owned(),
+        path: "output.filename".to_owned(),
+        message,
+    })?;
+    compiler.value(&Value::String(template), Escape::None, "output.filename").map(Some)
 }
 
 /// A node's templates, before those of all nodes are put together.

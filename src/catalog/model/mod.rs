@@ -10,7 +10,7 @@ mod version;
 pub use amount::Amount;
 pub use cookbook::{Cookbook, CookbookFile, DataSource, Pricing, SubscriptionLimits};
 pub use duration::Span;
-pub use names::{ItemName, SecretRef, SecretScope, Slug, Title};
+pub use names::{ItemName, SecretRef, SecretScope, Slug, Title, is_key_name};
 pub use recipe::{
     AbTesting, Budget, Cache, Compliance, Edge, InputSpec, InputType, Node, OnUnknown, OutputFormat, OutputSpec, Range,
     Recipe, RecipeFile, RetryPolicy, SuccessMetric, Validation, Variant, Workflow,

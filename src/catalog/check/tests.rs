@@ -1,0 +1,1 @@
+//! Faults that validation finds.
