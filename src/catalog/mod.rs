@@ -14,3 +14,4 @@ pub mod template;
 pub use check::{Checked, CheckedCookbook};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
+pub mod store;

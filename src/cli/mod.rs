@@ -88,6 +88,8 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
         Command::Migrate(args) => wait(migrate::run(args, env)),
+        Command::Prices(args) => wait(prices::run(args, env)),
+        Command::ProviderSim(args) => wait(provider_sim::run(args)),
     }
 }
 

@@ -9,7 +9,10 @@ mod markdown;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use self::blocks::Block;
@@ -124,7 +127,7 @@ fn sections<'a>(
 ) -> Result<Vec<(String, Option<&'a Value>)>, ComponentError> {
     let Some(names) = settings.texts("include_sections")?.filter(|names| !names.is_empty()) else {
         let shown = context.nodes.iter().filter(|(_, value)| !is_report(value));
-        return Ok(shown.map(|(name, value)| (name.clone(), Some(value))).collect());
+        return Ok(shown.map(|(name, value)| (name.clone(), Some(value.as_ref()))).collect());
     };
     let sections: Vec<_> = names.into_iter().map(|name| { let value = find(context.nodes, &name); (name, value) }).collect();
     if sections.iter().all(|(_, value)| value.is_none()) {
@@ -135,9 +138,9 @@ fn sections<'a>(
     Ok(sections)
 }
 
-fn find<'a>(nodes: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+fn find<'a>(nodes: &'a IndexMap<String, Arc<Value>>, name: &str) -> Option<&'a Value> {
     let mut parts = name.trim().split('.');
-    let first = nodes.get(parts.next()?)?;
+    let first = nodes.get(parts.next()?)?.as_ref();
     parts.filter(|part| *part != "output").try_fold(first, |value, part| value.get(part))
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use indexmap::IndexMap;
 use poem::{Endpoint, Server, listener::TcpAcceptor};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -26,7 +27,7 @@ use crate::{
 pub struct World {
     pub runtime: Runtime,
     pub inputs: Map<String, Value>,
-    pub nodes: Map<String, Value>,
+    pub nodes: IndexMap<String, Arc<Value>>,
     pub secrets: Vec<(String, SecretString)>,
     pub keys: Keys,
     pub meter: Recorder,
@@ -51,7 +52,7 @@ impl World {
                 default_model: None,
             },
             inputs: Map::new(),
-            nodes: Map::new(),
+            nodes: IndexMap::new(),
             secrets: Vec::new(),
             keys: Keys::default(),
             meter: Recorder::default(),

@@ -74,7 +74,7 @@ impl Plan {
     fn read(context: &Context<'_>, config: &Map<String, Value>) -> Result<Self, ComponentError> {
         let settings = Settings::new("WebCrawler", config, &KEYS)?;
         let second = Duration::from_secs(1);
-        let integer = |key, range, default: u64| Ok(settings.integer(key, range)?.unwrap_or(default));
+        let integer = |key, range, default: u64| settings.integer(key, range).map(|given| given.unwrap_or(default));
         Ok(Self {
             url: start_url(context, &settings)?,
             max_pages: usize::try_from(integer("max_pages", 1..=10_000, 100)?).unwrap_or(usize::MAX),

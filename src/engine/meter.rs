@@ -6,7 +6,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rust_decimal::Decimal;
 use sha2::{Digest, Sha256};
 
 use super::record::{IntentWrite, LineWrite, Record, RecordError, Recorder};
@@ -196,7 +195,7 @@ impl NodeMeter {
             usage: outcome.usage.map(|u| serde_json::to_value(u).unwrap_or_default()),
             raw_usage: outcome.raw_usage.clone(),
             cost_usd: cost.map(|c| c.to_ledger().0),
-            price_id: open.price.map(|p| p.id.0),
+            price_id: open.price.map(|p| p.row_for(&usage).id().0),
             estimated,
             flags,
             execution_time_ms: i64::try_from(outcome.elapsed.as_millis()).unwrap_or(i64::MAX),
@@ -259,7 +258,7 @@ impl Meter for NodeMeter {
             model: call.model.clone(),
             request_hash: Sha256::digest(call.fingerprint.as_bytes()).to_vec(),
             reserved_usd: reserved.to_ledger().0,
-            price_id: price.as_ref().map(|p| p.id.0),
+            price_id: price.as_ref().map(|p| p.id().0),
         };
         // Open from here on: if this wait is cut off, the intent may be written all
         // the same, and a line has to follow it.

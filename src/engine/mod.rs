@@ -22,6 +22,7 @@ mod stop;
 
 use std::{collections::HashMap, sync::Arc};
 
+use futures::{FutureExt, future::BoxFuture};
 use sqlx::PgPool;
 
 use crate::{
@@ -91,8 +92,8 @@ impl Engine {
     }
 
     /// Runs a claimed task to its end, or until it is stopped.
-    pub async fn run(&self, claimed: Claimed, stop: &StopSignal) -> Outcome {
-        run::run(&self.0, claimed, stop).await
+    pub fn run<'a>(&'a self, claimed: Claimed, stop: &'a StopSignal) -> BoxFuture<'a, Outcome> {
+        run::run(&self.0, claimed, stop).boxed()
     }
 }
 

@@ -1,9 +1,9 @@
 //! One node: whether it runs, over what, and its committed result.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
@@ -85,20 +85,32 @@ impl Run<'_> {
         let parallel = step.node.max_parallel.unwrap_or(MAX_PARALLEL).max(1) as usize;
         let mut results = vec![Value::Null; items.len()];
         let mut failure = None;
-        let mut work = stream::iter(items.iter().enumerate())
+        // After a failure no item starts; what runs may finish, and its result is kept.
+        let failed = AtomicBool::new(false);
+        let runs: Vec<_> = items
+            .iter()
+            .enumerate()
             .map(|(n, item)| {
-                let left = &left;
-                async move { (n, self.item(step, &scope.with_item(item, n), outputs, n, left).await) }
+                let (scope, left, failed) = (scope.with_item(item, n), &left, &failed);
+                async move {
+                    if failed.load(Ordering::Acquire) {
+                        return (n, NodeEnd::Skipped { unwritten: None });
+                    }
+                    (n, self.item(step, &scope, outputs, n, left).await)
+                }
+                .boxed()
             })
-            .buffer_unordered(parallel);
+            .collect();
+        let mut work = stream::iter(runs).buffer_unordered(parallel);
         while let Some((n, end)) = work.next().await {
             match end {
                 NodeEnd::Done { output, .. } => results[n] = output,
                 NodeEnd::Failed(error) if step.node.allow_failure => results[n] = json!({"error": error_json(&error)}),
                 NodeEnd::Failed(error) => {
-                    failure = Some(ComponentError { message: format!("item {n}: {}", error.message), ..error });
-                    break;
+                    failed.store(true, Ordering::Release);
+                    failure.get_or_insert(ComponentError { message: format!("item {n}: {}", error.message), ..error });
                 }
+                NodeEnd::Skipped { .. } => {}
                 end => return end,
             }
         }

@@ -11,7 +11,8 @@ use crate::{
     billing::PriceBook,
     catalog::model::{SecretRef, SecretScope},
     components::{ComponentError, ProviderKeys, Retry},
-    locker::{Locker, Lookup},
+    db,
+    locker::{Locker, LockerError, Lookup},
 };
 
 /// The locker as one run sees it: the agency's, and its team's first.
@@ -28,7 +29,10 @@ pub struct RunSecrets {
 impl RunSecrets {
     async fn open(&self, name: &str, lookup: Lookup, field: &str) -> Result<Option<SecretString>, ComponentError> {
         let found = self.locker.resolve(&self.pool, self.agency, self.team, name, lookup).await.map_err(|error| {
-            let retry = if error.is_unavailable() { Retry::May { after: None } } else { Retry::Never };
+            let retry = match &error {
+                LockerError::Database(error) if db::is_unavailable(error) => Retry::May { after: None },
+                _ => Retry::Never,
+            };
             ComponentError::new("secret_unreadable", format!("the secret {name} could not be read: {error}"))
                 .field(field)
                 .retry(retry)

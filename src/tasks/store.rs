@@ -21,7 +21,7 @@ pub struct Filter {
 }
 
 /// An admin sees every team; a member its own, and without one nothing.
-fn team_bound(scope: &TenantScope) -> Option<Uuid> {
+pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
     if scope.is_admin() { None } else { Some(scope.team_id().map_or(Uuid::nil(), |team| team.0)) }
 }
 

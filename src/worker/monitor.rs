@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{Monitor, WorkerBuilder, WorkerBuilderExt};
+use apalis::prelude::{Monitor, ParallelizeExt, WorkerBuilder, WorkerBuilderExt};
 use redis::{Client, aio::ConnectionManager};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;

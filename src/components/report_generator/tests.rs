@@ -8,7 +8,7 @@ use crate::components::{Component as _, ComponentError, Escaping, testing::World
 fn world(nodes: Value) -> World {
     let mut world = World::allowing(&[]);
     if let Value::Object(nodes) = nodes {
-        world.nodes = nodes;
+        world.nodes = nodes.into_iter().map(|(name, value)| (name, value.into())).collect();
     }
     world
 }
