@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Step, Task, TaskStatus};
-use crate::{base::TaskId, db, tenancy::TenantScope};
+use crate::{base::{Page, Paged, TaskId}, db, tenancy::TenantScope};
 
 /// What a list of tasks can be narrowed to; `None` is no bound.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,7 @@ pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
     if scope.is_admin() { None } else { Some(scope.team_id().map_or(Uuid::nil(), |team| team.0)) }
 }
 
-/// Newest first, below `before` if given.
+/// Newest first.
 ///
 /// # Errors
 /// The database is away.
@@ -33,9 +33,8 @@ pub async fn list(
     pool: &PgPool,
     scope: &TenantScope,
     filter: &Filter,
-    before: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Task>, sqlx::Error> {
+    page: Page,
+) -> Result<Paged<Task>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let tasks = sqlx::query_as!(
         Task,
@@ -53,7 +52,7 @@ pub async fn list(
               and ($7::timestamptz is null or created_at > $7)
               and ($8::text is null or $8 = any (tags))
             order by agency_id desc, id desc limit $9"#,
-        before,
+        page.before,
         filter.status.map(TaskStatus::as_str),
         filter.agent_instance_id,
         filter.recipe.as_deref(),
@@ -61,12 +60,12 @@ pub async fn list(
         team_bound(scope),
         filter.created_after,
         filter.tag.as_deref(),
-        limit,
+        page.fetch(),
     )
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(tasks)
+    Ok(page.cut(tasks, |task| task.id))
 }
 
 /// # Errors

@@ -5,7 +5,10 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Line;
-use crate::{base::AgencyId, db};
+use crate::{
+    base::{AgencyId, Page, Paged},
+    db,
+};
 
 /// What a list of lines can be narrowed to; `None` is no bound.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +24,7 @@ pub struct Filter {
     pub to: Option<DateTime<Utc>>,
 }
 
-/// Newest first, below the chain number `before` if given.
+/// Newest first.
 ///
 /// # Errors
 /// The database is away.
@@ -29,9 +32,8 @@ pub async fn list(
     pool: &PgPool,
     agency: AgencyId,
     filter: &Filter,
-    before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Line>, sqlx::Error> {
+    page: Page,
+) -> Result<Paged<Line>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
     let lines = sqlx::query_as!(
         Line,
@@ -39,7 +41,7 @@ pub async fn list(
                   model, status, tokens_used, usage, cost_usd, billed_usd, price_id, estimated, flags,
                   execution_time_ms, request_id, "timestamp", seq, hash
              from audit_logs
-            where agency_id = $1 and ($2::bigint is null or seq < $2)
+            where agency_id = $1 and ($2::uuid is null or seq < (select l.seq from audit_logs l where l.id = $2))
               and ($3::uuid is null or task_id = $3)
               and ($4::uuid is null or agent_instance_id = $4)
               and ($5::uuid is null or team_id = $5)
@@ -49,7 +51,7 @@ pub async fn list(
               and ($9::timestamptz is null or "timestamp" < $9)
             order by seq desc limit $10"#,
         agency.0,
-        before,
+        page.before,
         filter.task_id,
         filter.agent_instance_id,
         filter.team_id,
@@ -57,10 +59,10 @@ pub async fn list(
         filter.status,
         filter.from,
         filter.to,
-        limit,
+        page.fetch(),
     )
     .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(lines)
+    Ok(page.cut(lines, |line| line.id))
 }
