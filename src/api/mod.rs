@@ -12,6 +12,7 @@ mod errors;
 mod explain;
 mod frame;
 mod health;
+pub mod json_object;
 pub mod page;
 pub mod problem;
 mod queue;
