@@ -1,11 +1,13 @@
 //! `ReportGenerator`: a document out of a template, or out of the finished nodes.
 //!
 //! - [`blocks`]: values to headings, tables, lists and texts
+//! - [`prose`]: Markdown from outside, made harmless
 //! - [`markdown`], [`html`]: blocks to a document, everything from outside escaped
 
 mod blocks;
 mod html;
 mod markdown;
+mod prose;
 #[cfg(test)]
 mod tests;
 

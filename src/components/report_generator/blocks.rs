@@ -92,14 +92,15 @@ fn read_list(items: &[Value], out: &mut Vec<Block>) {
 }
 
 fn table(items: &[Value]) -> Block {
+    /// What a row is about comes first.
+    const FIRST: [&str; 4] = ["url", "name", "title", "id"];
     let mut columns: Vec<&String> = Vec::new();
     for key in items.iter().take(MAX_ROWS).filter_map(Value::as_object).flat_map(Map::keys) {
         if columns.len() < MAX_COLUMNS && !columns.contains(&key) {
             columns.push(key);
         }
     }
-    // What a row is about comes first.
-    columns.sort_by_key(|key| !matches!(key.as_str(), "url" | "name" | "title" | "id"));
+    columns.sort_by_key(|key| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
     let row = |item: &Value| columns.iter().map(|key| item.get(*key).map(cell).unwrap_or_default()).collect();
     let rows: Vec<Vec<String>> = items.iter().take(MAX_ROWS).map(row).collect();
     Block::Table { columns: columns.iter().map(|key| label(key)).collect(), more: items.len() - rows.len(), rows }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
-use super::blocks::Block;
+use super::{blocks::Block, prose::is_safe};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2128}\
 h1,h2,h3,h4{line-height:1.2;margin-top:2rem}h2{border-bottom:1px solid #d0d7de;padding-bottom:.25rem}\
@@ -93,9 +93,7 @@ fn prose(text: &str) -> String {
 }
 
 fn link(target: CowStr<'_>) -> Tag<'_> {
-    let lower = target.trim().to_ascii_lowercase();
-    let safe = ["https://", "http://", "mailto:", "#"].iter().any(|start| lower.starts_with(start));
-    let dest_url = if safe { target } else { CowStr::Borrowed("#") };
+    let dest_url = if is_safe(&target) { target } else { CowStr::Borrowed("#") };
     Tag::Link { link_type: LinkType::Inline, dest_url, title: CowStr::Borrowed(""), id: CowStr::Borrowed("") }
 }
 

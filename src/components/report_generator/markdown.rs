@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::blocks::Block;
+use super::{blocks::Block, prose::disarmed};
 
 pub fn document(title: &str, blocks: &[Block], now: &str) -> String {
     let mut out = format!("# {}\n\n", inline(title));
@@ -16,7 +16,7 @@ pub fn document(title: &str, blocks: &[Block], now: &str) -> String {
 fn write_block(block: &Block, out: &mut String) {
     let _ = match block {
         Block::Heading { level, text } => writeln!(out, "{} {}\n", "#".repeat(usize::from(*level)), inline(text)),
-        Block::Text(text) => writeln!(out, "{}\n", prose(text.trim())),
+        Block::Text(text) => writeln!(out, "{}\n", disarmed(text.trim())),
         Block::Facts(facts) => {
             for (name, value) in facts {
                 let _ = writeln!(out, "- **{}:** {}", inline(name), inline(value));
@@ -69,43 +69,6 @@ fn inline(text: &str) -> String {
                 _ => out.push(c),
             }
         }
-    }
-    out
-}
-
-/// Prose keeps its Markdown; its HTML becomes text and its links cannot run anything.
-fn prose(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_code = false;
-    for line in text.lines() {
-        let fence = line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~");
-        in_code ^= fence;
-        if in_code || fence {
-            out.push_str(line);
-        } else {
-            out.push_str(&disarm(&line.replace('<', "&lt;")));
-        }
-        out.push('\n');
-    }
-    if in_code {
-        // A fence left open would swallow the rest of the report.
-        out.push_str("```\n");
-    }
-    out.truncate(out.trim_end().len());
-    out
-}
-
-/// Breaks the schemes that run code, wherever a link could name one.
-fn disarm(line: &str) -> String {
-    let lower = line.to_ascii_lowercase();
-    if !["javascript:", "vbscript:", "data:"].iter().any(|scheme| lower.contains(scheme)) {
-        return line.to_owned();
-    }
-    let mut out = String::with_capacity(line.len());
-    for (at, c) in line.char_indices() {
-        let before = lower.get(..at).unwrap_or_default();
-        let scheme = ["javascript", "vbscript", "data"].iter().any(|scheme| before.ends_with(scheme));
-        out.push_str(if c == ':' && scheme { "%3A" } else { line.get(at..at + c.len_utf8()).unwrap_or_default() });
     }
     out
 }
