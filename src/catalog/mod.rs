@@ -5,12 +5,18 @@ mod file_name;
 mod graph;
 mod hash;
 pub mod inputs;
+pub mod listing;
+pub mod load;
+pub mod lookup;
 pub mod model;
 mod plan;
 pub mod problem;
+pub mod publish;
 mod read;
+pub mod schema;
 pub mod template;
 
 pub use check::{Checked, CheckedCookbook};
+pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, variants};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
