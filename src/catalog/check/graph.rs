@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
 use super::Check;
 use crate::catalog::{
     graph,
     model::ItemName,
-    problem::{Path, suggestion},
+    problem::{Path, Step, suggestion},
+    read::{Kind, Tree},
 };
 
 /// Nodes of one recipe.
@@ -36,7 +39,9 @@ impl<'a> Check<'a> {
         let workflow = Path::default().key("recipe").key("workflow");
         let recipe = self.recipe;
         let nodes = &recipe.workflow.nodes;
-        if nodes.is_empty() && self.tree.get(&workflow.key("nodes")).is_none_or(|tree| tree.to_json() == serde_json::json!([])) {
+        // A `workflow` or `nodes` of another type has been refused already.
+        let empty = |tree: &Tree| tree.child(Step::Key("nodes")).is_none_or(|nodes| nodes.is_null() || nodes.to_json() == json!([]));
+        if self.tree.get(&workflow).is_some_and(|tree| matches!(tree.kind, Kind::Map(_)) && empty(tree)) {
             self.problem(&workflow, "the workflow has no nodes; give at least one under `nodes`");
         }
         if nodes.len() > MAX_NODES {

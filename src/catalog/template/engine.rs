@@ -64,12 +64,19 @@ pub fn explain(error: &Error) -> String {
     }
     if error.kind() == ErrorKind::UndefinedError
         && let (Some(source), Some(range)) = (error.template_source(), error.range())
-        && let Some(name) = source.get(range)
     {
-        message = format!("`{}` is undefined", name.trim());
+        message = format!("`{}` is undefined", dotted(source, range));
     }
     match error.line() {
         Some(line) if line > 1 => format!("{message} (line {line} of the template)"),
         _ => message,
     }
+}
+
+/// The name at the range with what stands before its dots: an error marks `.title` of `page.title`.
+fn dotted(source: &str, range: std::ops::Range<usize>) -> &str {
+    let part_of_name = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
+    let before = source.get(..range.start).unwrap_or_default();
+    let start = before.trim_end_matches(part_of_name).len();
+    source.get(start..range.end).unwrap_or_default().trim()
 }
