@@ -1,1 +1,100 @@
-//! (module under construction)
+//! The HTTP API: one file a resource, and the frame around them.
+//!
+//! To add a resource: write `mod name;` and put its API into [`resources`].
+
+mod agency;
+mod agents;
+mod auth;
+pub mod body;
+pub mod check;
+mod errors;
+mod explain;
+mod frame;
+mod health;
+pub mod page;
+pub mod problem;
+mod secrets;
+pub mod security;
+mod store;
+mod subscriptions;
+mod tags;
+mod teams;
+mod users;
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, endpoint::make_sync};
+use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
+use sqlx::PgPool;
+
+pub use problem::{Problem, Result};
+pub use security::{Admin, Member};
+
+use crate::{auth::Auth, base::Clock, locker::Locker};
+
+/// What handlers reach; cheap to clone. Handlers take it as `Data<&ApiState>`.
+#[derive(Clone)]
+pub struct ApiState {
+    /// As the role `teamai_api`, under row-level security.
+    pub pool: PgPool,
+    pub clock: Arc<dyn Clock>,
+    pub auth: Arc<Auth>,
+    pub locker: Arc<Locker>,
+    /// For the readiness check.
+    pub redis: redis::Client,
+    pub metrics: PrometheusHandle,
+    /// JSON Schema of recipes, served at `/schemas/recipe.json`.
+    pub recipe_schema: Arc<str>,
+}
+
+fn resources() -> impl OpenApi + Clone {
+    (
+        auth::AuthApi,
+        agency::AgencyApi,
+        teams::TeamsApi,
+        users::UsersApi,
+        subscriptions::SubscriptionsApi,
+        agents::AgentsApi,
+        secrets::SecretsApi,
+    )
+}
+
+fn service() -> OpenApiService<impl OpenApi + Clone, ()> {
+    OpenApiService::new(resources(), "TeamAI", env!("CARGO_PKG_VERSION"))
+        .summary("Runs AI agent recipes for digital agencies, and accounts for every model call.")
+        .description(
+            "JSON in, JSON out. Sign in with POST /auth/login and send the access token as \
+             `Authorization: Bearer TOKEN`. Every error is an RFC 9457 problem whose `code` is stable. \
+             Lists take `limit` (1 to 200) and `cursor`, and go from the newest to the oldest.",
+        )
+        .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+}
+
+/// The OpenAPI document as JSON. Needs no database.
+#[must_use]
+pub fn spec() -> String {
+    service().spec()
+}
+
+/// The whole API as one endpoint: resources, documents, health and metrics.
+#[must_use]
+pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
+    let service = service();
+    let spec = service.spec();
+    let schema = Arc::clone(&state.recipe_schema);
+    Route::new()
+        .at("/healthz", poem::get(health::healthz))
+        .at("/readyz", poem::get(health::readyz))
+        .at("/metrics", poem::get(health::metrics))
+        .at("/openapi.json", poem::get(json_text(spec.into())))
+        .at("/schemas/recipe.json", poem::get(json_text(schema)))
+        .nest("/docs", service.swagger_ui())
+        .nest("/", service)
+        .data(state)
+        .with(frame::Frame)
+}
+
+fn json_text(text: Arc<str>) -> impl Endpoint {
+    make_sync(move |_| text.to_string().with_content_type("application/json").into_response())
+}

@@ -1,1 +1,14 @@
-//! (module under construction)
+//! Who is who: agencies, their teams and people, the seats they buy and the agents they hire.
+
+pub mod agencies;
+pub mod agents;
+mod error;
+pub mod names;
+mod scope;
+pub mod seats;
+pub mod teams;
+pub mod users;
+
+pub use error::TenancyError;
+pub use names::{Email, Invalid, Name};
+pub use scope::{Role, TenantScope};

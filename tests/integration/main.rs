@@ -1,1 +1,9 @@
+//! Whole tests: the real API on a real Postgres and Redis, one file a topic or fault.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
+mod agents;
+mod auth;
+mod frame;
+mod secrets;
+mod support;
+mod teams;

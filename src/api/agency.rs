@@ -1,0 +1,114 @@
+//! `/agency`
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::MaybeUndefined};
+use uuid::Uuid;
+
+use super::{Admin, ApiState, Member, Problem, Result, body::Body, check::Check, tags::Tag};
+use crate::tenancy::{
+    Email, Name,
+    agencies::{self, AgencyChange},
+};
+
+/// What runs use when neither the node nor the agent says otherwise.
+#[derive(Debug, Object)]
+struct Settings {
+    default_provider: Option<String>,
+    default_model: Option<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct SettingsBody {
+    /// Null clears it.
+    default_provider: MaybeUndefined<String>,
+    /// Null clears it.
+    default_model: MaybeUndefined<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct AgencyBody {
+    name: Option<String>,
+    /// Null clears it.
+    billing_email: MaybeUndefined<String>,
+    settings: Option<SettingsBody>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[oai(rename_all = "snake_case")]
+enum AgencyStatus {
+    Active,
+    Suspended,
+}
+
+/// A tenant.
+#[derive(Debug, Object)]
+pub struct Agency {
+    id: Uuid,
+    name: String,
+    billing_email: Option<String>,
+    settings: Settings,
+    status: AgencyStatus,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<agencies::Agency> for Agency {
+    fn from(agency: agencies::Agency) -> Self {
+        let agencies::Settings { default_provider, default_model } = agency.settings;
+        Self {
+            id: agency.id.0,
+            name: agency.name,
+            billing_email: agency.billing_email,
+            settings: Settings { default_provider, default_model },
+            status: match agency.status {
+                agencies::AgencyStatus::Active => AgencyStatus::Active,
+                agencies::AgencyStatus::Suspended => AgencyStatus::Suspended,
+            },
+            created_at: agency.created_at,
+            updated_at: agency.updated_at,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct AgencyApi;
+
+#[OpenApi(prefix_path = "/agency", tag = "Tag::Agency")]
+impl AgencyApi {
+    /// Get your agency.
+    #[oai(path = "/", method = "get")]
+    async fn get_agency(&self, member: Member, state: Data<&ApiState>) -> Result<Json<Agency>> {
+        let agency = agencies::get(member.scope(), &state.pool).await?;
+        agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// Change your agency. What is left out stays as it is.
+    #[oai(path = "/", method = "patch")]
+    async fn change_agency(
+        &self,
+        admin: Admin,
+        state: Data<&ApiState>,
+        body: Body<AgencyBody>,
+    ) -> Result<Json<Agency>> {
+        let change = change(&body.0)?;
+        let agency = agencies::update(admin.scope(), &state.pool, &change).await?;
+        agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
+    }
+}
+
+fn change(body: &AgencyBody) -> Result<AgencyChange> {
+    let name = |text: &str| Name::parse(text).map(|name| name.as_str().to_owned());
+    let mut check = Check::default();
+    let settings = body.settings.as_ref();
+    let change = AgencyChange {
+        name: check.optional("name", body.name.as_ref(), Name::parse),
+        billing_email: check.change("billing_email", &body.billing_email, Email::parse),
+        default_provider: settings.and_then(|s| check.change("settings.default_provider", &s.default_provider, name)),
+        default_model: settings.and_then(|s| check.change("settings.default_model", &s.default_model, name)),
+    };
+    check.finish()?;
+    Ok(change)
+}

@@ -1,0 +1,72 @@
+//! For operators and their machines: is the process up, is it ready, what does it count.
+
+use std::{collections::HashSet, time::Duration};
+
+use poem::{IntoResponse, Response, handler, http::StatusCode, web::Data};
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{ApiState, store};
+use crate::db;
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The process is up.
+#[handler]
+pub fn healthz() -> Response {
+    poem::web::Json(json!({"status": "ok"})).into_response()
+}
+
+/// 200 when Postgres and Redis answer and the schema is this binary's, else 503;
+/// the body names each check.
+#[handler]
+pub async fn readyz(state: Data<&ApiState>) -> Response {
+    let (schema, redis) = tokio::join!(migrations(&state), redis(&state));
+    let (postgres, migrations) = match schema {
+        Ok(migrations) => (Ok(()), migrations),
+        Err(error) => (Err(error), Err("unknown while Postgres is away".to_owned())),
+    };
+    let checks = [("postgres", postgres), ("redis", redis), ("migrations", migrations)];
+    let ready = checks.iter().all(|(_, check)| check.is_ok());
+    let named: serde_json::Map<String, serde_json::Value> =
+        checks.into_iter().map(|(name, check)| (name.to_owned(), json!(check.err().unwrap_or("ok".into())))).collect();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({"status": if ready { "ready" } else { "not ready" }, "checks": named});
+    poem::web::Json(body).with_status(status).into_response()
+}
+
+/// Outer error: no answer. Inner error: the schema is not this binary's.
+async fn migrations(state: &ApiState) -> Result<Result<(), String>, String> {
+    let applied = match timeout(PATIENCE, store::applied_migrations(&state.pool)).await {
+        Ok(Ok(applied)) => applied.into_iter().collect::<HashSet<i64>>(),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: Postgres");
+            return Err("does not answer".into());
+        }
+        Err(_) => return Err("does not answer in time".into()),
+    };
+    let missing = db::MIGRATIONS.iter().filter(|m| !applied.contains(&m.version)).count();
+    Ok(if missing == 0 { Ok(()) } else { Err(format!("{missing} to be applied; run teamai migrate")) })
+}
+
+async fn redis(state: &ApiState) -> Result<(), String> {
+    let ping = async {
+        let mut connection = state.redis.get_multiplexed_async_connection().await?;
+        redis::cmd("PING").query_async::<()>(&mut connection).await
+    };
+    match timeout(PATIENCE, ping).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: Redis");
+            Err("does not answer".into())
+        }
+        Err(_) => Err("does not answer in time".into()),
+    }
+}
+
+/// Prometheus text.
+#[handler]
+#[expect(clippy::needless_pass_by_value, reason = "an extractor")]
+pub fn metrics(state: Data<&ApiState>) -> Response {
+    Response::builder().content_type("text/plain; version=0.0.4").body(state.metrics.render())
+}

@@ -1,0 +1,50 @@
+//! Who may call: the role check is the type of a handler's argument.
+
+use poem::Request;
+use poem_openapi::{SecurityScheme, auth::Bearer};
+
+use super::{ApiState, problem::Problem};
+use crate::{auth::Session, tenancy::TenantScope};
+
+/// Any signed-in person.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "member")]
+pub struct Member(Session);
+
+/// An admin of the agency; others get 403.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "admin")]
+pub struct Admin(Session);
+
+impl Member {
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        &self.0.scope
+    }
+
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.0
+    }
+}
+
+impl Admin {
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        &self.0.scope
+    }
+}
+
+async fn member(request: &Request, bearer: Bearer) -> poem::Result<Session> {
+    let state: &ApiState =
+        request.data().ok_or_else(|| Problem::internal(&"the API's state is not attached to its routes"))?;
+    Ok(state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?)
+}
+
+async fn admin(request: &Request, bearer: Bearer) -> poem::Result<Session> {
+    let session = member(request, bearer).await?;
+    if !session.scope.is_admin() {
+        return Err(Problem::forbidden("role_too_low", "Only an admin of the agency may do this.").into());
+    }
+    Ok(session)
+}

@@ -1,0 +1,117 @@
+//! `/teams`
+
+use chrono::{DateTime, Utc};
+use poem::web::Data;
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use uuid::Uuid;
+
+use super::{
+    Admin, ApiState, Member, Problem, Result,
+    body::Body,
+    check::{Check, checked},
+    page::{Listing, page},
+    tags::Tag,
+};
+use crate::{
+    base::TeamId,
+    tenancy::{Name, teams},
+};
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct TeamBody {
+    /// 1 to 200 characters, once in the agency.
+    name: String,
+}
+
+#[derive(Debug, Object)]
+struct Team {
+    id: Uuid,
+    name: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<teams::Team> for Team {
+    fn from(team: teams::Team) -> Self {
+        Self { id: team.id.0, name: team.name, created_at: team.created_at, updated_at: team.updated_at }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Created {
+    #[oai(status = 201)]
+    Team(Json<Team>),
+}
+
+#[derive(ApiResponse)]
+enum Deleted {
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(Clone)]
+pub struct TeamsApi;
+
+#[OpenApi(prefix_path = "/teams", tag = "Tag::Agency")]
+impl TeamsApi {
+    /// List the teams that you see: an admin all, a member its own.
+    #[oai(path = "/", method = "get")]
+    async fn list_teams(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<Team>>> {
+        let found = teams::list(member.scope(), &state.pool, page(limit, cursor)?).await?;
+        Ok(Json(Listing::of(found)))
+    }
+
+    /// Make a team.
+    #[oai(path = "/", method = "post")]
+    async fn create_team(&self, admin: Admin, state: Data<&ApiState>, body: Body<TeamBody>) -> Result<Created> {
+        let name = name(&body.0)?;
+        let team = teams::create(admin.scope(), &state.pool, &name, state.clock.now()).await?;
+        Ok(Created::Team(Json(team.into())))
+    }
+
+    /// Get a team.
+    #[oai(path = "/:id", method = "get")]
+    async fn get_team(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Team>> {
+        let team = teams::get(member.scope(), &state.pool, TeamId(id.0)).await?;
+        team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// Rename a team.
+    #[oai(path = "/:id", method = "patch")]
+    async fn rename_team(
+        &self,
+        admin: Admin,
+        state: Data<&ApiState>,
+        id: Path<Uuid>,
+        body: Body<TeamBody>,
+    ) -> Result<Json<Team>> {
+        let name = name(&body.0)?;
+        let team = teams::rename(admin.scope(), &state.pool, TeamId(id.0), &name).await?;
+        team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// Delete a team that never had an agent. Its people stay in the agency.
+    #[oai(path = "/:id", method = "delete")]
+    async fn delete_team(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Deleted> {
+        let deleted = teams::delete(admin.scope(), &state.pool, TeamId(id.0)).await?;
+        if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
+    }
+}
+
+fn name(body: &TeamBody) -> Result<Name> {
+    let mut check = Check::default();
+    let name = check.field("name", Name::parse(&body.name));
+    check.finish()?;
+    checked(name)
+}

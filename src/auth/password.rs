@@ -1,0 +1,227 @@
+//! Passwords: which are taken, and argon2id off the async threads with bounded work.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::AuthError;
+use crate::{
+    base::random,
+    tenancy::{Email, Invalid},
+};
+
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// Hashes computed at once: each takes a core and 19 MiB.
+const AT_ONCE: usize = 2;
+/// Sign-ins that may wait for their turn, about a second's worth.
+const WAITING: usize = 64;
+
+/// No password has this hash; verifying against it costs what a real one costs.
+const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+/// Lower case, 12 characters or more, from lists of leaked passwords.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// A password that may be set: 12 to 128 characters and not a common one.
+#[derive(Debug)]
+pub struct NewPassword(SecretString);
+
+impl NewPassword {
+    /// # Errors
+    /// Too short, too long, common, or the account's own address.
+    pub fn parse(text: &str, email: &Email) -> Result<Self, Invalid> {
+        match text.chars().count() {
+            0..12 => return Err(Invalid("must have at least 12 characters".into())),
+            129.. => return Err(Invalid("must have at most 128 characters".into())),
+            _ => {}
+        }
+        let lower = text.to_lowercase();
+        if lower == email.as_str() {
+            return Err(Invalid("must not be the e-mail address".into()));
+        }
+        if is_monotonous(&lower) || COMMON.lines().any(|common| common == lower) {
+            return Err(Invalid("is one of the commonest passwords; choose one that nobody would guess".into()));
+        }
+        Ok(Self(SecretString::from(text)))
+    }
+
+    pub(super) fn secret(&self) -> &SecretString {
+        &self.0
+    }
+}
+
+/// One or two characters over and over.
+fn is_monotonous(text: &str) -> bool {
+    let mut chars: Vec<char> = text.chars().collect();
+    chars.sort_unstable();
+    chars.dedup();
+    chars.len() <= 2
+}
+
+/// Turns to hash: a few at once, a few more waiting, the rest refused.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+impl Passwords {
+    pub fn new() -> Self {
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING) }
+    }
+
+    /// # Errors
+    /// [`AuthError::Busy`] when too many wait already.
+    pub async fn turn(&self) -> Result<Turn, AuthError> {
+        let _place = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
+        let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AuthError::Busy)?;
+        Ok(Turn(Arc::new(permit)))
+    }
+}
+
+/// The right to hash, one hash after the other.
+#[derive(Debug)]
+pub struct Turn(Arc<OwnedSemaphorePermit>);
+
+/// What a stored hash says of a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Wrong,
+    Right,
+    /// Right, but made with parameters of the past.
+    RightButOld,
+}
+
+impl Turn {
+    /// A PHC string of the password with a new salt.
+    pub async fn hash(&self, password: &SecretString) -> Result<String, AuthError> {
+        let (password, salt) = (password.clone(), random::bytes::<16>()?);
+        self.blocking(move || hash(&password, &salt)).await?
+    }
+
+    /// Compares with a stored hash; without one it takes as long and is wrong.
+    pub async fn verify(&self, password: &SecretString, stored: Option<String>) -> Result<Verdict, AuthError> {
+        let password = password.clone();
+        self.blocking(move || {
+            let verdict = verify(&password, stored.as_deref().unwrap_or(DUMMY))?;
+            Ok(if stored.is_some() { verdict } else { Verdict::Wrong })
+        })
+        .await?
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+        // The work goes on when its caller goes away, and so must the turn.
+        let permit = Arc::clone(&self.0);
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(permit);
+            result
+        })
+        .await
+        .map_err(|error| AuthError::Internal(format!("hashing a password ended early: {error}")))
+    }
+}
+
+fn params() -> Result<Params, AuthError> {
+    Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| AuthError::Internal(error.to_string()))
+}
+
+fn hash(password: &SecretString, salt: &[u8]) -> Result<String, AuthError> {
+    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params()?);
+    let hash: Result<PasswordHash, _> =
+        hasher.hash_password_customized(password.expose_secret().as_bytes(), salt, None, None, params()?);
+    hash.map(|hash| hash.to_string())
+        .map_err(|error| AuthError::Internal(format!("the password could not be hashed: {error}")))
+}
+
+fn verify(password: &SecretString, stored: &str) -> Result<Verdict, AuthError> {
+    let unreadable = |error| AuthError::Internal(format!("a stored password hash cannot be read: {error}"));
+    let parsed = PasswordHash::new(stored).map_err(|error| unreadable(error.to_string()))?;
+    match Argon2::default().verify_password(password.expose_secret().as_bytes(), &parsed) {
+        Ok(()) if is_current(&parsed) => Ok(Verdict::Right),
+        Ok(()) => Ok(Verdict::RightButOld),
+        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
+        Err(error) => Err(unreadable(error.to_string())),
+    }
+}
+
+fn is_current(hash: &PasswordHash) -> bool {
+    let cost = Params::try_from(hash).map(|p| (p.m_cost(), p.t_cost(), p.p_cost()));
+    hash.algorithm.as_str() == "argon2id" && cost == Ok((MEMORY_KIB, PASSES, LANES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text)
+    }
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only_and_salts_differ() {
+        let turn = Passwords::new().turn().await.unwrap();
+        let hash = turn.hash(&secret("a long enough one")).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert_ne!(hash, turn.hash(&secret("a long enough one")).await.unwrap());
+        assert_eq!(turn.verify(&secret("a long enough one"), Some(hash.clone())).await.unwrap(), Verdict::Right);
+        assert_eq!(turn.verify(&secret("a long enough onE"), Some(hash)).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn without_a_hash_the_verdict_is_wrong() {
+        let turn = Passwords::new().turn().await.unwrap();
+        assert_eq!(turn.verify(&secret("whatever it is"), None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_hash_with_other_parameters_is_right_but_old() {
+        let old = Params::new(8, 1, 1, None).unwrap();
+        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, old.clone());
+        let hash: PasswordHash =
+            hasher.hash_password_customized(b"a long enough one", b"0123456789abcdef", None, None, old).unwrap();
+        assert_eq!(verify(&secret("a long enough one"), &hash.to_string()).unwrap(), Verdict::RightButOld);
+    }
+
+    #[tokio::test]
+    async fn more_than_a_short_queue_is_refused() {
+        let passwords = Arc::new(Passwords::new());
+        let first = passwords.turn().await.unwrap();
+        let second = passwords.turn().await.unwrap();
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| {
+                let passwords = Arc::clone(&passwords);
+                tokio::spawn(async move { passwords.turn().await.is_ok() })
+            })
+            .collect();
+        while passwords.waiting.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(matches!(passwords.turn().await, Err(AuthError::Busy)));
+        drop((first, second));
+        for turn in waiting {
+            assert!(turn.await.unwrap());
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_and_common_ones_are_refused() {
+        let email = Email::parse("ana@example.com").unwrap();
+        let parse = |text: &str| NewPassword::parse(text, &email);
+        assert!(parse("ääääöööößßß").is_err());
+        assert!(parse("äxääöyööößßß").is_ok());
+        assert!(parse(&"ab3".repeat(42)).is_ok());
+        assert!(parse(&"ab3".repeat(43)).is_err());
+        for text in ["Password1234", "aaaaaaaaaaaaa", "ababababababab", "ANA@example.com", "qwertyuiop123"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(COMMON.lines().all(|line| line.chars().count() >= 12 && line.to_lowercase() == line));
+    }
+}

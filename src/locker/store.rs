@@ -1,0 +1,248 @@
+//! SQL for secrets and agency keys.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::{KeyName, LockerError, Lookup, Secret, seal::Sealed};
+use crate::{
+    base::{AgencyId, Page, Paged, SecretId, TeamId},
+    db,
+};
+
+/// The agency's secrets, or one team's, newest first.
+pub async fn list(
+    pool: &PgPool,
+    agency: AgencyId,
+    team: Option<TeamId>,
+    page: Page,
+) -> Result<Paged<Secret>, LockerError> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let rows = sqlx::query_as!(
+        Secret,
+        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+                  updated_at, last_used_at
+             from secret_locker
+            where ($1::uuid is null or team_id = $1) and ($2::uuid is null or id < $2)
+            order by id desc limit $3"#,
+        team.map(|id| id.0),
+        page.before,
+        page.fetch(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(page.cut(rows, |secret| secret.id.0))
+}
+
+/// What may be shown of a team's secret, or of the agency's where `team` is `None`.
+pub async fn get(
+    pool: &PgPool,
+    agency: AgencyId,
+    team: Option<TeamId>,
+    name: &KeyName,
+) -> Result<Option<Secret>, LockerError> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let secret = sqlx::query_as!(
+        Secret,
+        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+                  updated_at, last_used_at
+             from secret_locker where key_name = $1 and team_id is not distinct from $2"#,
+        name.as_str(),
+        team.map(|id| id.0),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(secret)
+}
+
+pub async fn delete(
+    pool: &PgPool,
+    agency: AgencyId,
+    team: Option<TeamId>,
+    name: &KeyName,
+) -> Result<bool, LockerError> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let deleted = sqlx::query!(
+        "delete from secret_locker where key_name = $1 and team_id is not distinct from $2",
+        name.as_str(),
+        team.map(|id| id.0),
+    )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(deleted.rows_affected() == 1)
+}
+
+/// Locks the secret against other writers; gives its id and version.
+pub async fn lock(
+    connection: &mut PgConnection,
+    team: Option<TeamId>,
+    name: &KeyName,
+) -> Result<Option<(SecretId, i32)>, LockerError> {
+    let row = sqlx::query!(
+        r#"select id as "id: SecretId", version from secret_locker
+            where key_name = $1 and team_id is not distinct from $2 for update"#,
+        name.as_str(),
+        team.map(|id| id.0),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| (row.id, row.version)))
+}
+
+pub struct NewVersion<'a> {
+    pub id: SecretId,
+    pub version: i32,
+    pub key_version: i32,
+    pub sealed: &'a Sealed,
+    pub last4: String,
+}
+
+/// `None` if another request made the secret first.
+pub async fn insert(
+    connection: &mut PgConnection,
+    agency: AgencyId,
+    team: Option<TeamId>,
+    name: &KeyName,
+    new: &NewVersion<'_>,
+) -> Result<Option<Secret>, LockerError> {
+    let secret = sqlx::query_as!(
+        Secret,
+        r#"insert into secret_locker (id, agency_id, team_id, key_name, version, key_version, nonce, ciphertext, last4)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           on conflict on constraint secret_locker_name_key do nothing
+           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+                     updated_at, last_used_at"#,
+        new.id.0,
+        agency.0,
+        team.map(|id| id.0),
+        name.as_str(),
+        new.version,
+        new.key_version,
+        new.sealed.nonce,
+        new.sealed.ciphertext,
+        new.last4,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(secret)
+}
+
+/// The row is locked, and at the version before this one.
+pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Result<Option<Secret>, LockerError> {
+    let secret = sqlx::query_as!(
+        Secret,
+        r#"update secret_locker
+              set version = $2, key_version = $3, nonce = $4, ciphertext = $5, last4 = $6, updated_at = clock_timestamp()
+            where id = $1 and version = $2 - 1
+           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+                     updated_at, last_used_at"#,
+        new.id.0,
+        new.version,
+        new.key_version,
+        new.sealed.nonce,
+        new.sealed.ciphertext,
+        new.last4,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(secret)
+}
+
+/// A secret as it is stored, with the key that seals it, itself wrapped.
+#[derive(Debug)]
+pub struct Stored {
+    pub id: SecretId,
+    pub version: i32,
+    pub key_version: i32,
+    pub sealed: Sealed,
+    pub root_key_id: String,
+    pub wrapped_key: Sealed,
+}
+
+/// Finds a secret for a run and notes its use, at most once a minute.
+pub async fn find_and_touch(
+    pool: &PgPool,
+    agency: AgencyId,
+    team: TeamId,
+    name: &str,
+    lookup: Lookup,
+) -> Result<Option<Stored>, LockerError> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let row = sqlx::query!(
+        r#"select s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
+                  k.nonce as key_nonce, k.wrapped_key,
+                  coalesce(s.last_used_at < clock_timestamp() - interval '1 minute', true) as "stale!"
+             from secret_locker s
+             join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
+            where s.key_name = $1 and (s.team_id = $2 or ($3 and s.team_id is null))
+            order by s.team_id nulls last limit 1"#,
+        name,
+        team.0,
+        lookup == Lookup::TeamThenAgency,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(row) = row.as_ref().filter(|row| row.stale) {
+        // Whoever finds the row locked leaves it: another run is noting the same minute.
+        sqlx::query!(
+            "update secret_locker set last_used_at = clock_timestamp()
+              where id = (select id from secret_locker where id = $1 for update skip locked)",
+            row.id.0,
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(row.map(|row| Stored {
+        id: row.id,
+        version: row.version,
+        key_version: row.key_version,
+        sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
+        root_key_id: row.root_key_id,
+        wrapped_key: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
+    }))
+}
+
+pub struct WrappedKey {
+    pub version: i32,
+    pub root_key_id: String,
+    pub wrapped: Sealed,
+}
+
+pub async fn newest_key(connection: &mut PgConnection, agency: AgencyId) -> Result<Option<WrappedKey>, LockerError> {
+    let row = sqlx::query!(
+        "select version, root_key_id, nonce, wrapped_key from agency_keys
+          where agency_id = $1 order by version desc limit 1",
+        agency.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| WrappedKey {
+        version: row.version,
+        root_key_id: row.root_key_id,
+        wrapped: Sealed { nonce: row.nonce, ciphertext: row.wrapped_key },
+    }))
+}
+
+/// Does nothing if the version is there already.
+pub async fn insert_key(
+    connection: &mut PgConnection,
+    agency: AgencyId,
+    version: i32,
+    root_key_id: &str,
+    wrapped: &Sealed,
+) -> Result<(), LockerError> {
+    sqlx::query!(
+        "insert into agency_keys (agency_id, version, root_key_id, nonce, wrapped_key) values ($1, $2, $3, $4, $5)
+         on conflict do nothing",
+        agency.0,
+        version,
+        root_key_id,
+        wrapped.nonce,
+        wrapped.ciphertext,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! SQL for agencies. Functions without a scope are for sign-in, which has none yet;
+//! their transaction is in the agency's context.
+
+use sqlx::{PgConnection, PgPool, types::Json};
+
+use super::{Agency, AgencyChange, AgencyStatus, NewAgency, Settings};
+use crate::{
+    base::AgencyId,
+    db,
+    tenancy::{Email, Name, TenancyError, TenantScope},
+};
+
+struct Row {
+    id: AgencyId,
+    name: String,
+    billing_email: Option<String>,
+    settings: Json<Settings>,
+    status: AgencyStatus,
+    created_at: chrono::DateTime<chrono::Utc>,
+    updated_at: chrono::DateTime<chrono::Utc>,
+}
+
+impl From<Row> for Agency {
+    fn from(row: Row) -> Self {
+        let Row { id, name, billing_email, settings: Json(settings), status, created_at, updated_at } = row;
+        Self { id, name, billing_email, settings, status, created_at, updated_at }
+    }
+}
+
+/// The person's own agency.
+pub async fn get(scope: &TenantScope, pool: &PgPool) -> Result<Option<Agency>, TenancyError> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let agency = find(&mut tx, scope.agency_id()).await?;
+    tx.commit().await?;
+    Ok(agency)
+}
+
+pub async fn find(connection: &mut PgConnection, id: AgencyId) -> Result<Option<Agency>, TenancyError> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select id as "id: AgencyId", name, billing_email, settings as "settings: Json<Settings>",
+                  status as "status: AgencyStatus", created_at, updated_at
+             from agencies where id = $1"#,
+        id.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(Agency::from))
+}
+
+pub async fn insert(connection: &mut PgConnection, new: &NewAgency<'_>) -> Result<(), TenancyError> {
+    sqlx::query!(
+        "insert into agencies (id, name, billing_email) values ($1, $2, $3)",
+        new.id.0,
+        new.name.as_str(),
+        new.billing_email.map(Email::as_str),
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -> Result<Option<Agency>, TenancyError> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let row = sqlx::query_as!(
+        Row,
+        r#"update agencies set
+             name = coalesce($2, name),
+             billing_email = case when $3 then $4 else billing_email end,
+             settings = jsonb_strip_nulls(settings
+               || case when $5 then jsonb_build_object('default_provider', $6::text) else '{}' end
+               || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end)
+           where id = $1
+           returning id as "id: AgencyId", name, billing_email, settings as "settings: Json<Settings>",
+                     status as "status: AgencyStatus", created_at, updated_at"#,
+        scope.agency_id().0,
+        change.name.as_ref().map(Name::as_str),
+        change.billing_email.is_some(),
+        change.billing_email.as_ref().and_then(|email| email.as_ref().map(Email::as_str)),
+        change.default_provider.is_some(),
+        change.default_provider.clone().flatten(),
+        change.default_model.is_some(),
+        change.default_model.clone().flatten(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(row.map(Agency::from))
+}

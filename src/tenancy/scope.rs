@@ -1,0 +1,64 @@
+//! The typed proof of who asks: the first argument of every store function.
+
+use crate::base::{AgencyId, TeamId, UserId};
+
+/// What a person may do in the agency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum Role {
+    AgencyAdmin,
+    TeamMember,
+}
+
+/// A signed-in person in an agency. Its fields are private so that holding one
+/// means that the auth layer checked a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantScope {
+    agency_id: AgencyId,
+    user_id: UserId,
+    role: Role,
+    team_id: Option<TeamId>,
+}
+
+impl TenantScope {
+    /// For the auth layer alone, after it checked the credential against the
+    /// database; the architecture test refuses any other caller.
+    #[must_use]
+    pub fn verified(agency_id: AgencyId, user_id: UserId, role: Role, team_id: Option<TeamId>) -> Self {
+        Self { agency_id, user_id, role, team_id }
+    }
+
+    #[must_use]
+    pub fn agency_id(&self) -> AgencyId {
+        self.agency_id
+    }
+
+    #[must_use]
+    pub fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The team that the person belongs to. An admin may have one too, and still sees all.
+    #[must_use]
+    pub fn team_id(&self) -> Option<TeamId> {
+        self.team_id
+    }
+
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        self.role == Role::AgencyAdmin
+    }
+
+    /// Whether rows of the team are shown. For a list use
+    /// `($admin or team_id = $team)` with [`Self::is_admin`] and [`Self::team_id`].
+    #[must_use]
+    pub fn sees_team(&self, team_id: TeamId) -> bool {
+        self.is_admin() || self.team_id == Some(team_id)
+    }
+}

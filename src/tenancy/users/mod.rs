@@ -1,0 +1,43 @@
+//! People of an agency.
+
+mod store;
+
+use chrono::{DateTime, Utc};
+
+pub use store::{find, get, insert, list};
+
+use super::{Email, Name, Role};
+use crate::base::{AgencyId, TeamId, UserId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "snake_case")]
+pub enum UserStatus {
+    Active,
+    Deactivated,
+}
+
+#[derive(Debug, Clone)]
+pub struct User {
+    pub id: UserId,
+    pub agency_id: AgencyId,
+    pub team_id: Option<TeamId>,
+    /// In lower case.
+    pub email: String,
+    pub full_name: Option<String>,
+    pub role: Role,
+    pub status: UserStatus,
+    pub created_at: DateTime<Utc>,
+    pub last_login_at: Option<DateTime<Utc>>,
+}
+
+/// A person to be added; `password_hash` is a PHC string.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    pub id: UserId,
+    pub agency_id: AgencyId,
+    pub email: &'a Email,
+    pub password_hash: &'a str,
+    pub full_name: Option<&'a Name>,
+    pub role: Role,
+    pub team_id: Option<TeamId>,
+}

@@ -1,0 +1,229 @@
+//! The whole API on a real Postgres, under row-level security, without a socket.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use poem::{
+    Endpoint, EndpointExt, Request,
+    endpoint::BoxEndpoint,
+    http::{HeaderMap, Method},
+};
+use secrecy::SecretBox;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use teamai::{
+    api::{self, ApiState},
+    auth::{Auth, keys},
+    base::{AgentRoleId, UserId, clock::ManualClock},
+    locker::Locker,
+};
+
+pub const PASSWORD: &str = "plenty of daylight";
+
+/// An API of its own for one test.
+pub struct Api {
+    endpoint: BoxEndpoint<'static>,
+    /// As a superuser, for looking behind the API and for what it does not offer.
+    pub root: PgPool,
+    pub clock: Arc<ManualClock>,
+    pub state: ApiState,
+}
+
+/// A person who signed in.
+pub struct Person {
+    pub token: String,
+    pub refresh_token: String,
+    pub user_id: String,
+    pub agency_id: String,
+    pub email: String,
+}
+
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+    pub text: String,
+}
+
+impl Reply {
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.body
+    }
+
+    /// Asserts an RFC 9457 problem, and gives it.
+    #[track_caller]
+    pub fn problem(self, status: u16, code: &str) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{}", self.text);
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.text);
+        assert_eq!(self.body["status"], status);
+        assert!(self.body["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+        self.body
+    }
+
+    /// Asserts a 422 that names exactly these places, in any order.
+    #[track_caller]
+    pub fn invalid(self, paths: &[&str]) -> Value {
+        let body = self.problem(422, "invalid_request");
+        let mut named: Vec<&str> =
+            body["errors"].as_array().unwrap().iter().map(|error| error["path"].as_str().unwrap()).collect();
+        let mut paths = paths.to_vec();
+        named.sort_unstable();
+        paths.sort_unstable();
+        assert_eq!(named, paths, "{body}");
+        body
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// The pool's database as another role, so that its rights and row-level security are in force.
+pub fn pool_as(root: &PgPool, role: &str) -> PgPool {
+    let options = root.connect_options().as_ref().clone().options([("role", role)]);
+    sqlx::postgres::PgPoolOptions::new().max_connections(8).connect_lazy_with(options)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test's own configuration")]
+pub fn redis_url() -> String {
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:63790".to_owned())
+}
+
+impl Api {
+    pub fn start(root: &PgPool) -> Self {
+        Self::with_redis(root, &redis_url())
+    }
+
+    pub fn with_redis(root: &PgPool, redis_url: &str) -> Self {
+        let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
+        let clock = ManualClock::at(now);
+        let pool = pool_as(root, "teamai_api");
+        let auth = Auth::new(pool.clone(), clock.clone(), &keys::generate_pem().unwrap()).unwrap();
+        let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+        let state = ApiState {
+            pool,
+            clock: clock.clone(),
+            auth: Arc::new(auth),
+            locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
+            redis: redis::Client::open(redis_url).unwrap(),
+            metrics,
+            recipe_schema: r#"{"type":"object"}"#.into(),
+        };
+        let endpoint = api::routes(state.clone()).boxed();
+        Self { endpoint, root: root.clone(), clock, state }
+    }
+
+    pub async fn send(&self, request: Request) -> Reply {
+        let response = self.endpoint.call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let text = body.into_string().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Reply { status: parts.status.as_u16(), headers: parts.headers, body, text }
+    }
+
+    async fn call(&self, method: Method, path: &str, token: Option<&str>, body: Option<Value>) -> Reply {
+        let mut request = Request::builder().method(method).uri_str(path);
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = match body {
+            Some(body) => request.content_type("application/json").body(body.to_string()),
+            None => request.finish(),
+        };
+        self.send(request).await
+    }
+
+    /// Without a token.
+    pub async fn post_open(&self, path: &str, body: Value) -> Reply {
+        self.call(Method::POST, path, None, Some(body)).await
+    }
+
+    pub async fn get_open(&self, path: &str) -> Reply {
+        self.call(Method::GET, path, None, None).await
+    }
+
+    pub async fn get(&self, who: &Person, path: &str) -> Reply {
+        self.call(Method::GET, path, Some(&who.token), None).await
+    }
+
+    pub async fn post(&self, who: &Person, path: &str, body: Value) -> Reply {
+        self.call(Method::POST, path, Some(&who.token), Some(body)).await
+    }
+
+    pub async fn put(&self, who: &Person, path: &str, body: Value) -> Reply {
+        self.call(Method::PUT, path, Some(&who.token), Some(body)).await
+    }
+
+    pub async fn patch(&self, who: &Person, path: &str, body: Value) -> Reply {
+        self.call(Method::PATCH, path, Some(&who.token), Some(body)).await
+    }
+
+    pub async fn delete(&self, who: &Person, path: &str) -> Reply {
+        self.call(Method::DELETE, path, Some(&who.token), None).await
+    }
+
+    /// A new agency; gives its admin, `admin@NAME.example`.
+    pub async fn agency(&self, name: &str) -> Person {
+        let email = format!("admin@{name}.example");
+        let body = json!({"agency_name": name, "email": email, "password": PASSWORD});
+        person(&self.post_open("/auth/register", body).await.expect(201))
+    }
+
+    pub async fn login(&self, email: &str) -> Person {
+        person(&self.post_open("/auth/login", json!({"email": email, "password": PASSWORD})).await.expect(200))
+    }
+
+    /// A `team_member` of the admin's agency, with the admin's password.
+    pub async fn member(&self, admin: &Person, team: Option<&str>) -> Person {
+        let id = UserId::at(self.state.clock.now());
+        let email = format!("member-{}@example.com", id.0.simple());
+        sqlx::query(
+            "insert into users (id, agency_id, team_id, email, password_hash, role)
+             select $1, agency_id, $2::uuid, $3, password_hash, 'team_member' from users where id = $4::uuid",
+        )
+        .bind(id.0)
+        .bind(team)
+        .bind(&email)
+        .bind(&admin.user_id)
+        .execute(&self.root)
+        .await
+        .unwrap();
+        self.login(&email).await
+    }
+
+    pub async fn team(&self, admin: &Person, name: &str) -> String {
+        let team = self.post(admin, "/teams", json!({"name": name})).await.expect(201);
+        team["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A role of the platform's catalogue.
+    pub async fn role(&self, name: &str, status: &str) -> String {
+        let id = AgentRoleId::at(self.state.clock.now());
+        sqlx::query("insert into agent_roles (id, name, status, base_price) values ($1, $2, $3, 49.5)")
+            .bind(id.0)
+            .bind(name)
+            .bind(status)
+            .execute(&self.root)
+            .await
+            .unwrap();
+        id.to_string()
+    }
+
+    pub fn advance(&self, by: TimeDelta) {
+        self.clock.advance(by);
+    }
+}
+
+pub fn person(signed_in: &Value) -> Person {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Person {
+        token: text(&signed_in["access_token"]),
+        refresh_token: text(&signed_in["refresh_token"]),
+        user_id: text(&signed_in["user"]["id"]),
+        agency_id: text(&signed_in["agency"]["id"]),
+        email: text(&signed_in["user"]["email"]),
+    }
+}
