@@ -1,1 +1,10 @@
-//! (module under construction)
+//! What calls cost: the price book, its rows and where they come from.
+
+mod book;
+mod file;
+pub mod litellm;
+mod price;
+pub mod store;
+
+pub use book::{PriceBook, PriceBooks};
+pub use price::{NewPrice, Price, Rates};

@@ -1,4 +1,25 @@
 //! Language-model providers behind one trait.
+//!
+//! An adapter is two pure functions, question to JSON and JSON to answer
+//! (`openai`, `anthropic`, `gemini`); sending is written once (`http`,
+//! `remote`), and so is what a failure means (`classify`). The scripted provider
+//! answers from `script`, in the process (`scripted`) or over HTTP (`sim`).
+
+mod anthropic;
+mod classify;
+mod gemini;
+mod http;
+mod known;
+mod openai;
+mod registry;
+mod remote;
+pub mod script;
+mod scripted;
+pub mod sim;
+mod structured;
+#[cfg(test)]
+mod tests;
+pub mod usage;
 
 use std::{fmt, time::Duration};
 
@@ -8,6 +29,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::base::Usage;
+
+pub use registry::{Registry, RegistryError};
+pub use scripted::Scripted;
 
 /// One question to a model.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +109,8 @@ pub trait Provider: Send + Sync + fmt::Debug {
     async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError>;
 }
 
-/// The providers of this installation, by name.
-#[derive(Debug)]
-pub struct Registry;
+/// The locker's name for a provider's key.
+#[must_use]
+pub fn key_secret(provider: &str) -> String {
+    format!("{provider}_api_key")
+}

@@ -1,0 +1,133 @@
+//! The script's door inside the process: no socket, no key, nothing reached.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Completion, ErrorKind, Provider, ProviderError, Request,
+    classify::{self, Asked},
+    http::Reply,
+    openai,
+    script::{self, Act, Question, Script},
+    sim,
+};
+
+const NAME: &str = "scripted";
+
+/// Answers by [`script`]; faults as a caller would meet them over HTTP.
+#[derive(Debug, Default)]
+pub struct Scripted(Script);
+
+#[async_trait]
+impl Provider for Scripted {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    async fn complete(&self, request: &Request, _key: Option<&SecretString>) -> Result<Completion, ProviderError> {
+        let question = Question {
+            model: &request.model,
+            system: request.system.as_deref().unwrap_or_default(),
+            prompt: &request.prompt,
+            max_tokens: request.max_tokens,
+            schema: request.response_schema.as_ref(),
+        };
+        let asked = Asked { provider: NAME, model: &request.model, key: None };
+        // Over HTTP such a name stands in for a real model; here there is none to stand in for.
+        let plan = if request.model.starts_with("scripted-") {
+            self.0.plan(&question)
+        } else {
+            script::Plan { delay: Duration::ZERO, act: Act::Refuse(404, "model_not_found") }
+        };
+        if !plan.delay.is_zero() && timeout(request.timeout, sleep(plan.delay)).await.is_err() {
+            return Err(late(request.timeout));
+        }
+        match plan.act {
+            Act::Answer => {
+                let body = sim::openai::answer(&question, &script::answer(&question), None);
+                openai::answer(asked, Reply { request_id: None, body })
+            }
+            Act::Refuse(status, code) => Err(refuse(asked, status, code)),
+            Act::Hang => {
+                sleep(request.timeout).await;
+                Err(late(request.timeout))
+            }
+            Act::Cut => Err(classify::unreadable(NAME, "broke the connection after the request was sent", None)),
+            Act::Malformed => Err(classify::unreadable(NAME, "sent an answer that is not valid JSON", None)),
+            Act::WrongType => Err(classify::unreadable(NAME, "answered with text/html instead of JSON", None)),
+        }
+    }
+}
+
+fn late(bound: Duration) -> ProviderError {
+    ProviderError {
+        kind: ErrorKind::Timeout,
+        message: format!("{NAME} did not answer within {bound:?}"),
+        status: None,
+        request_id: None,
+        usage: None,
+    }
+}
+
+fn refuse(asked: Asked<'_>, status: u16, code: &str) -> ProviderError {
+    let mut headers = HeaderMap::new();
+    if status == 429 {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    let body: Value = json!({"error": {"code": code, "message": format!("scripted refusal: {code}")}});
+    classify::refusal(asked, status, &headers, body.to_string().as_bytes(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn ask(model: &str) -> Result<Completion, ProviderError> {
+        let request = Request {
+            model: model.into(),
+            prompt: "One. Two.".into(),
+            timeout: Duration::from_millis(50),
+            ..Request::default()
+        };
+        Scripted::default().complete(&request, None).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_counted_and_adds_up() {
+        let done = ask("scripted-small").await.expect("an answer");
+        assert!(done.usage.input > 0 && done.usage.output > 0 && !done.usage_mismatch);
+        assert_eq!(done.raw_usage["total_tokens"], done.usage.total());
+        assert_eq!(done.model, "scripted-small");
+        assert!(ask("scripted-wrong-usage").await.expect("an answer").usage_mismatch);
+        assert!(ask("scripted-no-usage").await.expect("an answer").usage_mismatch);
+    }
+
+    #[tokio::test]
+    async fn faults_look_as_they_do_over_http() {
+        let second = Some(Duration::from_secs(1));
+        for (model, kind) in [
+            ("scripted-429", ErrorKind::Retry { after: second }),
+            ("scripted-quota", ErrorKind::Rejected),
+            ("scripted-500", ErrorKind::Retry { after: None }),
+            ("scripted-401", ErrorKind::Rejected),
+            ("scripted-hang", ErrorKind::Timeout),
+            ("scripted-slow-500", ErrorKind::Timeout),
+            ("scripted-cut", ErrorKind::Unknown),
+            ("scripted-malformed", ErrorKind::Unknown),
+            ("scripted-wrong-type", ErrorKind::Unknown),
+            ("gpt-4o", ErrorKind::Rejected),
+        ] {
+            assert_eq!(ask(model).await.expect_err(model).kind, kind, "{model}");
+        }
+        assert!(ask("scripted-slow-10").await.is_ok());
+    }
+}

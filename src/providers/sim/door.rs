@@ -1,0 +1,268 @@
+//! One request of the simulator, from its path to its answer.
+
+use std::{convert::Infallible, io, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use poem::{
+    Body, IntoResponse, Request, Response,
+    http::{Method, StatusCode, header},
+};
+use serde_json::{Value, json};
+
+use super::{
+    Asked, anthropic, gemini,
+    log::{Line, Log, key_mark},
+    openai,
+};
+use crate::providers::script::{self, Act, Answer, Plan, Script};
+
+const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// A caller that waits longer than this has gone.
+const HANG: Duration = Duration::from_hours(24);
+
+#[derive(Debug)]
+pub struct Shared {
+    pub script: Script,
+    pub log: Log,
+}
+
+/// The protocol that a path speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Protocol {
+    OpenAi,
+    Anthropic,
+    Gemini { model: String, stream: bool },
+}
+
+impl Protocol {
+    /// By the end of the path.
+    fn of(path: &str) -> Option<Self> {
+        if path.ends_with("/chat/completions") {
+            return Some(Self::OpenAi);
+        }
+        if path.ends_with("/messages") {
+            return Some(Self::Anthropic);
+        }
+        let (model, verb) = path.rsplit_once("/models/")?.1.rsplit_once(':')?;
+        let stream = match verb {
+            "generateContent" => false,
+            "streamGenerateContent" => true,
+            _ => return None,
+        };
+        let model = percent_decode(model);
+        Some(Self::Gemini { model, stream })
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini { .. } => "gemini",
+        }
+    }
+
+    fn asked(&self, body: &Value) -> Result<Asked, String> {
+        match self {
+            Self::OpenAi => openai::asked(body),
+            Self::Anthropic => anthropic::asked(body),
+            Self::Gemini { model, stream } => gemini::asked(model, *stream, body),
+        }
+    }
+
+    fn answer(&self, asked: &Asked, body: &Value, answer: &Answer, id: &str) -> Value {
+        match self {
+            Self::OpenAi => openai::answer(&asked.question(), answer, Some(id)),
+            Self::Anthropic => anthropic::answer(asked, body["tool_choice"]["name"].as_str(), answer, id),
+            Self::Gemini { .. } => gemini::answer(asked, answer, id),
+        }
+    }
+
+    fn stream(&self, asked: &Asked, answer: &Answer, id: &str) -> Vec<String> {
+        match self {
+            Self::OpenAi => openai::stream(asked, answer, id),
+            Self::Anthropic => anthropic::stream(asked, answer, id),
+            Self::Gemini { .. } => gemini::stream(asked, answer, id),
+        }
+    }
+
+    fn refusal(&self, status: u16, code: &str, message: &str) -> Value {
+        match self {
+            Self::OpenAi => openai::refusal(code, message),
+            Self::Anthropic => anthropic::refusal(status, message),
+            Self::Gemini { .. } => gemini::refusal(status, message),
+        }
+    }
+}
+
+pub async fn handle(shared: &Shared, mut request: Request) -> Result<Response, Infallible> {
+    let path = request.uri().path().to_owned();
+    if *request.method() == Method::GET {
+        return Ok(match path.as_str() {
+            "/" | "/healthz" => json_answer(StatusCode::OK, "", &json!({"status": "ok"})),
+            _ if path.ends_with("/models") => json_answer(StatusCode::OK, "", &openai::models()),
+            _ => json_answer(StatusCode::NOT_FOUND, "", &openai::refusal("not_found", "no such path")),
+        });
+    }
+    let Some(protocol) = Protocol::of(&path) else {
+        return Ok(json_answer(StatusCode::NOT_FOUND, "", &openai::refusal("not_found", "no such path")));
+    };
+    let key = key(&request);
+    let body = request.take_body().into_bytes_limit(MAX_BODY_BYTES).await.unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let asked = protocol.asked(&body);
+    let id = shared.log.next_request_id();
+    let turn = Turn { protocol, path, body, key, id };
+    Ok(match asked {
+        _ if turn.key.as_deref() == Some("bad-key") => {
+            turn.refuse(shared, asked.ok().as_ref(), 401, "invalid_api_key", "Incorrect API key provided: bad-key")
+        }
+        Err(wrong) => turn.refuse(shared, None, 400, "invalid_request_error", &wrong),
+        Ok(asked) => turn.play(shared, &asked).await,
+    })
+}
+
+/// A request that was understood.
+struct Turn {
+    protocol: Protocol,
+    path: String,
+    body: Value,
+    key: Option<String>,
+    id: String,
+}
+
+impl Turn {
+    async fn play(&self, shared: &Shared, asked: &Asked) -> Response {
+        let Plan { delay, act } = shared.script.plan(&asked.question());
+        let answer = script::answer(&asked.question());
+        // The line is written before any wait: whoever is gone afterwards was here.
+        let (outcome, status) = match act {
+            Act::Refuse(status, code) => {
+                let message = format!("scripted refusal: {code}");
+                return self.refuse(shared, Some(asked), status, code, &message);
+            }
+            Act::Answer => ("answered", Some(200)),
+            Act::Hang => ("hang", None),
+            Act::Cut => ("cut", Some(200)),
+            Act::Malformed => ("malformed", Some(200)),
+            Act::WrongType => ("wrong_type", Some(200)),
+        };
+        self.log(shared, Some(asked), status, (act != Act::Hang).then_some(&answer), outcome);
+        tokio::time::sleep(if act == Act::Hang { HANG } else { delay }).await;
+        let whole = self.protocol.answer(asked, &self.body, &answer, &self.id);
+        match act {
+            Act::Cut => self.cut(asked, &answer, &whole),
+            Act::Malformed => {
+                let text = whole.to_string();
+                let half = text.floor_char_boundary(text.len() / 2);
+                self.respond("application/json", Body::from_string(text[..half].to_owned()))
+            }
+            Act::WrongType => self.respond("text/html", Body::from("<html><body>Sign in to the network</body></html>")),
+            _ if asked.stream => {
+                let events = self.protocol.stream(asked, &answer, &self.id);
+                let body =
+                    Body::from_bytes_stream(stream::iter(events).map(|event| Ok::<_, io::Error>(Bytes::from(event))));
+                self.respond("text/event-stream", body)
+            }
+            _ => json_answer(StatusCode::OK, &self.id, &whole),
+        }
+    }
+
+    fn refuse(&self, shared: &Shared, asked: Option<&Asked>, status: u16, code: &str, message: &str) -> Response {
+        self.log(shared, asked, Some(status), None, "refused");
+        let body = self.protocol.refusal(status, code, message);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json_answer(status, &self.id, &body);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// The first half of the answer, then a broken connection: the server closes
+    /// it when the body ends before its announced length. (An error in the body
+    /// would not do; poem ends such a body as if it were whole.)
+    fn cut(&self, asked: &Asked, answer: &Answer, whole: &Value) -> Response {
+        let text =
+            if asked.stream { self.protocol.stream(asked, answer, &self.id).concat() } else { whole.to_string() };
+        let length = text.len();
+        let half = Bytes::from(text).slice(..length / 2);
+        let kind = if asked.stream { "text/event-stream" } else { "application/json" };
+        let body = Body::from_bytes_stream(stream::iter([Ok::<_, io::Error>(half)]));
+        self.respond(kind, body).with_header(header::CONTENT_LENGTH, length).into_response()
+    }
+
+    fn respond(&self, content_type: &'static str, body: Body) -> Response {
+        with_id(Response::builder().content_type(content_type).body(body), &self.id)
+    }
+
+    fn log(
+        &self,
+        shared: &Shared,
+        asked: Option<&Asked>,
+        status: Option<u16>,
+        answer: Option<&Answer>,
+        outcome: &'static str,
+    ) {
+        let usage = answer.map(|answer| answer.usage);
+        let line = Line {
+            protocol: self.protocol.name(),
+            path: &self.path,
+            model: asked.map(|asked| asked.model.as_str()),
+            request_id: &self.id,
+            key: self.key.as_deref().map(key_mark),
+            stream: asked.is_some_and(|asked| asked.stream),
+            status,
+            input_tokens: usage.map_or(0, |u| u.input + u.cache_read + u.cache_write_5m + u.cache_write_1h),
+            output_tokens: usage.map_or(0, |u| u.output + u.reasoning),
+            usage,
+            outcome,
+        };
+        if let Err(error) = shared.log.write(&line) {
+            tracing::error!(%error, "the simulator's log cannot be written");
+        }
+    }
+}
+
+/// The key, in whichever header its protocol has for it.
+fn key(request: &Request) -> Option<String> {
+    let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    bearer.or_else(|| request.header("x-api-key")).or_else(|| request.header("x-goog-api-key")).map(str::to_owned)
+}
+
+fn json_answer(status: StatusCode, id: &str, body: &Value) -> Response {
+    let response = Response::builder().status(status).content_type("application/json").body(body.to_string());
+    with_id(response, id)
+}
+
+fn with_id(response: Response, id: &str) -> Response {
+    if id.is_empty() {
+        return response;
+    }
+    response.with_header("x-request-id", id).with_header("request-id", id).into_response()
+}
+
+/// A model's name as it stood before it was put in a path.
+fn percent_decode(text: &str) -> String {
+    let encoded = format!("m={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(encoded.as_bytes()).next().map(|(_, model)| model.into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_speak_their_protocol_under_any_prefix() {
+        for path in ["/v1/chat/completions", "/chat/completions", "/openai/v1/chat/completions"] {
+            assert_eq!(Protocol::of(path), Some(Protocol::OpenAi), "{path}");
+        }
+        assert_eq!(Protocol::of("/v1/messages"), Some(Protocol::Anthropic));
+        let gemini = |model: &str, stream| Some(Protocol::Gemini { model: model.to_owned(), stream });
+        assert_eq!(Protocol::of("/v1beta/models/gem-2.5:generateContent"), gemini("gem-2.5", false));
+        assert_eq!(Protocol::of("/v1beta/models/a%2Fb+c:streamGenerateContent"), gemini("a/b+c", true));
+        for path in ["/", "/v1/embeddings", "/v1beta/models/x:countTokens", "/v1/models"] {
+            assert_eq!(Protocol::of(path), None, "{path}");
+        }
+    }
+}
