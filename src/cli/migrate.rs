@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Env, store, telemetry};
-use crate::{config::Config, db};
+use crate::{base::SystemClock, billing, config::Config, db};
 
 /// How long to wait for a Postgres that is still starting.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,6 +32,8 @@ pub struct Report {
     pub applied: Vec<i64>,
     /// The version that the schema has reached.
     pub version: i64,
+    /// Rows of this binary's price book that were not there.
+    pub prices_added: u64,
     /// Login roles whose password was set.
     pub passwords: Vec<&'static str>,
 }
@@ -40,10 +42,10 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;
     let report = migrate(&config).await?;
     if args.json {
-        println!(
-            "{}",
-            json!({"version": report.version, "applied": report.applied, "passwords_set": report.passwords})
-        );
+        let Report { applied, version, prices_added, passwords } = report;
+        let set =
+            json!({"version": version, "applied": applied, "prices_added": prices_added, "passwords_set": passwords});
+        println!("{set}");
     } else if report.applied.is_empty() {
         println!("the schema is up to date, at version {}", report.version);
     } else {
@@ -52,7 +54,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for Postgres, applies what is missing, and sets the login roles' passwords.
+/// Waits for Postgres, applies what is missing, adds new prices, and sets the login roles' passwords.
 ///
 /// # Errors
 /// Postgres does not answer within a minute, refuses the role, or a migration fails.
@@ -61,11 +63,13 @@ pub async fn migrate(config: &Config) -> anyhow::Result<Report> {
     let before = store::applied(&mut connection).await?;
     db::MIGRATIONS.run(&mut connection).await.context("a migration failed; the ones before it stand")?;
     let after = store::applied(&mut connection).await?;
+    let prices_added = billing::store::load_platform(&mut connection, &SystemClock).await.context("the price book")?;
     let passwords = set_passwords(config, &mut connection).await?;
     connection.close().await?;
     Ok(Report {
         version: after.last().copied().unwrap_or_default(),
         applied: after.into_iter().filter(|version| !before.contains(version)).collect(),
+        prices_added,
         passwords,
     })
 }

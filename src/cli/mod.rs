@@ -8,6 +8,7 @@ mod dev;
 mod exit;
 mod healthcheck;
 mod migrate;
+mod openapi;
 mod prices;
 mod private;
 mod progress;
@@ -49,6 +50,12 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Run a command beside a private Postgres and Redis, for tests
     Stack(stack_command::Args),
+    /// Serve the scripted model provider over HTTP
+    ProviderSim(provider_sim::Args),
+    /// The platform's price book
+    Prices(prices::Args),
+    /// Print the specification of the API
+    Openapi,
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -87,6 +94,12 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
+        Command::ProviderSim(args) => wait(async { provider_sim::run(args).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Prices(args) => wait(async {
+            let config = telemetry::configure(env)?;
+            prices::run(args, &config).await.map(|()| ExitCode::SUCCESS)
+        }),
+        Command::Openapi => openapi::run(),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),
         Command::ProviderSim(args) => wait(provider_sim::run(args)),

@@ -127,7 +127,7 @@ async fn what_never_left_says_so() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
-    for url in [format!("http://127.0.0.1:{port}"), "http://no-such-host.invalid".to_owned()] {
+    for url in [format!("http://127.0.0.1:{port}"), "https://no-such-host.invalid".to_owned()] {
         let error = at("openai", url).complete(&ask("m"), Some(&"k".into())).await.expect_err("an error");
         assert_eq!(error.kind, ErrorKind::NotSent, "{error}");
         assert!(error.message.contains("check providers.openai.base_url"), "{error}");

@@ -4,9 +4,13 @@ use std::{io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use anyhow::Context;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use crate::base::random::{self, NoRandomness};
+use crate::{
+    auth,
+    base::random::{self, NoRandomness},
+};
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +38,7 @@ impl Keys {
     pub fn make() -> Result<Self, NoRandomness> {
         Ok(Self {
             root_key: BASE64_STANDARD.encode(random::bytes::<32>()?),
-            signing_key: signing_key()?,
+            signing_key: auth::keys::generate_pem()?.expose_secret().to_owned(),
             owner_password: password()?,
             api_password: password()?,
             worker_password: password()?,
@@ -67,13 +71,6 @@ fn password() -> Result<String, NoRandomness> {
     random::bytes::<24>().map(hex::encode)
 }
 
-/// A PKCS#8 Ed25519 key is a fixed header and 32 random bytes (RFC 8410, section 7).
-fn signing_key() -> Result<String, NoRandomness> {
-    const HEADER: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    let der = [&HEADER[..], &random::bytes::<32>()?].concat();
-    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64_STANDARD.encode(der)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
@@ -90,13 +87,5 @@ mod tests {
         assert_ne!(Keys::make().unwrap().root_key, made.root_key);
         std::fs::write(&path, "{}").unwrap();
         assert!(Keys::load_or_make(&path).unwrap_err().to_string().contains("is damaged"));
-    }
-
-    #[test]
-    fn the_signing_key_signs() {
-        let key = signing_key().unwrap();
-        let key = jsonwebtoken::EncodingKey::from_ed_pem(key.as_bytes()).unwrap();
-        let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
-        jsonwebtoken::encode(&header, &serde_json::json!({"sub": "x"}), &key).unwrap();
     }
 }
