@@ -3,6 +3,7 @@
 
 mod agents;
 mod auth;
+mod dev_is_killed;
 mod frame;
 mod secrets;
 mod support;
