@@ -66,7 +66,7 @@ fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-fn ends_with_everything(dev: Dev, by: &str) {
+fn ends_with_everything(dev: &Dev, by: &str) {
     let (pids, dir) = (dev.pids(), dev.data_dir());
     assert!(pids.iter().all(|pid| lives(*pid)) && dir.exists());
     let signal = Command::new("sh").args(["-c", &format!("kill -{by} {}", dev.child.id())]).status().expect("sh");
@@ -77,7 +77,7 @@ fn ends_with_everything(dev: Dev, by: &str) {
 
 #[test]
 fn by_sigkill() {
-    ends_with_everything(Dev::start(&[]), "KILL");
+    ends_with_everything(&Dev::start(&[]), "KILL");
 }
 
 #[test]
