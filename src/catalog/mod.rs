@@ -1,1 +1,22 @@
-//! (module under construction)
+//! Roles on offer, cookbooks and recipes: the format, its validation, templates, and the catalogue's rows.
+
+pub mod check;
+mod file_name;
+mod graph;
+mod hash;
+pub mod inputs;
+pub mod listing;
+pub mod load;
+pub mod lookup;
+pub mod model;
+mod plan;
+pub mod problem;
+pub mod publish;
+mod read;
+pub mod schema;
+pub mod template;
+
+pub use check::{Checked, CheckedCookbook};
+pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, variants};
+pub use plan::{Plan, PlanError, Step};
+pub use problem::{Problem, Report};

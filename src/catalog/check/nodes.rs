@@ -1,0 +1,127 @@
+//! Checks of each node: component, templates, control keys.
+
+use super::{
+    Check, Offered,
+    graph::Graph,
+    references::Place,
+};
+use crate::catalog::{
+    model::{Node, OnUnknown},
+    problem::{Path, suggestion},
+    read::{Kind, Tree},
+    template,
+};
+
+/// Every component of the format. Which of them an installation offers is asked.
+const COMPONENTS: [&str; 12] = [
+    "WebCrawler", "WebsiteConnector", "DataFetcher", "HttpRequest", "LLMProcessor", "Agent", "Transform",
+    "ReportGenerator", "QualityJudge", "Approval", "SubRecipe", "SubscriptionTracker",
+];
+const MAX_ATTEMPTS: u32 = 20;
+const MAX_PARALLEL: u32 = 100;
+const MAX_SECRETS: usize = 20;
+
+impl<'a> Check<'a> {
+    pub(super) fn nodes(&mut self, offered: Offered<'_>, graph: &Graph<'a>) {
+        let nodes = Path::default().key("recipe").key("workflow").key("nodes");
+        let recipe = self.recipe;
+        for (index, node) in recipe.workflow.nodes.iter().enumerate() {
+            let path = nodes.index(index);
+            self.component(&path.key("component"), node, offered);
+            self.control(&path, node);
+            self.later(&path, node);
+            for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
+                if let Some(text) = expression {
+                    self.expression(&path.key(key), text, &Place::Gate { node: index }, graph);
+                }
+            }
+            let config = path.key("config");
+            if let Some(tree) = self.tree.get(&config) {
+                let place = Place::Config { node: index, in_loop: node.for_each.is_some() };
+                self.templates(&config, tree, &place, graph);
+            }
+        }
+    }
+
+    fn component(&mut self, path: &Path<'a>, node: &Node, offered: Offered<'_>) {
+        let name = node.component.as_str();
+        if name.is_empty() || offered(name) {
+            return;
+        }
+        if COMPONENTS.contains(&name) {
+            self.problem(path, format!("the component `{name}` is not offered by this installation yet"));
+        } else {
+            let near = suggestion(name, COMPONENTS.into_iter().filter(|name| offered(name)));
+            let known: Vec<&str> = COMPONENTS.into_iter().filter(|name| offered(name)).collect();
+            self.problem(path, format!("there is no component `{name}`{near} Offered are: {}", known.join(", ")));
+        }
+    }
+
+    fn control(&mut self, path: &Path<'a>, node: &Node) {
+        match node.max_parallel {
+            Some(0) => self.problem(&path.key("max_parallel"), "give at least 1"),
+            Some(many) if many > MAX_PARALLEL => {
+                self.problem(&path.key("max_parallel"), format!("{many} is too many; at most {MAX_PARALLEL}"));
+            }
+            Some(_) if node.for_each.is_none() => {
+                self.warn(&path.key("max_parallel"), "does nothing without `for_each`");
+            }
+            _ => {}
+        }
+        if let Some(retry) = &node.retry {
+            let path = path.key("retry");
+            if retry.max_attempts.is_some_and(|tries| !(1..=MAX_ATTEMPTS).contains(&tries)) {
+                let message = format!("give 1 (no second try) to {MAX_ATTEMPTS}; the first try counts");
+                self.problem(&path.key("max_attempts"), message);
+            }
+            if let (Some(first), Some(most)) = (retry.initial_delay, retry.max_delay)
+                && first > most
+            {
+                self.problem(&path.key("max_delay"), format!("{most} is less than initial_delay, {first}"));
+            }
+        }
+        if node.secrets.len() > MAX_SECRETS {
+            self.problem(&path.key("secrets"), format!("more than {MAX_SECRETS} secrets for one node"));
+        }
+    }
+
+    /// Keys that are accepted and do nothing yet.
+    fn later(&mut self, path: &Path<'a>, node: &Node) {
+        if node.cache.is_some() {
+            self.warn(&path.key("cache"), "is accepted and takes effect in a later version; nothing is cached yet");
+        }
+        if node.on_unknown != OnUnknown::Retry {
+            let word = node.on_unknown.as_str();
+            let message = format!("`{word}` is accepted and takes effect in a later version; until then `retry` applies");
+            self.warn(&path.key("on_unknown"), message);
+        }
+    }
+
+    /// Every string of a config, and what it refers to.
+    fn templates(&mut self, path: &Path<'a>, tree: &'a Tree, place: &Place, graph: &Graph<'a>) {
+        match &tree.kind {
+            Kind::Text(text) => match template::references(text) {
+                Ok(found) => self.references(path, &found, place, graph),
+                Err(fault) => self.problem(path, format!("is no valid template: {}", fault.message)),
+            },
+            Kind::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.templates(&path.index(index), item, place, graph);
+                }
+            }
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    self.templates(&path.key(&key.name), value, place, graph);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn expression(&mut self, path: &Path<'a>, text: &str, place: &Place, graph: &Graph<'a>) {
+        match template::references_of_expression(text) {
+            Ok(found) => self.references(path, &found, place, graph),
+            Err(fault) => self.problem(path, format!("is no valid expression: {}", fault.message)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Lists of what the catalogue offers an agency: the platform's and its own, newest first.
+
+mod store;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{
+    base::{AgencyId, AgentRoleId, CookbookId, RecipeId},
+    db,
+};
+
+/// A piece of a list. `next` is the cursor of the piece after it.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Uuid>,
+}
+
+/// Which piece: at most `limit` rows (1 to 200) with ids below `before`.
+#[derive(Debug, Clone, Copy)]
+pub struct Slice {
+    pub limit: u8,
+    pub before: Option<Uuid>,
+}
+
+#[derive(Debug, Clone)]
+pub struct AgentRole {
+    pub id: AgentRoleId,
+    /// `None` for the platform's own.
+    pub agency_id: Option<AgencyId>,
+    pub name: String,
+    pub description: String,
+    pub version: String,
+    /// `available`, `upcoming` or `deprecated`.
+    pub status: String,
+    pub capabilities: Value,
+    /// For each seat and month.
+    pub base_price: Decimal,
+    pub currency: String,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone)]
+pub struct CookbookRow {
+    pub id: CookbookId,
+    pub agency_id: Option<AgencyId>,
+    pub agent_role_id: AgentRoleId,
+    pub slug: String,
+    pub name: String,
+    pub version: String,
+    /// The whole cookbook.
+    pub document: Value,
+    pub created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone)]
+pub struct RecipeRow {
+    pub id: RecipeId,
+    pub agency_id: Option<AgencyId>,
+    /// The cookbook's slug.
+    pub cookbook: Option<String>,
+    pub slug: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub version: String,
+    /// `published` or `retired`.
+    pub status: String,
+    pub created_at: DateTime<Utc>,
+    /// The whole recipe; only where one is asked for.
+    pub document: Option<Value>,
+}
+
+/// Roles on offer. A status that does not exist finds nothing.
+///
+/// # Errors
+/// The database is away.
+pub async fn agent_roles(
+    pool: &PgPool,
+    agency: AgencyId,
+    status: Option<&str>,
+    slice: Slice,
+) -> Result<Page<AgentRole>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let rows = store::agent_roles(&mut tx, status, slice).await?;
+    tx.commit().await?;
+    Ok(page(rows, slice, |row| row.id.0))
+}
+
+/// # Errors
+/// The database is away.
+pub async fn agent_role(pool: &PgPool, agency: AgencyId, id: AgentRoleId) -> Result<Option<AgentRole>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let row = store::agent_role(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// # Errors
+/// The database is away.
+pub async fn cookbooks(pool: &PgPool, agency: AgencyId, slice: Slice) -> Result<Page<CookbookRow>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let rows = store::cookbooks(&mut tx, slice).await?;
+    tx.commit().await?;
+    Ok(page(rows, slice, |row| row.id.0))
+}
+
+/// Every version of every recipe. `cookbook` is a cookbook's slug or id.
+///
+/// # Errors
+/// The database is away.
+pub async fn recipes(
+    pool: &PgPool,
+    agency: AgencyId,
+    status: Option<&str>,
+    cookbook: Option<&str>,
+    slice: Slice,
+) -> Result<Page<RecipeRow>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let rows = store::recipes(&mut tx, status, cookbook, slice).await?;
+    tx.commit().await?;
+    Ok(page(rows, slice, |row| row.id.0))
+}
+
+/// One version of a recipe, with its document.
+///
+/// # Errors
+/// The database is away.
+pub async fn recipe(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Option<RecipeRow>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let row = store::recipe(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// One row more than asked for was read, to know whether there is more.
+fn page<T>(mut items: Vec<T>, slice: Slice, id: impl Fn(&T) -> Uuid) -> Page<T> {
+    let limit = usize::from(slice.limit);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = if more { items.last().map(id) } else { None };
+    Page { items, next }
+}

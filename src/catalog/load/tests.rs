@@ -1,0 +1,1 @@
+//! Loading folders, against a real database.

@@ -1,0 +1,114 @@
+//! Finds the published version of a recipe that a task means.
+
+mod store;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+use super::model::{Recipe, Slug, SubscriptionLimits, Version};
+use crate::{
+    base::{AgencyId, AgentRoleId, CookbookId, RecipeId},
+    db,
+};
+
+/// How a task names its recipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecipeRef {
+    Id(RecipeId),
+    Slug(Slug),
+}
+
+impl RecipeRef {
+    /// An id if it looks like one, else a slug; `None` if it can be neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.parse().map(Self::Id).ok().or_else(|| Slug::parse(text).map(Self::Slug).ok())
+    }
+}
+
+/// One version of one recipe. It never changes: it may be kept by its id.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub id: RecipeId,
+    /// `None` for the platform's own.
+    pub agency_id: Option<AgencyId>,
+    pub slug: String,
+    pub version: String,
+    pub recipe: Arc<Recipe>,
+    pub cookbook: Option<CookbookFacts>,
+}
+
+impl Published {
+    /// The cookbook's limits, or none at all.
+    #[must_use]
+    pub fn limits(&self) -> SubscriptionLimits {
+        self.cookbook.as_ref().map(|cookbook| cookbook.limits.clone()).unwrap_or_default()
+    }
+}
+
+/// What a run needs to know of the recipe's cookbook. Unlike the recipe, it may change.
+#[derive(Debug, Clone)]
+pub struct CookbookFacts {
+    pub id: CookbookId,
+    pub slug: String,
+    pub agent_role_id: AgentRoleId,
+    pub limits: SubscriptionLimits,
+}
+
+/// A version of a slug that can be given to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantHead {
+    pub id: RecipeId,
+    pub version: String,
+}
+
+/// The published recipe. Without a version: the newest that is no pre-release, or
+/// the newest pre-release if there is nothing else. The agency's own recipe comes
+/// before the platform's of the same slug.
+///
+/// # Errors
+/// The database is away.
+pub async fn resolve(
+    pool: &PgPool,
+    agency: AgencyId,
+    recipe: &RecipeRef,
+    version: Option<&str>,
+) -> Result<Option<Published>, sqlx::Error> {
+    let key = match version.map(Version::parse) {
+        None => None,
+        Some(Ok(version)) => Some(version.sort_key()),
+        // What is no version has not been published.
+        Some(Err(_)) => return Ok(None),
+    };
+    let mut tx = db::tenant(pool, agency).await?;
+    let found = match recipe {
+        RecipeRef::Id(id) => store::by_id(&mut tx, *id, key.as_deref()).await?,
+        RecipeRef::Slug(slug) => store::by_slug(&mut tx, slug.as_str(), key.as_deref()).await?,
+    };
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// The recipe of a task, retired since or not.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Option<Published>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let found = store::get(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// Every published version of a slug, newest first; the agency's own where both
+/// it and the platform have one.
+///
+/// # Errors
+/// The database is away.
+pub async fn variants(pool: &PgPool, agency: AgencyId, slug: &str) -> Result<Vec<VariantHead>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let found = store::variants(&mut tx, slug).await?;
+    tx.commit().await?;
+    Ok(found)
+}

@@ -1,0 +1,219 @@
+//! A node's config, compiled once for a recipe and rendered for each run.
+
+use std::sync::Arc;
+
+use minijinja::{Environment, Expression};
+use serde_json::{Map, Value};
+
+use super::{Escape, Scope, TemplateError, engine, names};
+
+/// What a string of a config is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form<'a> {
+    /// Nothing to render.
+    Literal,
+    /// Exactly one `{{ expression }}`: the value keeps its type.
+    Expression(&'a str),
+    Text,
+}
+
+impl<'a> Form<'a> {
+    pub fn of(text: &'a str) -> Self {
+        if !["{{", "{%", "{#"].iter().any(|opening| text.contains(opening)) {
+            return Self::Literal;
+        }
+        // The line break that ends a YAML block is none of the author's.
+        let inner = text.trim_end_matches('\n').strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+        let Some(inner) = inner else { return Self::Text };
+        let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+        let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
+        // `{{ a }} and {{ b }}` is not one expression, and does not parse as one.
+        match engine::ENGINE.compile_expression(inner) {
+            Ok(_) => Self::Expression(inner),
+            Err(_) => Self::Text,
+        }
+    }
+}
+
+/// An expression, compiled.
+#[derive(Debug)]
+pub struct Expr {
+    source: String,
+    expression: Expression<'static, 'static>,
+}
+
+impl Expr {
+    fn new(text: &str) -> Result<Self, String> {
+        let source = names::bare(text).trim().to_owned();
+        let expression =
+            engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
+        Ok(Self { source, expression })
+    }
+
+    /// The value, never undefined. The error is the message alone.
+    fn eval(&self, scope: &Scope) -> Result<minijinja::Value, String> {
+        let value = self.expression.eval(scope.root()).map_err(|error| engine::explain(&error))?;
+        if value.is_undefined() { Err(format!("`{}` is undefined", self.source)) } else { Ok(value) }
+    }
+
+    fn json(&self, scope: &Scope) -> Result<Value, String> {
+        let value = Scope::plain(self.eval(scope)?);
+        serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.source))
+    }
+}
+
+/// A JSON value, its strings compiled.
+#[derive(Debug)]
+pub enum Compiled {
+    /// Nothing in it is a template.
+    Literal(Value),
+    Expression(Box<Expr>),
+    /// A name in the plan's environment.
+    Text(String),
+    List(Vec<Compiled>),
+    Map(Vec<(String, Compiled)>),
+}
+
+/// Collects the templates of one plan.
+#[derive(Debug)]
+pub struct Compiler {
+    templates: Environment<'static>,
+    count: usize,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self { templates: engine::ENGINE.clone(), count: 0 }
+    }
+}
+
+impl Compiler {
+    /// # Errors
+    /// A string is no template; the error has no node yet.
+    pub fn value(&mut self, value: &Value, escape: Escape, path: &str) -> Result<Compiled, TemplateError> {
+        Ok(match value {
+            Value::String(text) => self.text(text, escape).map_err(|message| fault(path, message))?,
+            Value::Array(items) => {
+                let compile = |(index, item)| self.value(item, escape, &format!("{path}[{index}]"));
+                let items = items.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
+                if items.iter().all(Compiled::is_literal) { Compiled::Literal(value.clone()) } else { Compiled::List(items) }
+            }
+            Value::Object(map) => {
+                let compile = |(key, value): (&String, &Value)| {
+                    Ok((key.clone(), self.value(value, escape, &format!("{path}.{key}"))?))
+                };
+                let entries = map.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
+                if entries.iter().all(|(_, value)| value.is_literal()) {
+                    Compiled::Literal(value.clone())
+                } else {
+                    Compiled::Map(entries)
+                }
+            }
+            _ => Compiled::Literal(value.clone()),
+        })
+    }
+
+    /// # Errors
+    /// The text is no expression.
+    pub fn expression(&mut self, text: &str, path: &str) -> Result<Expr, TemplateError> {
+        Expr::new(text).map_err(|message| fault(path, message))
+    }
+
+    /// The templates, to render the compiled values with.
+    #[must_use]
+    pub fn finish(self) -> Templates {
+        Templates(Arc::new(self.templates))
+    }
+
+    fn text(&mut self, text: &str, escape: Escape) -> Result<Compiled, String> {
+        match Form::of(text) {
+            Form::Literal => Ok(Compiled::Literal(Value::String(text.to_owned()))),
+            Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
+            Form::Text => {
+                // The ending tells the engine what to escape.
+                let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
+                self.count += 1;
+                self.templates
+                    .add_template_owned(name.clone(), text.to_owned())
+                    .map_err(|error| engine::explain(&error))?;
+                Ok(Compiled::Text(name))
+            }
+        }
+    }
+}
+
+fn fault(path: &str, message: String) -> TemplateError {
+    TemplateError { node: String::new(), path: path.to_owned(), message }
+}
+
+impl Compiled {
+    fn is_literal(&self) -> bool {
+        matches!(self, Self::Literal(_))
+    }
+}
+
+/// The compiled templates of a plan; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Templates(Arc<Environment<'static>>);
+
+impl Templates {
+    /// Renders every string once.
+    ///
+    /// # Errors
+    /// Names the string by its path; the error has no node yet.
+    pub fn render(&self, value: &Compiled, escape: Escape, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
+        match value {
+            Compiled::Literal(value) => Ok(value.clone()),
+            Compiled::Expression(expression) => match expression.json(scope) {
+                Ok(value) => Ok(escape.apply(value)),
+                Err(message) => Err(fault(path, message)),
+            },
+            Compiled::Text(name) => self
+                .0
+                .get_template(name)
+                .and_then(|template| engine::render(&template, scope.root()))
+                .map(Value::String)
+                .map_err(|error| fault(path, engine::explain(&error))),
+            Compiled::List(items) => {
+                let render = |(index, item)| self.render(item, escape, scope, &format!("{path}[{index}]"));
+                items.iter().enumerate().map(render).collect()
+            }
+            Compiled::Map(entries) => self.render_map(entries, escape, scope, path).map(Value::Object),
+        }
+    }
+
+    pub(in crate::catalog) fn render_map(
+        &self,
+        entries: &[(String, Compiled)],
+        escape: Escape,
+        scope: &Scope,
+        path: &str,
+    ) -> Result<Map<String, Value>, TemplateError> {
+        let mut map = Map::new();
+        for (key, value) in entries {
+            // The path is only for an error: a literal has none.
+            let value = match value {
+                Compiled::Literal(value) => value.clone(),
+                value => self.render(value, escape, scope, &format!("{path}.{key}"))?,
+            };
+            map.insert(key.clone(), value);
+        }
+        Ok(map)
+    }
+
+    /// Whether the expression is true.
+    ///
+    /// # Errors
+    /// It has no value.
+    pub fn holds(expression: &Expr, scope: &Scope, path: &str) -> Result<bool, TemplateError> {
+        expression.eval(scope).map(|value| value.is_true()).map_err(|message| fault(path, message))
+    }
+
+    /// The expression's value.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn eval(expression: &Expr, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
+        expression.json(scope).map_err(|message| fault(path, message))
+    }
+}

@@ -1,0 +1,82 @@
+//! The one way in which templates are set up: strict, bounded, with nothing to load.
+
+use std::{io, sync::LazyLock};
+
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+use super::filters;
+
+/// Instructions that one string may take. A report over a thousand pages needs
+/// about a tenth of it.
+const FUEL: u64 = 5_000_000;
+/// The largest text that one string may become, in bytes.
+pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
+const MAX_RECURSION: usize = 100;
+
+/// Compiles expressions for the whole process, and lends its settings to each plan.
+pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut engine = Environment::new();
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    engine.set_fuel(Some(FUEL));
+    engine.set_recursion_limit(MAX_RECURSION);
+    // It prints the whole context.
+    engine.remove_global("debug");
+    filters::install(&mut engine);
+    engine
+});
+
+/// Renders into at most [`MAX_OUTPUT`] bytes.
+pub fn render(template: &minijinja::Template<'_, '_>, scope: Value) -> Result<String, Error> {
+    let mut out = Bounded(Vec::new());
+    template.render_captured_to(scope, &mut out)?;
+    String::from_utf8(out.0).map_err(|_| Error::new(ErrorKind::WriteFailure, "the result is no text"))
+}
+
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_OUTPUT {
+            return Err(io::Error::other(format!("the result is longer than {MAX_OUTPUT} bytes")));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What went wrong, for a person: the detail, the name that is undefined, the line.
+pub fn explain(error: &Error) -> String {
+    let mut message = match error.kind() {
+        ErrorKind::OutOfFuel => format!("the template takes more than {FUEL} steps; loop over less"),
+        kind => match error.detail() {
+            Some(detail) => format!("{kind}: {detail}"),
+            None => kind.to_string(),
+        },
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    if error.kind() == ErrorKind::UndefinedError
+        && let (Some(source), Some(range)) = (error.template_source(), error.range())
+    {
+        message = format!("`{}` is undefined", dotted(source, range));
+    }
+    match error.line() {
+        Some(line) if line > 1 => format!("{message} (line {line} of the template)"),
+        _ => message,
+    }
+}
+
+/// The name at the range with what stands before its dots: an error marks `.title` of `page.title`.
+fn dotted(source: &str, range: std::ops::Range<usize>) -> &str {
+    let part_of_name = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
+    let before = source.get(..range.start).unwrap_or_default();
+    let start = before.trim_end_matches(part_of_name).len();
+    source.get(start..range.end).unwrap_or_default().trim()
+}

@@ -1,0 +1,26 @@
+//! Templates: minijinja in a small box, rendered exactly once.
+//!
+//! What a rendered value contains is data. It is never looked at as a template
+//! again, so page text such as `{{ 7*7 }}` stays text.
+
+mod compile;
+mod engine;
+mod escape;
+mod filters;
+mod names;
+mod scope;
+
+pub use compile::{Compiled, Compiler, Expr, Templates};
+pub use escape::Escape;
+pub use names::{References, SyntaxFault, references, references_of_expression};
+pub use scope::Scope;
+
+/// Why a template or an expression gave no value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node `{node}`, {path}: {message}")]
+pub struct TemplateError {
+    pub node: String,
+    /// Within the node: `config.prompt_template`, `when`.
+    pub path: String,
+    pub message: String,
+}

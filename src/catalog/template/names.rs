@@ -1,0 +1,93 @@
+//! Which names a template uses, found without rendering it.
+
+use std::collections::BTreeSet;
+
+use super::{compile::Form, engine};
+
+/// Names that a template takes from its context, as dotted as they were written:
+/// `inputs.website_url`, `fetch_pages.pages`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct References {
+    pub names: BTreeSet<String>,
+    /// Whether it asks if something is defined, or gives a default.
+    pub guarded: bool,
+}
+
+/// Text that is no template, with the line within the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxFault {
+    pub message: String,
+}
+
+/// The names in a string of a config. None in a string without `{{` or `{%`.
+///
+/// # Errors
+/// The string is no template.
+pub fn references(text: &str) -> Result<References, SyntaxFault> {
+    match Form::of(text) {
+        Form::Literal => Ok(References::default()),
+        Form::Expression(expression) => references_of_expression(expression),
+        Form::Text => {
+            let template = engine::ENGINE.template_from_str(text).map_err(|error| fault(&error))?;
+            Ok(collect(text, template.undeclared_variables(true)))
+        }
+    }
+}
+
+/// The names in `when`, `for_each` or an output's source.
+///
+/// # Errors
+/// The text is no expression.
+pub fn references_of_expression(text: &str) -> Result<References, SyntaxFault> {
+    let expression = engine::ENGINE.compile_expression(bare(text)).map_err(|error| fault(&error))?;
+    Ok(collect(text, expression.undeclared_variables(true)))
+}
+
+/// An expression may stand in braces, as it would in a config.
+pub fn bare(text: &str) -> &str {
+    match Form::of(text) {
+        Form::Expression(expression) => expression,
+        _ => text,
+    }
+}
+
+fn fault(error: &minijinja::Error) -> SyntaxFault {
+    SyntaxFault { message: engine::explain(error) }
+}
+
+fn collect(text: &str, names: impl IntoIterator<Item = String>) -> References {
+    let is_function = |name: &str| engine::ENGINE.globals().any(|(global, _)| global == name);
+    References {
+        names: names.into_iter().filter(|name| !is_function(name)).collect(),
+        guarded: text.contains("default") || text.contains("defined"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_names_and_leaves_out_what_the_template_sets() {
+        let found = references("{% for p in crawl.pages %}{{ loop.index }} {{ p.title }} {{ inputs.x }}{% endfor %}{{ range(3) }}");
+        let names: Vec<String> = found.unwrap().names.into_iter().collect();
+        assert_eq!(names, ["crawl.pages", "inputs.x"]);
+        assert!(references("no template, {single} braces").unwrap().names.is_empty());
+    }
+
+    #[test]
+    fn an_expression_may_stand_in_braces() {
+        for text in ["inputs.on", "{{ inputs.on }}", "{{- inputs.on -}}"] {
+            assert!(references_of_expression(text).unwrap().names.contains("inputs.on"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fault_says_what_and_where() {
+        let fault = references("one\n{% for x in %}").unwrap_err();
+        assert!(fault.message.contains("line 2"), "{fault:?}");
+        assert!(references("{{ a b }}").is_err());
+        assert!(references_of_expression("a ==").is_err());
+        assert!(references("{% include 'x' %}").is_err());
+    }
+}
