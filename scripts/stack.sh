@@ -40,9 +40,9 @@ private_env() {
 none() { say "no stack is up; start one with \`make up\`"; exit 1; }
 
 urls() {
-  say "API          $1"
-  say "documents    $1/docs"
-  say "specification $1/openapi.json"
+  say "API            $1"
+  say "documents      $1/docs"
+  say "specification  $1/openapi.json"
 }
 
 up_private() {
@@ -50,6 +50,7 @@ up_private() {
   cargo build --locked
   mkdir -p $dir
   : > $dir/ready.json
+  chmod 600 $dir/ready.json
   nohup "$binary" dev --data-dir $dir/data > $dir/ready.json 2> $dir/log < /dev/null &
   echo $! > $dir/pid
   patience=600

@@ -40,10 +40,6 @@ enum Command {
     Demo(demo::Args),
     /// Bring the schema up to date
     Migrate(migrate::Args),
-    /// The platform's price book
-    Prices(prices::Args),
-    /// Serve the scripted provider over HTTP, for tests and demonstrations
-    ProviderSim(provider_sim::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is
@@ -94,11 +90,6 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
-        Command::ProviderSim(args) => wait(async { provider_sim::run(args).await.map(|()| ExitCode::SUCCESS) }),
-        Command::Prices(args) => wait(async {
-            let config = telemetry::configure(env)?;
-            prices::run(args, &config).await.map(|()| ExitCode::SUCCESS)
-        }),
         Command::Openapi => openapi::run(),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),

@@ -13,7 +13,7 @@ use super::{Keys, Place, Server, account, free_port, postgres, tail, watchdog::W
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn url(keys: &Keys, port: u16) -> String {
-    format!("redis://:{}@127.0.0.1:{port}", keys.redis_password)
+    format!("redis://default:{}@127.0.0.1:{port}", keys.redis_password)
 }
 
 /// Starts it and waits for its answer. It keeps nothing: what must last is in Postgres.
