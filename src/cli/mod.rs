@@ -1,6 +1,7 @@
 //! The commands: one file each. The only place that wires the parts together.
 
 mod api_client;
+mod catalog;
 mod completions;
 mod config;
 mod demo;
@@ -13,6 +14,8 @@ mod prices;
 mod private;
 mod progress;
 mod provider_sim;
+mod recipe;
+mod run;
 mod serve;
 mod shutdown;
 mod stack;
@@ -23,6 +26,8 @@ mod telemetry;
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use serve::Parts;
 
 /// Runs AI agent recipes for digital agencies, and accounts for every model call exactly once.
 #[derive(Debug, Parser)]
@@ -38,6 +43,12 @@ enum Command {
     Dev(dev::Args),
     /// Run the main job once, on real input, and show what it did and cost
     Demo(demo::Args),
+    /// Serve the API and run tasks, in one process
+    Serve,
+    /// Serve the API alone
+    Api,
+    /// Run tasks alone; start as many as needed
+    Worker,
     /// Bring the schema up to date
     Migrate(migrate::Args),
     /// Print the configuration in force, secrets hidden
@@ -50,6 +61,10 @@ enum Command {
     ProviderSim(provider_sim::Args),
     /// The platform's price book
     Prices(prices::Args),
+    /// The platform's cookbooks, recipes and prices
+    Catalog(catalog::Args),
+    /// Check a recipe, or print the format's JSON Schema
+    Recipe(recipe::Args),
     /// Print the specification of the API
     Openapi,
     /// Print a completion script for a shell
@@ -69,7 +84,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { exit::bad_use() } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli.command, environment()) {
+    match dispatch(cli.command, environment()) {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
@@ -82,7 +97,7 @@ fn environment() -> Env {
         .collect()
 }
 
-fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
     match command {
         Command::Config(args) => config::run(&args, env),
         Command::Completions(args) => Ok(completions::run(&args)),
@@ -90,6 +105,11 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
+        Command::Serve => wait(run::run(Parts { api: true, worker: true }, env)),
+        Command::Api => wait(run::run(Parts { api: true, worker: false }, env)),
+        Command::Worker => wait(run::run(Parts { api: false, worker: true }, env)),
+        Command::Catalog(args) => wait(catalog::run(args, env)),
+        Command::Recipe(args) => recipe::run(&args),
         Command::Openapi => openapi::run(),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),

@@ -72,7 +72,7 @@ pub async fn agent_roles(
     let mut tx = db::tenant(pool, agency).await?;
     let rows = store::agent_roles(&mut tx, status, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// # Errors
@@ -90,7 +90,7 @@ pub async fn cookbooks(pool: &PgPool, agency: AgencyId, page: Page) -> Result<Pa
     let mut tx = db::tenant(pool, agency).await?;
     let rows = store::cookbooks(&mut tx, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// Every version of every recipe. `cookbook` is a cookbook's slug or id.
@@ -107,7 +107,7 @@ pub async fn recipes(
     let mut tx = db::tenant(pool, agency).await?;
     let rows = store::recipes(&mut tx, status, cookbook, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// One version of a recipe, with its document.
