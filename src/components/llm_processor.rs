@@ -28,8 +28,16 @@ use super::{
 use crate::providers::Request;
 
 const KEYS: [&str; 10] = [
-    "provider", "model", "fallback_model", "fallback_models", "temperature", "max_tokens", "system_message",
-    "prompt_template", "response_schema", "timeout",
+    "provider",
+    "model",
+    "fallback_model",
+    "fallback_models",
+    "temperature",
+    "max_tokens",
+    "system_message",
+    "prompt_template",
+    "response_schema",
+    "timeout",
 ];
 
 #[derive(Debug)]
@@ -100,7 +108,8 @@ fn all_failed(failures: &[Failure]) -> ComponentError {
     let message = match failures {
         [only] => only.message.clone(),
         several => {
-            let each: Vec<_> = several.iter().map(|failure| format!("{}: {}", failure.model, failure.message)).collect();
+            let each: Vec<_> =
+                several.iter().map(|failure| format!("{}: {}", failure.model, failure.message)).collect();
             format!("none of the {} models answered. {}", several.len(), each.join("; "))
         }
     };

@@ -345,8 +345,29 @@ fn raw_text(name: &str) -> Option<states::RawKind> {
 fn leaves_foreign(name: &str) -> bool {
     matches!(
         name,
-        "body" | "br" | "center" | "div" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "head" | "hr" | "img" | "li"
-            | "meta" | "ol" | "p" | "pre" | "span" | "table" | "ul" | "blockquote"
+        "body"
+            | "br"
+            | "center"
+            | "div"
+            | "dl"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "head"
+            | "hr"
+            | "img"
+            | "li"
+            | "meta"
+            | "ol"
+            | "p"
+            | "pre"
+            | "span"
+            | "table"
+            | "ul"
+            | "blockquote"
     )
 }
 
@@ -354,8 +375,30 @@ fn leaves_foreign(name: &str) -> bool {
 fn is_inline(name: &str) -> bool {
     matches!(
         name,
-        "a" | "abbr" | "b" | "bdi" | "bdo" | "cite" | "code" | "em" | "font" | "i" | "ins" | "del" | "kbd" | "mark" | "q"
-            | "s" | "samp" | "small" | "span" | "strong" | "sub" | "sup" | "u" | "var" | "wbr"
+        "a" | "abbr"
+            | "b"
+            | "bdi"
+            | "bdo"
+            | "cite"
+            | "code"
+            | "em"
+            | "font"
+            | "i"
+            | "ins"
+            | "del"
+            | "kbd"
+            | "mark"
+            | "q"
+            | "s"
+            | "samp"
+            | "small"
+            | "span"
+            | "strong"
+            | "sub"
+            | "sup"
+            | "u"
+            | "var"
+            | "wbr"
     )
 }
 

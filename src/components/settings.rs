@@ -9,7 +9,7 @@ use crate::egress::{self, Url};
 
 /// Reads config. A key that is `null`, or empty where text makes no sense, counts
 /// as absent: optional inputs render to that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Settings<'a>(&'a Map<String, Value>);
 
 impl<'a> Settings<'a> {
@@ -216,9 +216,9 @@ mod tests {
 
     #[test]
     fn integers() {
-        for (value, expected) in [
-            (json!(3), Some(3)), (json!("3"), Some(3)), (json!(3.0), Some(3)), (json!(null), None), (json!(" "), None),
-        ] {
+        for (value, expected) in
+            [(json!(3), Some(3)), (json!("3"), Some(3)), (json!(3.0), Some(3)), (json!(null), None), (json!(" "), None)]
+        {
             assert_eq!(with(value, |s| s.integer("k", 1..=10)).unwrap(), expected);
         }
         for bad in [json!(0), json!(11), json!(-1), json!(2.5), json!("x"), json!(true), json!([1]), json!(1e300)] {
@@ -239,10 +239,16 @@ mod tests {
 
     #[test]
     fn durations() {
-        let range = Duration::ZERO..=Duration::from_secs(3600);
+        let range = Duration::ZERO..=Duration::from_hours(1);
         for (value, ms) in [
-            (json!("500ms"), 500), (json!("2s"), 2000), (json!(2), 2000), (json!(0.5), 500), (json!("1.5 s"), 1500),
-            (json!("1m"), 60_000), (json!("1h"), 3_600_000), (json!("3"), 3000),
+            (json!("500ms"), 500),
+            (json!("2s"), 2000),
+            (json!(2), 2000),
+            (json!(0.5), 500),
+            (json!("1.5 s"), 1500),
+            (json!("1m"), 60_000),
+            (json!("1h"), 3_600_000),
+            (json!("3"), 3000),
         ] {
             let read = with(value.clone(), |s| s.duration("k", range.clone())).unwrap();
             assert_eq!(read, Some(Duration::from_millis(ms)), "{value}");
@@ -259,7 +265,9 @@ mod tests {
         assert_eq!(pairs, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "x".to_owned())]);
         let error = with(json!({"a": {}}), |s| s.pairs("k")).unwrap_err();
         assert_eq!(error.field.as_deref(), Some("config.k.a"));
-        for bad in [json!("example.com"), json!("ftp://x/"), json!("http://"), json!(""), json!(null), json!("http://u:pw@x/")] {
+        for bad in
+            [json!("example.com"), json!("ftp://x/"), json!("http://"), json!(""), json!(null), json!("http://u:pw@x/")]
+        {
             let error = with(bad.clone(), |s| s.url("k")).unwrap_err();
             assert_eq!(error.field.as_deref(), Some("config.k"), "{bad}");
             assert!(!error.message.contains("pw"), "{error}");

@@ -90,7 +90,14 @@ mod tests {
             })
         };
         let app = Route::new()
-            .at("/", page(200, "text/html; charset=iso-8859-1", "<title>T</title><h1>{{ 7*7 }}</h1><p>One <a href=x>two</a>"))
+            .at(
+                "/",
+                page(
+                    200,
+                    "text/html; charset=iso-8859-1",
+                    "<title>T</title><h1>{{ 7*7 }}</h1><p>One <a href=x>two</a>",
+                ),
+            )
             .at("/moved", make_sync(|_| Response::builder().status(StatusCode::FOUND).header("location", "/").finish()))
             .at("/error", page(500, "text/html", "<h1>Oops</h1>"))
             .at("/json", page(200, "application/json", "{}"));
@@ -117,7 +124,10 @@ mod tests {
         let world = World::allowing(&[&address]);
         let error = world.run(&WebsiteConnector, json!({"url": format!("http://{address}/error")})).await.unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), ("http_status", Some("config.url")));
-        assert!(error.message.contains("/error answered HTTP 500 Internal Server Error with a body of type text/html"), "{error}");
+        assert!(
+            error.message.contains("/error answered HTTP 500 Internal Server Error with a body of type text/html"),
+            "{error}"
+        );
         assert_eq!(error.retry, Retry::May { after: None });
         let error = world.run(&WebsiteConnector, json!({"url": format!("http://{address}/json")})).await.unwrap_err();
         assert_eq!(error.code, "not_html");

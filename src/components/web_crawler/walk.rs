@@ -57,7 +57,7 @@ impl<'a> Walk<'a> {
 
     pub async fn run(mut self) -> Result<Report, ComponentError> {
         let start = canonical(self.plan.url.clone());
-        self.report.base_url = start.as_str().to_owned();
+        start.as_str().clone_into(&mut self.report.base_url);
         self.frontier.claim(&start);
         self.frontier.push(Item { url: start, depth: 0, found_on: None, hops: 0, delays: 0 });
         let deadline = Instant::now() + MAX_DURATION;
@@ -214,16 +214,16 @@ impl<'a> Walk<'a> {
         if !inside {
             if is_start {
                 let shown = egress::shown(&to);
-                return Err(start_error("redirected", format!("redirects to another host, {shown}; start there")));
+                return Err(start_error("redirected", &format!("redirects to another host, {shown}; start there")));
             }
             self.report.skip(&item.url, format!("redirects to another host: {}", egress::shown(&to)), item.found_on);
             return Ok(());
         }
-        if item.hops == MAX_HOPS || (to == item.url) {
-            return self.give_up(item, None, format!("more than {MAX_HOPS} redirects"), Retry::Never);
+        if item.hops == MAX_HOPS {
+            return self.give_up(item, None, format!("leads to more than {MAX_HOPS} redirects"), Retry::Never);
         }
         if is_start {
-            self.report.base_url = to.as_str().to_owned();
+            to.as_str().clone_into(&mut self.report.base_url);
         }
         if self.frontier.claim(&to) {
             self.frontier.push_front(Item { url: to, hops: item.hops + 1, ..item });
@@ -234,9 +234,13 @@ impl<'a> Walk<'a> {
     }
 
     fn not_html(&mut self, item: Item, status: StatusCode, content_type: &str) -> Result<(), ComponentError> {
-        let reason = format!("not HTML: {} (HTTP {})", if content_type.is_empty() { "no content type" } else { content_type }, status.as_u16());
+        let reason = format!(
+            "not HTML: {} (HTTP {})",
+            if content_type.is_empty() { "no content type" } else { content_type },
+            status.as_u16()
+        );
         if item.found_on.is_none() {
-            return Err(start_error("not_html", format!("is {reason}; start at a page")));
+            return Err(start_error("not_html", &format!("is {reason}; start at a page")));
         }
         self.report.skip(&item.url, reason, item.found_on);
         Ok(())
@@ -258,8 +262,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let body = content_type.map(|kind| format!(" with a body of type {kind}")).unwrap_or_default();
-        let retry =
-            if later || status.is_server_error() { Retry::May { after: retry_after } } else { Retry::Never };
+        let retry = if later || status.is_server_error() { Retry::May { after: retry_after } } else { Retry::Never };
         self.give_up(item, Some(status), format!("answered HTTP {}{body}", status.as_u16()), retry)
     }
 
@@ -277,11 +280,17 @@ impl<'a> Walk<'a> {
     }
 
     /// A page that cannot be had is data; the start is the crawl's own failure.
-    fn give_up(&mut self, item: Item, status: Option<StatusCode>, why: String, retry: Retry) -> Result<(), ComponentError> {
+    fn give_up(
+        &mut self,
+        item: Item,
+        status: Option<StatusCode>,
+        why: String,
+        retry: Retry,
+    ) -> Result<(), ComponentError> {
         if item.found_on.is_none() {
             let code = if status.is_some() { "http_status" } else { "too_many_redirects" };
             let shown = egress::shown(&item.url);
-            return Err(start_error(code, format!("{shown} {why}, so there is nothing to crawl")).retry(retry));
+            return Err(start_error(code, &format!("{shown} {why}, so there is nothing to crawl")).retry(retry));
         }
         self.report.broken_links.push(BrokenLink {
             url: item.url.into(),
@@ -293,7 +302,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn start_error(code: &'static str, why: String) -> ComponentError {
+fn start_error(code: &'static str, why: &str) -> ComponentError {
     ComponentError::new(code, format!("config.url {why}")).field("config.url")
 }
 
@@ -301,5 +310,5 @@ fn start_refused(url: &Url, reason: &str, robots: &Robots) -> ComponentError {
     let shown = egress::shown(url);
     let retry = if matches!(robots, Robots::Closed(_)) { Retry::May { after: None } } else { Retry::Never };
     let remedy = "ask the site's owner, or set respect_robots to false if it is your own";
-    start_error("robots_disallowed", format!("{shown} may not be crawled: {reason}; {remedy}")).retry(retry)
+    start_error("robots_disallowed", &format!("{shown} may not be crawled: {reason}; {remedy}")).retry(retry)
 }
