@@ -71,8 +71,8 @@ fn question(settings: &Settings<'_>) -> Result<Request, ComponentError> {
     let max_tokens = settings.integer("max_tokens", 1..=1_000_000)?;
     Ok(Request {
         model: String::new(),
-        system: settings.text("system_message")?.filter(|text| !text.trim().is_empty()),
-        prompt: settings.required_text("prompt_template")?,
+        system: settings.prose("system_message").filter(|text| !text.trim().is_empty()),
+        prompt: settings.required_prose("prompt_template")?,
         temperature: settings.float("temperature", 0.0..=2.0)?,
         max_tokens: max_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
         response_schema: settings.value("response_schema").cloned(),

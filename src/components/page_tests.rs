@@ -85,11 +85,17 @@ fn hostile_pages_end_soon() {
         "<a href=x>".repeat(100_000),
         "<em>x".repeat(100_000),
         attributes,
+        format!(
+            "<base href='/{}'>{}",
+            "b".repeat(3_500),
+            (0..100_000).map(|n| format!("<a href={n}>")).collect::<Vec<_>>().concat()
+        ),
     ];
     for html in pages {
         let started = Instant::now();
-        let _ = page(&html);
+        let weight = page(&html).weight();
         let took = started.elapsed();
+        assert!(weight < 2 * MAX_ADDRESSES, "{} weighs {weight}", &html[..20]);
         assert!(took < MAX_PARSE * 3, "{} took {took:?}", &html[..20]);
     }
 }

@@ -36,9 +36,17 @@ impl<'a> Settings<'a> {
 
     /// Text that is there and not blank.
     pub fn required_text(&self, key: &str) -> Result<String, ComponentError> {
-        self.text(key)?
-            .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| wrong(key, "is missing or empty; give it a value".to_owned()))
+        present_text(key, self.text(key)?)
+    }
+
+    /// Text for a model: a list or a mapping is written as JSON, so that a whole
+    /// output of another node can be put into a prompt.
+    pub fn prose(&self, key: &str) -> Option<String> {
+        self.value(key).map(|value| scalar(value).unwrap_or_else(|| value.to_string()))
+    }
+
+    pub fn required_prose(&self, key: &str) -> Result<String, ComponentError> {
+        present_text(key, self.prose(key))
     }
 
     pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ComponentError> {
@@ -131,6 +139,10 @@ impl<'a> Settings<'a> {
     fn present(&self, key: &str) -> Option<&'a Value> {
         self.value(key).filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()))
     }
+}
+
+fn present_text(key: &str, text: Option<String>) -> Result<String, ComponentError> {
+    text.filter(|text| !text.trim().is_empty()).ok_or_else(|| wrong(key, "is missing or empty; give it a value"))
 }
 
 /// Parses the URL of a config key.

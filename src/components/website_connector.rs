@@ -58,7 +58,8 @@ impl Component for WebsiteConnector {
         let (status, elapsed, url) = (response.status, response.elapsed, response.final_url.clone());
         let header = content_type.clone();
         let read = move || page::read(&charset::decode(&response.body, Some(&header)), &response.final_url, true);
-        let mut page = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let internal = |error: String| ComponentError::new("internal", error);
+        let mut page = tokio::task::spawn_blocking(read).await.map_err(|error| internal(error.to_string()))?;
         let output = Output {
             url: url.into(),
             status_code: status.as_u16(),
@@ -68,7 +69,7 @@ impl Component for WebsiteConnector {
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             content_type,
         };
-        serde_json::to_value(output).map_err(|error| ComponentError::new("internal", error.to_string()))
+        serde_json::to_value(output).map_err(|error| internal(error.to_string()))
     }
 }
 

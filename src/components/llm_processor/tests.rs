@@ -117,7 +117,8 @@ async fn finds_the_model_wherever_it_is_named() {
     }
     world.runtime.default_model = Some("base".into());
     world.runtime.default_provider = Some("local".into());
-    let output = ask(&world, json!({})).await.unwrap();
+    let output = ask(&world, json!({"prompt_template": [{"a": 1}]})).await.unwrap();
+    assert_eq!(output["content"], "-|[{\"a\":1}]|-");
     assert_eq!((output["provider"].as_str(), output["model"].as_str()), (Some("local"), Some("base-2026")));
 }
 

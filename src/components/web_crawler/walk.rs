@@ -6,7 +6,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::{
-    MAX_BYTES, MAX_DURATION, Plan,
+    MAX_BYTES, MAX_DURATION, MAX_KEPT_BYTES, Plan,
     fetch::{Found, fetch},
     frontier::{Frontier, Item, Site, canonical},
     report::{BrokenLink, PageEntry, RedirectEntry, Report},
@@ -32,6 +32,7 @@ pub struct Walk<'a> {
     /// No fetch starts before.
     next_start: Instant,
     bytes: usize,
+    kept_bytes: usize,
     /// The depth being fetched. The next one waits until it is done, so that every
     /// page is found by its shortest way.
     level: u64,
@@ -50,6 +51,7 @@ impl<'a> Walk<'a> {
             report: Report::default(),
             next_start: Instant::now(),
             bytes: 0,
+            kept_bytes: 0,
             level: 0,
             budget: plan.max_pages.saturating_mul(5).saturating_add(50),
         }
@@ -91,6 +93,8 @@ impl<'a> Walk<'a> {
             Some("max_pages is reached")
         } else if self.bytes >= MAX_BYTES {
             Some("the crawl has read as many bytes as it may")
+        } else if self.kept_bytes >= MAX_KEPT_BYTES {
+            Some("the report is as large as it may be")
         } else if self.budget == 0 {
             Some("the crawl has made as many requests as it may")
         } else if Instant::now() >= deadline {
@@ -161,6 +165,7 @@ impl<'a> Walk<'a> {
         match found {
             Found::Page { status, content_type, elapsed, bytes, page } => {
                 self.bytes = self.bytes.saturating_add(bytes);
+                self.kept_bytes = self.kept_bytes.saturating_add(page.weight());
                 if !(self.plan.respect_robots && page.nofollow) {
                     self.enqueue(&item, &page.links);
                 }
