@@ -290,6 +290,30 @@ async fn bad_config_names_the_key() {
     assert_eq!(error.field.as_deref(), Some("config.url"));
 }
 
+/// `/slow` links to `/x` directly, `/quick` by a detour that is done first.
+#[tokio::test]
+async fn every_page_is_found_by_its_shortest_way() {
+    let endpoint = make(|request: Request| async move {
+        let links = match request.uri().path() {
+            "/" => "<a href=/slow>s</a><a href=/quick>q</a>",
+            "/slow" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "<a href=/x>x</a>"
+            }
+            "/quick" => "<a href=/detour>d</a>",
+            "/detour" => "<a href=/x>x</a>",
+            "/x" => "<p>here</p>",
+            _ => return Response::builder().status(StatusCode::NOT_FOUND).finish(),
+        };
+        Response::builder().content_type("text/html").body(links)
+    });
+    let address = serve(endpoint).await;
+    let (_, outcome) = crawl(&address, json!({"max_depth": 2})).await;
+    let report = outcome.unwrap();
+    assert_eq!(paths(&report["pages"], &address), ["/", "/quick", "/slow", "/detour", "/x"], "{report}");
+    assert_eq!(report["pages"][4]["depth"], 2);
+}
+
 #[tokio::test]
 async fn a_thousand_pages_are_quick() {
     let endpoint = make(|request: Request| async move {
