@@ -14,9 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals,
-};
+use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals};
 use crate::{
     base::Usd,
     egress::{Client, Policy},
