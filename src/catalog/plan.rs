@@ -235,3 +235,6 @@ fn dependencies(recipe: &Recipe) -> Result<Vec<Vec<usize>>, PlanError> {
     }
     Ok(after)
 }
+
+#[cfg(test)]
+mod tests;
