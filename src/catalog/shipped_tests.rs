@@ -5,8 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Plan,
-    inputs,
+    Plan, inputs,
     load::{self, Folder},
     model::{InputSpec, InputType, Validation},
     template::{Escape, Scope},
@@ -32,8 +31,11 @@ fn shipped() -> Folder {
 fn all_are_valid_without_a_warning() {
     let folder = shipped();
     assert_eq!(folder.warnings, []);
-    let mut names: Vec<String> =
-        folder.recipes.iter().map(|file| format!("{} {}", file.checked.recipe.id, file.checked.recipe.version)).collect();
+    let mut names: Vec<String> = folder
+        .recipes
+        .iter()
+        .map(|file| format!("{} {}", file.checked.recipe.id, file.checked.recipe.version))
+        .collect();
     names.sort();
     let expected = [
         "broken-link-checker 1.0.0",
@@ -49,7 +51,7 @@ fn all_are_valid_without_a_warning() {
     assert_eq!(folder.cookbooks.len(), 3);
 }
 
-fn page(url: &str, title: Value, words: u32, missing_alt: u32) -> Value {
+fn page(url: &str, title: &Value, words: u32, missing_alt: u32) -> Value {
     json!({"url": url, "status_code": 200, "title": title, "meta_description": null, "meta_keywords": null, "canonical": null,
         "h1_tags": ["A {{ 7*7 }}"], "h2_tags": [], "word_count": words, "links": [], "images": [],
         "images_without_alt": missing_alt, "depth": 0, "elapsed_ms": 1, "content_type": "text/html", "markdown": "# Hello"})
@@ -59,17 +61,21 @@ fn page(url: &str, title: Value, words: u32, missing_alt: u32) -> Value {
 fn output_of(component: &str, config: &Map<String, Value>, broken: bool) -> Value {
     match component {
         "WebCrawler" => json!({
-            "pages": [page("https://a.b/", json!("Same"), 400, 0), page("https://a.b/x", json!("Same"), 20, 2), page("https://a.b/y", Value::Null, 200, 0)],
+            "pages": [page("https://a.b/", &json!("Same"), 400, 0), page("https://a.b/x", &json!("Same"), 20, 2), page("https://a.b/y", &Value::Null, 200, 0)],
             "total_pages": 3, "visited_urls": [], "base_url": "https://a.b/",
             "broken_links": if broken { json!([{"url": "https://a.b/gone", "status_code": 404, "error": null, "found_on": "https://a.b/"}]) } else { json!([]) },
             "skipped": [{"url": "https://a.b/private", "reason": "robots.txt"}]}),
-        "WebsiteConnector" => page("https://a.b/", json!("Same"), 400, 0),
-        "LLMProcessor" => json!({"content": "Advice {{ 7*7 }}", "model": "m", "provider": "p", "usage": {}, "cost_usd": "0.1", "fallback_used": false,
+        "WebsiteConnector" => page("https://a.b/", &json!("Same"), 400, 0),
+        "LLMProcessor" => {
+            json!({"content": "Advice {{ 7*7 }}", "model": "m", "provider": "p", "usage": {}, "cost_usd": "0.1", "fallback_used": false,
             "json": {"posts": [{"date": "2026-03-03"}, {"date": "2026-03-02"}], "score": 70, "grade": "B", "summary": "s",
-                "evidence_for": ["e"], "evidence_against": [], "unknown": ["u"], "next_step": "call"}}),
+                "evidence_for": ["e"], "evidence_against": [], "unknown": ["u"], "next_step": "call"}})
+        }
         "Transform" => config["value"].clone(),
         "SubscriptionTracker" => json!({"calls": 1}),
-        "ReportGenerator" => json!({"output": config["template"], "content_type": "text/markdown", "filename": "report.md"}),
+        "ReportGenerator" => {
+            json!({"output": config["template"], "content_type": "text/markdown", "filename": "report.md"})
+        }
         other => panic!("{other}"),
     }
 }
@@ -78,7 +84,10 @@ fn output_of(component: &str, config: &Map<String, Value>, broken: bool) -> Valu
 fn example(spec: &InputSpec) -> Value {
     match (spec.kind, spec.validation) {
         (_, Validation::Url) => json!("https://a.b/"),
-        (InputType::String, _) => spec.values.as_ref().map_or(json!("Example \"Ltd\""), |values| values[0].clone()),
+        (InputType::String, _) => {
+            let given = spec.values.as_ref().and_then(|values| values.first()).or(spec.example.as_ref());
+            given.cloned().unwrap_or_else(|| json!("Ex \"Ltd\""))
+        }
         (InputType::Array, _) => json!(["one", "two"]),
         (InputType::Integer, _) => json!(2),
         (kind, _) => panic!("{kind:?}"),
@@ -107,9 +116,14 @@ fn all_render_with_every_input_and_with_the_required_ones_alone() {
     for file in shipped().recipes {
         let recipe = &file.checked.recipe;
         let plan = Plan::new(recipe.clone(), &|_| Escape::None).unwrap();
-        let required: Map<String, Value> =
-            recipe.inputs.iter().filter(|spec| spec.required).map(|spec| (spec.name.to_string(), example(spec))).collect();
-        let every: Map<String, Value> = recipe.inputs.iter().map(|spec| (spec.name.to_string(), example(spec))).collect();
+        let required: Map<String, Value> = recipe
+            .inputs
+            .iter()
+            .filter(|spec| spec.required)
+            .map(|spec| (spec.name.to_string(), example(spec)))
+            .collect();
+        let every: Map<String, Value> =
+            recipe.inputs.iter().map(|spec| (spec.name.to_string(), example(spec))).collect();
         for given in [required, every] {
             for broken in [true, false] {
                 let (output, name) = run(&plan, Value::Object(given.clone()), broken);

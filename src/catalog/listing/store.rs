@@ -10,7 +10,11 @@ fn rows(slice: Slice) -> i64 {
     i64::from(slice.limit) + 1
 }
 
-pub async fn agent_roles(db: &mut PgConnection, status: Option<&str>, slice: Slice) -> Result<Vec<AgentRole>, sqlx::Error> {
+pub async fn agent_roles(
+    db: &mut PgConnection,
+    status: Option<&str>,
+    slice: Slice,
+) -> Result<Vec<AgentRole>, sqlx::Error> {
     sqlx::query_as!(
         AgentRole,
         r#"select id as "id: AgentRoleId", agency_id as "agency_id: AgencyId", name, description, version, status,

@@ -65,7 +65,9 @@ async fn a_second_load_changes_nothing(pool: PgPool) {
 #[sqlx::test(migrations = "./migrations")]
 async fn a_changed_file_is_a_new_version_each_time(pool: PgPool) {
     let dir = Dir::new("changed");
-    for (description, version) in [("one", "1.0.0"), ("two", "1.0.1"), ("two", "1.0.1"), ("one", "1.0.2"), ("one", "1.0.2")] {
+    for (description, version) in
+        [("one", "1.0.0"), ("two", "1.0.1"), ("two", "1.0.1"), ("one", "1.0.2"), ("one", "1.0.2")]
+    {
         dir.recipe("r.yaml", "1.0.0", description);
         load(&pool, &dir).await.unwrap();
         assert_eq!(newest(&pool, None).await, (version.to_owned(), Some(description.to_owned())));
@@ -82,7 +84,8 @@ async fn a_new_version_does_not_take_one_that_has_its_own_file(pool: PgPool) {
     assert_eq!(load(&pool, &dir).await.unwrap().unchanged.len(), 3);
     dir.recipe("r.yaml", "1.0.0", "changed");
     let loaded = load(&pool, &dir).await.unwrap();
-    let published: Vec<(&str, &str)> = loaded.new_versions.iter().map(|new| (new.declared.as_str(), new.published.as_str())).collect();
+    let published: Vec<(&str, &str)> =
+        loaded.new_versions.iter().map(|new| (new.declared.as_str(), new.published.as_str())).collect();
     assert_eq!(published, [("1.0.0", "1.0.2")]);
     assert_eq!(load(&pool, &dir).await.unwrap().new_versions, []);
 }
@@ -94,7 +97,11 @@ async fn one_bad_file_stops_everything_and_every_problem_is_told(pool: PgPool) {
     dir.write("bad.yaml", "recipe: { id: b, name: B, version: 1, workflow: { nodes: [{ id: a, component: Nope }] } }");
     dir.write("worse.yml", "recipe: [");
     let error = load(&pool, &dir).await.unwrap_err().to_string();
-    for words in ["book/bad.yaml: recipe.version", "book/bad.yaml: recipe.workflow.nodes[0].component", "book/worse.yml: not readable"] {
+    for words in [
+        "book/bad.yaml: recipe.version",
+        "book/bad.yaml: recipe.workflow.nodes[0].component",
+        "book/worse.yml: not readable",
+    ] {
         assert!(error.contains(words), "{words}: {error}");
     }
     let agency = AgencyId::at(SystemClock.now());

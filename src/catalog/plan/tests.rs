@@ -38,20 +38,28 @@ fn gates_and_loops_look_at_the_scope() {
     let step = &plan.steps()[1];
     assert!(step.should_run(&scope).unwrap());
     let items = step.items(&scope).unwrap().unwrap();
-    let rendered: Vec<_> =
-        items.iter().enumerate().map(|(index, item)| step.render(&scope.with_item(item, index)).unwrap()["x"].clone()).collect();
+    let rendered: Vec<_> = items
+        .iter()
+        .enumerate()
+        .map(|(index, item)| step.render(&scope.with_item(item, index)).unwrap()["x"].clone())
+        .collect();
     assert_eq!(rendered, [json!(1), json!(6)]);
     assert_eq!(plan.steps()[0].items(&scope).unwrap(), None);
     assert!(!step.should_run(&self::scope(false)).unwrap());
     scope.finish("a", &json!({"list": "text"}));
-    assert_eq!(step.items(&scope).unwrap_err().to_string(), "node `b`, for_each: the value is no list but a text; give a list such as NODE.pages");
+    assert_eq!(
+        step.items(&scope).unwrap_err().to_string(),
+        "node `b`, for_each: the value is no list but a text; give a list such as NODE.pages"
+    );
     scope.finish("a", &json!({}));
     assert_eq!(step.items(&scope).unwrap_err().to_string(), "node `b`, for_each: `a.list` is undefined");
 }
 
 #[test]
 fn an_error_names_node_key_and_name() {
-    let plan = plan("    - { id: a, component: T }\n    - { id: b, component: T, depends_on: [a], config: { deep: [{ prompt: \"x {{ a.nope }}\" }] } }\n");
+    let plan = plan(
+        "    - { id: a, component: T }\n    - { id: b, component: T, depends_on: [a], config: { deep: [{ prompt: \"x {{ a.nope }}\" }] } }\n",
+    );
     let mut scope = scope(true);
     scope.finish("a", &json!({}));
     let error = plan.steps()[1].render(&scope).unwrap_err();
@@ -61,7 +69,9 @@ fn an_error_names_node_key_and_name() {
 #[test]
 fn output_and_file_name() {
     let plan = plan(
-        "    - { id: a, component: T }\n    output: { source: a.output, filename: \"r_{on}_{{date}.md\" }\n".replace("{{date}", "{date}").as_str(),
+        "    - { id: a, component: T }\n    output: { source: a.output, filename: \"r_{on}_{{date}.md\" }\n"
+            .replace("{{date}", "{date}")
+            .as_str(),
     );
     let mut scope = Scope::new(json!({"on": true}).as_object().unwrap(), json!({"now": "2026-03-01T10:20:30Z"}));
     scope.finish("a", &json!({"x": 1}));
@@ -74,7 +84,9 @@ fn output_and_file_name() {
 /// Thousands of runs a second are asked of the engine: a plan's share must be small.
 #[test]
 fn rendering_a_small_step_is_quick() {
-    let plan = plan("    - { id: a, component: T }\n    - { id: b, component: T, depends_on: [a], config: { p: \"Say {{ a.text }}\", m: \"{{ a.n }}\", k: 1 } }\n");
+    let plan = plan(
+        "    - { id: a, component: T }\n    - { id: b, component: T, depends_on: [a], config: { p: \"Say {{ a.text }}\", m: \"{{ a.n }}\", k: 1 } }\n",
+    );
     let started = std::time::Instant::now();
     for _ in 0..1_000 {
         let mut scope = scope(true);

@@ -97,7 +97,9 @@ pub async fn same_version(
 
 /// Sort keys of all published versions of a slug.
 pub async fn version_keys(db: &mut PgConnection, slug: &str) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!("select version_key from recipes where slug = $1 and status = 'published'", slug).fetch_all(db).await
+    sqlx::query_scalar!("select version_key from recipes where slug = $1 and status = 'published'", slug)
+        .fetch_all(db)
+        .await
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ async fn the_same_again_is_harmless_and_other_content_is_refused(pool: PgPool) {
     let again = publish(&api, agency, &checked("mine", "1.0.0", "  # a comment\n"), &SystemClock).await.unwrap();
     assert_eq!((first.created, again.created, first.id), (true, false, again.id));
     for version in ["1.0.0", "1.0"] {
-        let error = publish(&api, agency, &checked("mine", version, "  description: other\n"), &SystemClock).await.unwrap_err();
+        let error =
+            publish(&api, agency, &checked("mine", version, "  description: other\n"), &SystemClock).await.unwrap_err();
         assert!(matches!(error, PublishError::VersionTaken { .. }), "{error}");
         assert!(error.to_string().contains("new version"));
     }
@@ -95,7 +96,10 @@ async fn what_is_not_there_is_a_problem_or_a_warning(pool: PgPool) {
     assert_eq!((problems[0].path.as_str(), problems[0].line), ("recipe.cookbook", Some(6)));
     let tested = checked("mine", "1.0.0", "  ab_testing: { variants: [1.0.0, 1.1.0-beta] }\n");
     let warnings = publish(&api, agency, &tested, &SystemClock).await.unwrap().warnings;
-    assert_eq!(warnings.iter().map(|warning| warning.path.as_str()).collect::<Vec<_>>(), ["recipe.ab_testing.variants[1]"]);
+    assert_eq!(
+        warnings.iter().map(|warning| warning.path.as_str()).collect::<Vec<_>>(),
+        ["recipe.ab_testing.variants[1]"]
+    );
     let same_name = checked("other", "1.0.0", "");
     let mut recipe = crate::catalog::model::Recipe::clone(&same_name.recipe);
     recipe.name = tested.recipe.name.clone();
