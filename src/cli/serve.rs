@@ -106,7 +106,7 @@ async fn serve_api(
         tickets,
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
-        components: components::NAMES,
+        components: &components::NAMES,
     };
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;

@@ -55,7 +55,7 @@ impl World {
             keys: Keys::default(),
             meter: Recorder::default(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
-            providers: Registry::default(),
+            providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
         }
     }

@@ -6,7 +6,11 @@ use sqlx::PgConnection;
 use super::{AgentRole, CookbookRow, RecipeRow};
 use crate::base::{AgencyId, AgentRoleId, CookbookId, Page, RecipeId};
 
-pub async fn agent_roles(db: &mut PgConnection, status: Option<&str>, page: Page) -> Result<Vec<AgentRole>, sqlx::Error> {
+pub async fn agent_roles(
+    db: &mut PgConnection,
+    status: Option<&str>,
+    page: Page,
+) -> Result<Vec<AgentRole>, sqlx::Error> {
     sqlx::query_as!(
         AgentRole,
         r#"select id as "id: AgentRoleId", agency_id as "agency_id: AgencyId", name, description, version, status,
