@@ -24,7 +24,7 @@ pub struct StopSignal {
 impl StopSignal {
     pub fn stop(&self, reason: StopReason) {
         // Only the first reason is kept; a later one finds the run stopping already.
-        drop(self.reason.set(reason));
+        let _ = self.reason.set(reason);
         self.token.cancel();
     }
 

@@ -16,6 +16,8 @@ use teamai::{
     auth::{Auth, keys},
     base::{AgentRoleId, UserId, clock::ManualClock},
     locker::Locker,
+    queue::{self, Tickets},
+    tasks::submit::Submitter,
 };
 
 pub const PASSWORD: &str = "plenty of daylight";
@@ -103,12 +105,15 @@ impl Api {
         let pool = pool_as(root, "teamai_api");
         let auth = Auth::new(pool.clone(), clock.clone(), &keys::generate_pem().unwrap()).unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
+        let tickets = Tickets::new(queue::connect(redis_url).unwrap().1);
         let state = ApiState {
-            pool,
+            pool: pool.clone(),
             clock: clock.clone(),
             auth: Arc::new(auth),
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
-            redis: redis::Client::open(redis_url).unwrap(),
+            submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
+            tickets,
+            components: &teamai::components::NAMES,
             metrics,
             recipe_schema: r#"{"type":"object"}"#.into(),
         };

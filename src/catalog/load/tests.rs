@@ -114,7 +114,7 @@ async fn cookbooks_are_brought_up_to_date(pool: PgPool) {
     load(&pool, &dir).await.unwrap();
     dir.write("cookbook.yaml", "cookbook: { id: book, name: Book, version: 1.1.0, pricing: { base_price: 12.50 } }");
     assert_eq!(load(&pool, &dir).await.unwrap().updated, ["book"]);
-    let slice = crate::catalog::listing::Slice { limit: 50, before: None };
+    let slice = crate::base::Page { limit: 50, before: None };
     let agency = AgencyId::at(SystemClock.now());
     let roles = crate::catalog::listing::agent_roles(&pool, agency, Some("available"), slice).await.unwrap();
     assert_eq!((roles.items.len(), roles.items[0].base_price.to_string().as_str()), (1, "12.5000000000"));

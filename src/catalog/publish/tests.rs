@@ -4,11 +4,11 @@ use sqlx::{PgPool, postgres::PgPoolOptions};
 
 use super::*;
 use crate::{
-    base::SystemClock,
+    base::{Page, SystemClock},
     catalog::{check, listing, load, lookup},
 };
 
-const SLICE: listing::Slice = listing::Slice { limit: 2, before: None };
+const SLICE: Page = Page { limit: 2, before: None };
 
 /// The platform's catalogue loaded, two agencies, and a pool of the API's role.
 async fn setup(pool: &PgPool) -> (PgPool, AgencyId, AgencyId) {
@@ -120,7 +120,7 @@ async fn lists_come_in_pieces_newest_first(pool: PgPool) {
         slice.before = Some(next);
     }
     assert_eq!(slugs, ["mine", "score-lead", "draft-outreach"]);
-    let all = listing::Slice { limit: 200, before: None };
+    let all = Page { limit: 200, before: None };
     assert_eq!(listing::recipes(&api, one, None, None, all).await.unwrap().items.len(), 9);
     assert_eq!(listing::recipes(&api, two, None, None, all).await.unwrap().items.len(), 8);
     assert_eq!(listing::recipes(&api, two, Some("retired"), None, all).await.unwrap().items.len(), 0);
