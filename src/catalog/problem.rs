@@ -113,6 +113,15 @@ pub fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> 
         .map_or_else(String::new, |(_, name)| format!("; did you mean `{name}`?"))
 }
 
+/// As [`suggestion`], with the names that there are: the end of a message.
+#[must_use]
+pub fn choices(wrong: &str, names: &[&str]) -> String {
+    match suggestion(wrong, names.iter().copied()) {
+        near if near.is_empty() => format!("; there are {}", names.join(", ")),
+        near => format!("{near} There are {}", names.join(", ")),
+    }
+}
+
 /// Levenshtein's distance, in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -137,6 +146,8 @@ mod tests {
         assert_eq!(suggestion("dependson", ["depends_on", "description"]), "; did you mean `depends_on`?");
         assert_eq!(suggestion("webcrawler", ["WebCrawler"]), "; did you mean `WebCrawler`?");
         assert_eq!(suggestion("colour", ["depends_on"]), "");
+        assert_eq!(choices("colour", &["a", "b"]), "; there are a, b");
+        assert_eq!(choices("iid", &["id", "b"]), "; did you mean `id`? There are id, b");
     }
 
     #[test]

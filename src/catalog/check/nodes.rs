@@ -3,7 +3,7 @@
 use super::{Check, Offered, graph::Graph, references::Place};
 use crate::catalog::{
     model::{Node, OnUnknown},
-    problem::{Path, suggestion},
+    problem::{Path, choices},
     read::{Kind, Tree},
     template,
 };
@@ -57,9 +57,8 @@ impl<'a> Check<'a> {
         if COMPONENTS.contains(&name) {
             self.problem(path, format!("the component `{name}` is not offered by this installation yet"));
         } else {
-            let near = suggestion(name, COMPONENTS.into_iter().filter(|name| offered(name)));
-            let known: Vec<&str> = COMPONENTS.into_iter().filter(|name| offered(name)).collect();
-            self.problem(path, format!("there is no component `{name}`{near} Offered are: {}", known.join(", ")));
+            let offered: Vec<&str> = COMPONENTS.into_iter().filter(|name| offered(name)).collect();
+            self.problem(path, format!("there is no component `{name}`{}", choices(name, &offered)));
         }
     }
 

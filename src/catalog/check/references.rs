@@ -2,7 +2,7 @@
 
 use super::{Check, graph::Graph};
 use crate::catalog::{
-    problem::{Path, suggestion},
+    problem::{Path, choices, suggestion},
     template::References,
 };
 
@@ -77,7 +77,7 @@ fn runtime_reference(fact: Option<&str>) -> Option<String> {
     if RUNTIME.contains(&fact) {
         return None;
     }
-    Some(format!("there is no `runtime.{fact}`{}; there are {}", suggestion(fact, RUNTIME), RUNTIME.join(", ")))
+    Some(format!("there is no `runtime.{fact}`{}", choices(fact, &RUNTIME)))
 }
 
 fn loop_reference(name: &str, place: &Place) -> Option<String> {

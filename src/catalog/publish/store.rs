@@ -104,9 +104,21 @@ pub async fn version_keys(db: &mut PgConnection, slug: &str) -> Result<Vec<Strin
 
 #[cfg(test)]
 pub mod tests {
-    use sqlx::PgPool;
+    use sqlx::{PgPool, postgres::PgPoolOptions};
 
     use crate::base::AgencyId;
+
+    /// The same database in the role of the API, under row-level security.
+    pub async fn api_pool(owner: &PgPool) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(3)
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::query("set role teamai_api").execute(connection).await.map(drop) })
+            })
+            .connect_with((*owner.connect_options()).clone())
+            .await
+            .unwrap()
+    }
 
     /// An agency to publish for.
     pub async fn agency(owner: &PgPool, id: AgencyId, name: &str) {

@@ -1,6 +1,6 @@
 //! Publishing and finding recipes as an agency, under row-level security.
 
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::PgPool;
 
 use super::*;
 use crate::{
@@ -14,15 +14,7 @@ const SLICE: Page = Page { limit: 2, before: None };
 async fn setup(pool: &PgPool) -> (PgPool, AgencyId, AgencyId) {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     load::load_dir(pool, &dir, &|_| true, &SystemClock).await.unwrap();
-    let options = (*pool.connect_options()).clone();
-    let api = PgPoolOptions::new()
-        .max_connections(3)
-        .after_connect(|connection, _| {
-            Box::pin(async move { sqlx::query("set role teamai_api").execute(connection).await.map(drop) })
-        })
-        .connect_with(options)
-        .await
-        .unwrap();
+    let api = store::tests::api_pool(pool).await;
     let mut agencies = Vec::new();
     for name in ["one", "two"] {
         let agency = AgencyId::at(SystemClock.now());

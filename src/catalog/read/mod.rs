@@ -10,7 +10,7 @@ pub use tree::{Kind, Tree, parse};
 
 pub(super) use macros::{choice, section};
 
-use super::problem::{Mark, Path, Problem, Step, suggestion};
+use super::problem::{Mark, Path, Problem, Step, choices, suggestion};
 
 /// A type of the format. A fault is noted in the reader, and the default stands
 /// in for the value, so that the rest can still be looked at.
@@ -89,10 +89,9 @@ impl<'t> Section<'t> {
     /// Refuses the keys that were not taken.
     pub fn close(self, at: &mut Reader<'t>) {
         for (key, _) in &self.entries {
-            let near = suggestion(&key.name, self.known.iter().copied());
-            let known = self.known.join(", ");
+            let known = choices(&key.name, &self.known);
             at.within(Step::Key(&key.name), |at| {
-                at.problem(key.mark, format!("unknown key `{}`{near} Known here: {known}", key.name));
+                at.problem(key.mark, format!("unknown key `{}`{known}", key.name));
             });
         }
     }

@@ -22,6 +22,8 @@ pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     // It prints the whole context.
     engine.remove_global("debug");
     filters::install(&mut engine);
+    // `.items()`, `.split(',')` and the like, which Jinja has from Python.
+    engine.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     engine
 });
 
@@ -73,10 +75,15 @@ pub fn explain(error: &Error) -> String {
     }
 }
 
-/// The name at the range with what stands before its dots: an error marks `.title` of `page.title`.
+/// The name at the range: an error marks `.title` of `page.title`, or the filter
+/// that was given the name.
 fn dotted(source: &str, range: std::ops::Range<usize>) -> &str {
     let part_of_name = |c: char| c.is_alphanumeric() || "_.[]'\"".contains(c);
     let before = source.get(..range.start).unwrap_or_default();
+    let (before, end) = match before.trim_end().strip_suffix('|') {
+        Some(filtered) => (filtered.trim_end(), filtered.trim_end().len()),
+        None => (before, range.end),
+    };
     let start = before.trim_end_matches(part_of_name).len();
-    source.get(start..range.end).unwrap_or_default().trim()
+    source.get(start..end).unwrap_or_default().trim()
 }

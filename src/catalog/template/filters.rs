@@ -1,6 +1,9 @@
 //! What Jinja has and minijinja lacks, and a `default` that knows JSON's null.
 
-use minijinja::{Environment, Value, value::Rest};
+use minijinja::{
+    Environment, Error, ErrorKind, Value,
+    value::{Kwargs, Rest, ValueOrKwargs, from_args},
+};
 
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
@@ -8,7 +11,8 @@ const TRUNCATE: usize = 255;
 pub fn install(engine: &mut Environment<'_>) {
     engine.add_filter("default", default);
     engine.add_filter("d", default);
-    engine.add_filter("truncate", |text: &str, length: Option<usize>, rest: Rest<Value>| truncate(text, length, &rest));
+    engine.add_filter("truncate", truncate);
+    engine.add_filter("striptags", minijinja_contrib::filters::striptags);
     engine.add_filter("wordcount", |text: &str| text.split_whitespace().count());
     engine.add_filter("slug", slug);
 }
@@ -20,21 +24,30 @@ fn default(value: &Value, other: Option<Value>, falsy_too: Option<bool>) -> Valu
     if missing { other.unwrap_or_else(|| Value::from("")) } else { value.clone() }
 }
 
-/// `truncate(length=255, killwords=false, end="...")`, Jinja's arguments; the
-/// result has at most `length` characters, the end included.
-fn truncate(text: &str, length: Option<usize>, rest: &[Value]) -> String {
-    let length = length.unwrap_or(TRUNCATE);
-    let cut_words = rest.first().is_some_and(Value::is_true);
-    let end = rest.get(1).map_or_else(|| "...".to_owned(), ToString::to_string);
+/// Jinja's `truncate(length=255, killwords=false, end="...")`, in order or by name;
+/// the result has at most `length` characters, the end included. Null is empty.
+fn truncate(args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let args = args.into_values();
+    let (text, length, cut_words, end, named): (&Value, Option<usize>, Option<bool>, Option<String>, Kwargs) =
+        from_args(&args)?;
+    if text.is_undefined() {
+        return Err(ErrorKind::UndefinedError.into());
+    }
+    let length = length.or(named.get("length")?).unwrap_or(TRUNCATE);
+    let cut_words = cut_words.or(named.get("killwords")?).unwrap_or(false);
+    let end = end.or(named.get("end")?).unwrap_or_else(|| "...".to_owned());
+    named.get::<Option<usize>>("leeway")?;
+    named.assert_all_used()?;
+    let text = if text.is_none() { String::new() } else { text.to_string() };
     if text.chars().count() <= length {
-        return text.to_owned();
+        return Ok(text);
     }
     let kept: String = text.chars().take(length.saturating_sub(end.chars().count())).collect();
     let kept = match kept.rfind(char::is_whitespace) {
         Some(space) if !cut_words => &kept[..space],
         _ => &kept,
     };
-    format!("{}{end}", kept.trim_end())
+    Ok(format!("{}{end}", kept.trim_end()))
 }
 
 /// `Site Audit: Ünder` becomes `site-audit-under`; what has no plain letter is left out.

@@ -7,6 +7,7 @@ mod compile;
 mod engine;
 mod escape;
 mod filters;
+mod helpers;
 mod names;
 mod scope;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{compile::Form, engine};
+use super::{compile::Form, engine, helpers};
 
 /// Names that a template takes from its context, as dotted as they were written:
 /// `inputs.website_url`, `fetch_pages.pages`.
@@ -29,6 +29,7 @@ pub fn references(text: &str) -> Result<References, SyntaxFault> {
         Form::Expression(expression) => references_of_expression(expression),
         Form::Text => {
             let template = engine::ENGINE.template_from_str(text).map_err(|error| fault(&error))?;
+            known_helpers(text, false)?;
             Ok(collect(text, template.undeclared_variables(true)))
         }
     }
@@ -40,6 +41,7 @@ pub fn references(text: &str) -> Result<References, SyntaxFault> {
 /// The text is no expression.
 pub fn references_of_expression(text: &str) -> Result<References, SyntaxFault> {
     let expression = engine::ENGINE.compile_expression(bare(text)).map_err(|error| fault(&error))?;
+    known_helpers(bare(text), true)?;
     Ok(collect(text, expression.undeclared_variables(true)))
 }
 
@@ -49,6 +51,10 @@ pub fn bare(text: &str) -> &str {
         Form::Expression(expression) => expression,
         _ => text,
     }
+}
+
+fn known_helpers(text: &str, is_expression: bool) -> Result<(), SyntaxFault> {
+    helpers::unknown(text, is_expression).map_or(Ok(()), |message| Err(SyntaxFault { message }))
 }
 
 fn fault(error: &minijinja::Error) -> SyntaxFault {

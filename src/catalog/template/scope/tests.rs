@@ -93,6 +93,7 @@ fn a_name_that_is_not_there_is_named() {
         ("a\n{% for p in crawl.pagez %}{% endfor %}", "crawl.pagez"),
         ("{{ skipped.field }}", "skipped.field"),
         ("a {{ crawl.pagez.title }}", "crawl.pagez"),
+        ("a {{ crawl.pagez | truncate(3) }}", "crawl.pagez"),
     ] {
         let message = error(text);
         assert!(message.contains(&format!("`{name}")) && message.contains("undefined"), "{text}: {message}");
@@ -111,7 +112,13 @@ fn default_takes_missing_and_null() {
 fn filters_that_recipes_expect() {
     assert_eq!(render(&json!("x{{ 'one two three' | truncate(9) }}")), json!("xone..."));
     assert_eq!(render(&json!("x{{ 'one two three' | truncate(9, true, '~') }}")), json!("xone two~"));
-    assert_eq!(render(&json!("x{{ 'one' | truncate(9) }}")), json!("xone"));
+    assert_eq!(render(&json!("x{{ 'one' | truncate(9) }}{{ inputs.off | truncate(3) }}")), json!("xone"));
+    assert_eq!(render(&json!("x{{ 'one two three' | truncate(length=9, end='~') }}")), json!("xone two~"));
+    assert_eq!(render(&json!("{{ 'a,b'.split(',') }}")), json!(["a", "b"]));
+    assert_eq!(
+        render(&json!("x{% for key, value in report.items() %}{{ key }};{% endfor %}{{ report.get('nope', 'y') }}")),
+        json!("xfilename;output;y")
+    );
     assert_eq!(render(&json!("{{ 'one two' | wordcount }}")), json!(2));
     assert_eq!(render(&json!("{{ 'Site Audit: now!' | slug }}")), json!("site-audit-now"));
     assert_eq!(
