@@ -122,7 +122,7 @@ pub struct AuditLogsApi;
 #[OpenApi(tag = "Tag::Ledger")]
 impl AuditLogsApi {
     /// List calls, newest first; a member sees its team's. `Accept: text/csv` gives a table.
-    #[oai(path = "/audit-logs", method = "get")]
+    #[oai(path = "/audit-logs", method = "get", operation_id = "list_audit_logs")]
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_audit_logs(
         &self,

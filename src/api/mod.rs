@@ -7,6 +7,7 @@ mod agents;
 mod audit_logs;
 mod auth;
 pub mod body;
+mod catalogue;
 pub mod check;
 mod errors;
 mod explain;
@@ -63,6 +64,7 @@ fn resources() -> impl OpenApi + Clone {
         subscriptions::SubscriptionsApi,
         agents::AgentsApi,
         secrets::SecretsApi,
+        catalogue::CatalogueApi,
         tasks::TasksApi,
         queue::QueueApi,
         audit_logs::AuditLogsApi,

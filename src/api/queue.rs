@@ -54,7 +54,7 @@ pub struct QueueApi;
 #[OpenApi(prefix_path = "/queue", tag = "Tag::Queue")]
 impl QueueApi {
     /// Depth by status and team, the oldest age, rates.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "get_queue")]
     async fn get_queue(&self, admin: Admin, state: Data<&ApiState>) -> Result<Json<Queue>> {
         let now = state.clock.now();
         let depth = store::depth(&state.pool, admin.scope()).await?;

@@ -15,12 +15,14 @@ use super::{
 };
 use crate::{
     base::random,
-    catalog::{Step, model::RetryPolicy, template::Scope},
+    catalog::{Step, model::{OnUnknown, RetryPolicy}, template::Scope},
     components::{CallStatus, ComponentError, Context, Retry},
 };
 
 /// A node that says nothing has this long for one attempt.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+/// The code of a call whose answer was lost.
+const LOST: &str = "answer_lost";
 /// Pages of a crawl whose node does not say.
 const DEFAULT_MAX_PAGES: u32 = 100;
 
@@ -51,6 +53,11 @@ impl Run<'_> {
                 Err(error) if error.retry == Retry::Stop => return AttemptEnd::Stopped,
                 Err(error) => error,
             };
+            // Asking somebody comes later; until then a call that may have been
+            // charged is not repeated without leave.
+            if error.code == LOST && step.node.on_unknown != OnUnknown::Retry {
+                break Err(error);
+            }
             let Some(wait) = policy.wait(attempts, &error, jitter()) else { break Err(error) };
             info!(node = step.node.id.as_str(), attempts, code = error.code, ?wait, "trying again");
             tokio::time::sleep(wait).await;

@@ -1,6 +1,5 @@
 //! The end of a run: the task's output, its execution line, the last write.
 
-use chrono::SecondsFormat;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -17,8 +16,6 @@ use crate::{
     components::ComponentError,
     tasks::{TaskOutput, TaskStatus, lease::Claimed},
 };
-
-const MAX_FILENAME_CHARS: usize = 150;
 
 impl Run<'_> {
     pub(super) async fn finish(&self, end: WalkEnd) -> Outcome {
@@ -114,35 +111,13 @@ impl Run<'_> {
         };
         let format = spec.and_then(|spec| spec.format);
         let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value).to_owned());
-        let filename = match spec.and_then(|spec| spec.filename.as_deref()) {
-            Some(pattern) => self.filename(pattern),
+        let filename = match plan.file_name(scope)? {
+            Some(name) => name,
             None => of_report("filename")
                 .unwrap_or_else(|| format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type))),
         };
         Ok(TaskOutput { content_type, filename, value })
     }
-
-    /// Fills `{website_url}`, `{timestamp}` and the other inputs in; what a file system or a header could stumble
-    /// over becomes `_`.
-    fn filename(&self, pattern: &str) -> String {
-        let timestamp = self.claimed.started_at.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let mut name = pattern.replace("{timestamp}", &timestamp);
-        for (key, value) in &self.inputs {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let text = text.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-            name = name.replace(&format!("{{{key}}}"), text);
-        }
-        safe_filename(&name)
-    }
-}
-
-fn safe_filename(name: &str) -> String {
-    let keep = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
-    let safe: String = name.chars().map(keep).collect();
-    let extension = safe.rfind('.').map_or("", |dot| &safe[dot..]).to_owned();
-    let room = MAX_FILENAME_CHARS.saturating_sub(extension.chars().count());
-    let stem: String = safe[..safe.len() - extension.len()].trim_start_matches('.').chars().take(room).collect();
-    format!("{}{extension}", if stem.is_empty() { "output" } else { &stem })
 }
 
 fn last_outputs(steps: &[crate::catalog::Step], outputs: &Outputs) -> Value {
@@ -199,19 +174,5 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         Ok(()) => Outcome::Finished(TaskStatus::Failed),
         Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
         Err(error) => Outcome::Unwritten(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_holds_nothing_that_a_path_or_a_header_could_stumble_over() {
-        assert_eq!(safe_filename("audit_127.0.0.1:80/a b\r\n_x.md"), "audit_127.0.0.1_80_a_b___x.md");
-        assert_eq!(safe_filename("../../etc/passwd"), "_.._etc_passwd");
-        assert_eq!(safe_filename(""), "output");
-        assert!(safe_filename(&("x".repeat(400) + ".html")).ends_with("x.html"));
-        assert_eq!(safe_filename(&("x".repeat(400) + ".html")).len(), MAX_FILENAME_CHARS);
     }
 }

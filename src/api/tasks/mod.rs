@@ -53,7 +53,7 @@ impl TasksApi {
     ///
     /// With an `Idempotency-Key` the same request within 24 hours gives the same
     /// task; another request with that key is refused.
-    #[oai(path = "/", method = "post")]
+    #[oai(path = "/", method = "post", operation_id = "run_recipe")]
     async fn run_recipe(
         &self,
         member: Member,
@@ -68,7 +68,7 @@ impl TasksApi {
     }
 
     /// List tasks, newest first.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_tasks")]
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_tasks(
         &self,
@@ -97,14 +97,14 @@ impl TasksApi {
     }
 
     /// Get a task.
-    #[oai(path = "/:id", method = "get")]
+    #[oai(path = "/:id", method = "get", operation_id = "get_task")]
     async fn get_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
         let task = store::get(&state.pool, member.scope(), TaskId(id.0)).await?;
         task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
     }
 
     /// The results of a task's nodes, in the order in which they finished.
-    #[oai(path = "/:id/steps", method = "get")]
+    #[oai(path = "/:id/steps", method = "get", operation_id = "list_steps")]
     async fn list_steps(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Steps>> {
         let steps = store::steps(&state.pool, member.scope(), TaskId(id.0)).await?;
         let steps = steps.ok_or_else(Problem::not_found)?;
@@ -112,7 +112,7 @@ impl TasksApi {
     }
 
     /// The output of a completed task, with its own content type and file name.
-    #[oai(path = "/:id/output", method = "get")]
+    #[oai(path = "/:id/output", method = "get", operation_id = "get_output")]
     async fn get_output(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Output> {
         let found = store::output(&state.pool, member.scope(), TaskId(id.0)).await?;
         let (status, output) = found.ok_or_else(Problem::not_found)?;
@@ -123,7 +123,7 @@ impl TasksApi {
     }
 
     /// Cancel a task. One that is queued ends at once, one that runs stops soon.
-    #[oai(path = "/:id/cancel", method = "post")]
+    #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
     async fn cancel_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
         let id = TaskId(id.0);
         let cancelled = store::cancel(&state.pool, member.scope(), id).await?;

@@ -1,0 +1,188 @@
+//! `/agent-roles`, `/cookbooks`, `/recipes`: the platform's catalogue and the agency's own.
+
+mod shown;
+mod text;
+
+use poem::web::Data;
+use poem_openapi::{
+    ApiResponse, Enum, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
+use uuid::Uuid;
+
+use self::{
+    shown::{AgentRole, Cookbook, Finding, Published, Recipe, Validation},
+    text::RecipeText,
+};
+use super::{
+    Admin, ApiState, Member, Problem, Result,
+    page::{Listing, page},
+    problem::FieldError,
+    tags::Tag,
+};
+use crate::{
+    base::{AgentRoleId, RecipeId},
+    catalog::{
+        self, check, listing,
+        publish::{self, PublishError},
+    },
+};
+
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+enum RoleStatus {
+    Available,
+    /// Not to be hired yet.
+    Upcoming,
+    /// Not to be hired any more.
+    Deprecated,
+}
+
+#[derive(Debug, Clone, Copy, Enum)]
+#[oai(rename_all = "snake_case")]
+enum RecipeStatus {
+    Published,
+    /// Runs no new tasks.
+    Retired,
+}
+
+#[derive(ApiResponse)]
+enum PublishAnswer {
+    /// A new version stands.
+    #[oai(status = 201)]
+    Created(Json<Published>),
+    /// The same content was published before under this version.
+    #[oai(status = 200)]
+    Unchanged(Json<Published>),
+}
+
+#[derive(Clone)]
+pub struct CatalogueApi;
+
+#[OpenApi(tag = "Tag::Catalogue")]
+impl CatalogueApi {
+    /// List the roles that can be hired, newest first.
+    #[oai(path = "/agent-roles", method = "get", operation_id = "list_agent_roles")]
+    async fn list_agent_roles(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        status: Query<Option<RoleStatus>>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<AgentRole>>> {
+        let status = status.0.map(|status| match status {
+            RoleStatus::Available => "available",
+            RoleStatus::Upcoming => "upcoming",
+            RoleStatus::Deprecated => "deprecated",
+        });
+        let agency = member.scope().agency_id();
+        let found = listing::agent_roles(&state.pool, agency, status, page(limit, cursor)?).await?;
+        Ok(Json(Listing::of(found)))
+    }
+
+    /// Get a role.
+    #[oai(path = "/agent-roles/:id", method = "get", operation_id = "get_agent_role")]
+    async fn get_agent_role(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        id: Path<Uuid>,
+    ) -> Result<Json<AgentRole>> {
+        let role = listing::agent_role(&state.pool, member.scope().agency_id(), AgentRoleId(id.0)).await?;
+        role.map(|role| Json(role.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// List cookbooks, newest first.
+    #[oai(path = "/cookbooks", method = "get", operation_id = "list_cookbooks")]
+    async fn list_cookbooks(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<Cookbook>>> {
+        let found = listing::cookbooks(&state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
+        Ok(Json(Listing::of(found)))
+    }
+
+    /// List every version of every recipe, newest first.
+    #[oai(path = "/recipes", method = "get", operation_id = "list_recipes")]
+    async fn list_recipes(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        status: Query<Option<RecipeStatus>>,
+        /// A cookbook's slug or id.
+        cookbook: Query<Option<String>>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<Recipe>>> {
+        let status = status.0.map(|status| match status {
+            RecipeStatus::Published => "published",
+            RecipeStatus::Retired => "retired",
+        });
+        let agency = member.scope().agency_id();
+        let slice = page(limit, cursor)?;
+        let found = listing::recipes(&state.pool, agency, status, cookbook.0.as_deref(), slice).await?;
+        Ok(Json(Listing::of(found)))
+    }
+
+    /// Get one version of a recipe, with its whole document.
+    #[oai(path = "/recipes/:id", method = "get", operation_id = "get_recipe")]
+    async fn get_recipe(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Recipe>> {
+        let recipe = listing::recipe(&state.pool, member.scope().agency_id(), RecipeId(id.0)).await?;
+        recipe.map(|recipe| Json(recipe.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// Publish a version of a recipe for the agency's own use. A published version never changes.
+    #[oai(path = "/recipes", method = "post", operation_id = "publish_recipe")]
+    async fn publish_recipe(&self, admin: Admin, state: Data<&ApiState>, recipe: RecipeText) -> Result<PublishAnswer> {
+        let offered = |name: &str| state.components.contains(&name);
+        let checked = check::recipe(&recipe.0, &offered)
+            .map_err(|report| Problem::validation(fields(report.problems)).with_code("invalid_recipe"))?;
+        let agency = admin.scope().agency_id();
+        let receipt = publish::publish(&state.pool, agency, &checked, state.clock.as_ref()).await?;
+        state.submitter.catalogue_changed(admin.scope());
+        let row = listing::recipe(&state.pool, agency, receipt.id).await?.ok_or_else(Problem::not_found)?;
+        let warnings = receipt.warnings.into_iter().map(Finding::from).collect();
+        let answer = Json(Published::new(row, warnings));
+        Ok(if receipt.created { PublishAnswer::Created(answer) } else { PublishAnswer::Unchanged(answer) })
+    }
+
+    /// Check a recipe and report every problem, with path and line. Nothing is stored.
+    #[oai(path = "/recipes/validate", method = "post", operation_id = "validate_recipe")]
+    async fn validate_recipe(
+        &self,
+        _admin: Admin,
+        state: Data<&ApiState>,
+        recipe: RecipeText,
+    ) -> Result<Json<Validation>> {
+        let offered = |name: &str| state.components.contains(&name);
+        let (problems, warnings) = match check::recipe(&recipe.0, &offered) {
+            Ok(checked) => (Vec::new(), checked.warnings),
+            Err(report) => (report.problems, report.warnings),
+        };
+        Ok(Json(Validation::new(problems, warnings)))
+    }
+}
+
+/// A problem's line is part of its message: `errors` has no other place for it.
+fn fields(problems: Vec<catalog::Problem>) -> Vec<FieldError> {
+    let message = |problem: &catalog::Problem| match (problem.line, problem.column) {
+        (Some(line), Some(column)) => format!("{} (line {line}, column {column})", problem.message),
+        _ => problem.message.clone(),
+    };
+    problems.iter().map(|problem| FieldError::new(problem.path.clone(), message(problem))).collect()
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::VersionTaken { .. } => Self::conflict("version_taken", error.to_string()),
+            PublishError::Invalid(problems) => Self::validation(fields(problems)).with_code("invalid_recipe"),
+            PublishError::Database(error) => error.into(),
+        }
+    }
+}
