@@ -52,6 +52,7 @@ create table task_queue (
 -- heap-only updates. Lists by agency go down task_queue_tenant_key.
 create index task_queue_open on task_queue (run_at) where finished_at is null;
 create index task_queue_open_by_agency on task_queue (agency_id, run_at) where finished_at is null;
+create index task_queue_finished on task_queue (agency_id, finished_at) where finished_at is not null;
 select app.protect('task_queue');
 grant select on task_queue to teamai_api, teamai_worker;
 grant update (status, cancel_requested_at, finished_at) on task_queue to teamai_api;
@@ -155,7 +156,7 @@ create table audit_logs (
   constraint audit_logs_call_key unique (task_id, node_id, occurrence, call_no),
   constraint audit_logs_chain_key unique (agency_id, seq)
 );
-create index audit_logs_by_time on audit_logs (agency_id, "timestamp" desc, id desc);
+create index audit_logs_by_time on audit_logs (agency_id, "timestamp");
 select app.protect('audit_logs');
 revoke update, delete on audit_logs from teamai_definer;
 create trigger audit_logs_append_only before update or delete on audit_logs

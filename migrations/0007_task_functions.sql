@@ -102,7 +102,9 @@ begin
         dispatch_id, dispatched_at)
     select k.id, k.agency_id, k.agent_team_id, k.agent_instance_id, k.created_by, k.recipe_id, k.recipe_slug,
         k.recipe_version, k.experiment_id, k.variant, k.subject, k.priority, k.inputs, k.budget_usd, k.steps_total,
-        k.tags, coalesce(k.run_at, clock_timestamp()), k.dispatch_id, clock_timestamp()
+        k.tags, coalesce(k.run_at, clock_timestamp()), k.dispatch_id,
+        -- a task for later gets its first ticket from the reconciler
+        case when k.run_at > clock_timestamp() then null else clock_timestamp() end
       from known k
      where k.recipe_known and (k.idempotency_key is null or k.id in (select task_id from keyed))
     on conflict (id) do nothing
@@ -190,16 +192,17 @@ begin
 end $$;
 
 -- The one writer of a running task: intents of calls, ledger lines, step results
--- and the finish, for many tasks at once. Returns the tasks whose fence held.
+-- and the finish, for many tasks at once. Returns the claims whose fence held.
 -- Repeating a batch whose answer was lost writes nothing twice.
 create function app.record(p_intents app.intent_write[], p_lines app.line_write[], p_steps app.step_write[],
                            p_finishes app.finish_write[])
-returns setof uuid
+returns table (task_id uuid, epoch bigint)
 language plpgsql volatile security definer set search_path = pg_catalog
 as $$
 #variable_conflict use_column
 declare
   v_held uuid[];
+  v_closed uuid[];
   v_lines public.audit_logs[];
 begin
   select coalesce(array_agg(s.id), '{}') into v_held from (
@@ -216,7 +219,7 @@ begin
                                    request_hash, reserved_usd, price_id)
   select i.task_id, t.agency_id, i.node_id, i.occurrence, i.call_no, i.epoch, i.kind, i.provider, i.model,
          i.request_hash, i.reserved_usd, i.price_id
-    from unnest(p_intents) i join public.task_queue t on t.id = i.task_id
+    from unnest(p_intents) i join public.task_queue t on t.id = i.task_id and t.epoch = i.epoch
    where i.task_id = any (v_held)
   on conflict do nothing;
 
@@ -224,7 +227,7 @@ begin
   with closed as (
     update public.call_intents i set state = 'settled'
       from unnest(p_lines) l
-     where l.task_id = any (v_held) and i.state = 'open'
+     where l.task_id = any (v_held) and i.state = 'open' and i.epoch = l.epoch
        and (i.task_id, i.node_id, i.occurrence, i.call_no) = (l.task_id, l.node_id, l.occurrence, l.call_no)
     returning l as line
   ), due as (
@@ -237,18 +240,23 @@ begin
            t.agent_instance_id, t.recipe_id, l.kind, l.provider, l.model, l.status, l.tokens_used, l.usage, l.raw_usage,
            l.cost_usd, l.billed_usd, l.price_id, l.estimated, l.flags, l.execution_time_ms, l.request_id,
            l."timestamp", 0, '', '')::public.audit_logs)
-    into v_lines from due l join public.task_queue t on t.id = l.task_id;
+    into v_lines from due l join public.task_queue t on t.id = l.task_id and t.epoch = l.epoch;
   if v_lines is not null then
     perform app.append_audit(v_lines);
   end if;
 
-  insert into public.task_steps (task_id, agency_id, node_id, occurrence, status, attempts, output, error, tokens_used,
-                                 cost_usd, started_at, finished_at)
-  select s.task_id, t.agency_id, s.node_id, s.occurrence, s.status, s.attempts, s.output, s.error, s.tokens_used,
-         s.cost_usd, s.started_at, s.finished_at
-    from unnest(p_steps) s join public.task_queue t on t.id = s.task_id
-   where s.task_id = any (v_held)
-  on conflict do nothing;
+  with written as (
+    insert into public.task_steps (task_id, agency_id, node_id, occurrence, status, attempts, output, error, tokens_used,
+                                   cost_usd, started_at, finished_at)
+    select s.task_id, t.agency_id, s.node_id, s.occurrence, s.status, s.attempts, s.output, s.error, s.tokens_used,
+           s.cost_usd, s.started_at, s.finished_at
+      from unnest(p_steps) s join public.task_queue t on t.id = s.task_id and t.epoch = s.epoch
+     where s.task_id = any (v_held)
+    on conflict do nothing
+    returning task_id, node_id, occurrence
+  )
+  select array_agg(w.task_id) into v_closed
+    from written w join unnest(p_steps) s using (task_id, node_id, occurrence) where s.closes_node;
 
   update public.task_queue t
      set tokens_used = t.tokens_used + coalesce(spent.tokens, 0),
@@ -259,12 +267,12 @@ begin
          error = coalesce(f.error, t.error),
          lease_until = case when f.task_id is null then t.lease_until end,
          finished_at = case when f.task_id is not null then clock_timestamp() end
-    from unnest(v_held) h (id)
+    from (select q.id, q.epoch from public.task_queue q where q.id = any (v_held)) h
     left join (select l.task_id, sum(l.tokens_used)::bigint as tokens, sum(l.cost_usd) as cost
                  from unnest(v_lines) l group by 1) spent on spent.task_id = h.id
-    left join (select s.task_id, count(*)::integer as nodes from unnest(p_steps) s where s.closes_node group by 1) done
+    left join (select c.task_id, count(*)::integer as nodes from unnest(v_closed) c (task_id) group by 1) done
       on done.task_id = h.id
-    left join unnest(p_finishes) f on f.task_id = h.id
+    left join unnest(p_finishes) f on f.task_id = h.id and f.epoch = h.epoch
    where t.id = h.id and (spent.task_id is not null or done.task_id is not null or f.task_id is not null);
 
   insert into public.ab_test_results (id, agency_id, experiment_id, task_id, recipe_id, variant, success_metric,
@@ -274,17 +282,17 @@ begin
                                else t.cost_usd end,
          f.quality_score, took.ms, t.tokens_used, t.cost_usd, f.status
     from unnest(p_finishes) f
-    join public.task_queue t on t.id = f.task_id and t.experiment_id is not null
+    join public.task_queue t on t.id = f.task_id and t.epoch = f.epoch and t.experiment_id is not null
     join public.experiments e on e.id = t.experiment_id
    cross join lateral (select (extract(epoch from t.finished_at - t.started_at) * 1000)::bigint as ms) took
    where f.task_id = any (v_held) and f.status in ('completed', 'failed')
   on conflict do nothing;
 
   return query
-  select unnest(v_held)
+  select t.id, t.epoch from public.task_queue t where t.id = any (v_held)
   union
   -- an earlier try of this batch was committed
-  select t.id from unnest(p_finishes) f
+  select t.id, t.epoch from unnest(p_finishes) f
     join public.task_queue t on t.id = f.task_id and t.epoch = f.epoch and t.status = f.status;
 end $$;
 

@@ -79,14 +79,14 @@ pub struct AgencyApi;
 #[OpenApi(prefix_path = "/agency", tag = "Tag::Agency")]
 impl AgencyApi {
     /// Get your agency.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "get_agency")]
     async fn get_agency(&self, member: Member, state: Data<&ApiState>) -> Result<Json<Agency>> {
         let agency = agencies::get(member.scope(), &state.pool).await?;
         agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
     }
 
     /// Change your agency. What is left out stays as it is.
-    #[oai(path = "/", method = "patch")]
+    #[oai(path = "/", method = "patch", operation_id = "change_agency")]
     async fn change_agency(
         &self,
         admin: Admin,

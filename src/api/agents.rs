@@ -6,15 +6,15 @@ use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::{Any, MaybeUndefined},
+    types::MaybeUndefined,
 };
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     Admin, ApiState, Member, Problem, Result,
     body::Body,
     check::{Check, checked},
+    json_object::JsonObject,
     page::{Listing, page},
     problem::FieldError,
     tags::Tag,
@@ -54,7 +54,7 @@ struct NewAgentBody {
     custom_name: String,
     avatar_icon: Option<String>,
     /// At most 16 KiB. `provider`, `model`, `temperature` (0 to 2) and `max_tokens` have a meaning.
-    configuration: Option<Any<Value>>,
+    configuration: Option<JsonObject>,
 }
 
 #[derive(Debug, Object)]
@@ -65,7 +65,7 @@ struct AgentChangeBody {
     /// Null clears it.
     avatar_icon: MaybeUndefined<String>,
     /// Replaces the whole configuration.
-    configuration: Option<Any<Value>>,
+    configuration: Option<JsonObject>,
     status: Option<Availability>,
 }
 
@@ -77,7 +77,7 @@ struct Agent {
     agent_role_id: Uuid,
     custom_name: String,
     avatar_icon: Option<String>,
-    configuration: Any<Map<String, Value>>,
+    configuration: JsonObject,
     status: AgentStatus,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -91,7 +91,7 @@ impl From<agents::Agent> for Agent {
             agent_role_id: agent.agent_role_id.0,
             custom_name: agent.custom_name,
             avatar_icon: agent.avatar_icon,
-            configuration: Any(agent.configuration),
+            configuration: JsonObject(agent.configuration),
             status: match agent.status {
                 agents::AgentStatus::Active => AgentStatus::Active,
                 agents::AgentStatus::Paused => AgentStatus::Paused,
@@ -121,7 +121,7 @@ pub struct AgentsApi;
 #[OpenApi(prefix_path = "/agents", tag = "Tag::Agents")]
 impl AgentsApi {
     /// List the agents that you see; without `status` all but the retired ones.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_agents")]
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_agents(
         &self,
@@ -147,7 +147,7 @@ impl AgentsApi {
     }
 
     /// Hire an agent for a team. Takes a seat, else 402.
-    #[oai(path = "/", method = "post")]
+    #[oai(path = "/", method = "post", operation_id = "hire_agent")]
     async fn hire_agent(&self, admin: Admin, state: Data<&ApiState>, body: Body<NewAgentBody>) -> Result<Hired> {
         let new = new_agent(body.0)?;
         let agent = agents::hire(admin.scope(), &state.pool, &new, state.clock.now()).await?;
@@ -155,14 +155,14 @@ impl AgentsApi {
     }
 
     /// Get an agent, retired or not.
-    #[oai(path = "/:id", method = "get")]
+    #[oai(path = "/:id", method = "get", operation_id = "get_agent")]
     async fn get_agent(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Agent>> {
         let agent = agents::get(member.scope(), &state.pool, AgentId(id.0)).await?;
         agent.map(|agent| Json(agent.into())).ok_or_else(Problem::not_found)
     }
 
     /// Change an agent. What is left out stays as it is.
-    #[oai(path = "/:id", method = "patch")]
+    #[oai(path = "/:id", method = "patch", operation_id = "change_agent")]
     async fn change_agent(
         &self,
         admin: Admin,
@@ -176,7 +176,7 @@ impl AgentsApi {
     }
 
     /// Retire an agent for good and free its seat. Its runs and their costs stay.
-    #[oai(path = "/:id", method = "delete")]
+    #[oai(path = "/:id", method = "delete", operation_id = "retire_agent")]
     async fn retire_agent(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Retired> {
         let retired = agents::retire(admin.scope(), &state.pool, AgentId(id.0)).await?;
         if retired { Ok(Retired::Done) } else { Err(Problem::not_found()) }
@@ -214,12 +214,8 @@ fn change(body: AgentChangeBody) -> Result<AgentChange> {
     Ok(change)
 }
 
-fn configuration(check: &mut Check, given: Option<Any<Value>>) -> Option<Configuration> {
-    let parsed = match given?.0 {
-        Value::Object(object) => {
-            Configuration::parse(object).map_err(|(path, error)| FieldError::new(format!("configuration{path}"), error))
-        }
-        _ => Err(FieldError::new("configuration", "must be an object")),
-    };
+fn configuration(check: &mut Check, given: Option<JsonObject>) -> Option<Configuration> {
+    let parsed =
+        Configuration::parse(given?.0).map_err(|(path, error)| FieldError::new(format!("configuration{path}"), error));
     check.noted(parsed)
 }

@@ -150,7 +150,7 @@ pub struct AuthApi;
 #[OpenApi(prefix_path = "/auth", tag = "Tag::Auth")]
 impl AuthApi {
     /// Make an agency and its first admin, and sign in.
-    #[oai(path = "/register", method = "post")]
+    #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(
         &self,
         state: Data<&ApiState>,
@@ -163,7 +163,7 @@ impl AuthApi {
     }
 
     /// Sign in.
-    #[oai(path = "/login", method = "post")]
+    #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(&self, state: Data<&ApiState>, headers: &HeaderMap, body: Body<LoginBody>) -> Result<Json<SignIn>> {
         let email = Email::parse(&body.0.email).map_err(|error| Problem::invalid("email", error))?;
         let password = SecretString::from(body.0.password.0);
@@ -171,26 +171,26 @@ impl AuthApi {
     }
 
     /// Get new tokens. The refresh token is used up; using it again ends the session.
-    #[oai(path = "/refresh", method = "post")]
+    #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(&self, state: Data<&ApiState>, body: Body<RefreshBody>) -> Result<Json<SignIn>> {
         Ok(Json(state.auth.refresh(&body.0.refresh_token).await?.into()))
     }
 
     /// Sign out: ends the session, its access tokens included.
-    #[oai(path = "/logout", method = "post")]
+    #[oai(path = "/logout", method = "post", operation_id = "logout")]
     async fn logout(&self, state: Data<&ApiState>, body: Body<RefreshBody>) -> Result<Done> {
         state.auth.logout(&body.0.refresh_token).await?;
         Ok(Done::Done)
     }
 
     /// Who am I?
-    #[oai(path = "/me", method = "get")]
+    #[oai(path = "/me", method = "get", operation_id = "me")]
     async fn me(&self, member: Member, state: Data<&ApiState>) -> Result<Json<User>> {
         Ok(Json(me(&member, &state).await?.into()))
     }
 
     /// Change the password. All other sessions end.
-    #[oai(path = "/password", method = "post")]
+    #[oai(path = "/password", method = "post", operation_id = "change_password")]
     async fn change_password(&self, member: Member, state: Data<&ApiState>, body: Body<PasswordBody>) -> Result<Done> {
         let user = me(&member, &state).await?;
         let email = Email::parse(&user.email).map_err(|error| Problem::internal(&error))?;

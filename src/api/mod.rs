@@ -4,6 +4,7 @@
 
 mod agency;
 mod agents;
+mod audit_logs;
 mod auth;
 pub mod body;
 pub mod check;
@@ -11,13 +12,16 @@ mod errors;
 mod explain;
 mod frame;
 mod health;
+pub mod json_object;
 pub mod page;
 pub mod problem;
+mod queue;
 mod secrets;
 pub mod security;
 mod store;
 mod subscriptions;
 mod tags;
+mod tasks;
 mod teams;
 mod users;
 
@@ -31,7 +35,7 @@ use sqlx::PgPool;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member};
 
-use crate::{auth::Auth, base::Clock, locker::Locker};
+use crate::{auth::Auth, base::Clock, locker::Locker, queue::Tickets, tasks::submit::Submitter};
 
 /// What handlers reach; cheap to clone. Handlers take it as `Data<&ApiState>`.
 #[derive(Clone)]
@@ -41,8 +45,8 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     pub auth: Arc<Auth>,
     pub locker: Arc<Locker>,
-    /// For the readiness check.
-    pub redis: redis::Client,
+    pub submitter: Submitter,
+    pub tickets: Tickets,
     pub metrics: PrometheusHandle,
     /// JSON Schema of recipes, served at `/schemas/recipe.json`.
     pub recipe_schema: Arc<str>,
@@ -57,6 +61,9 @@ fn resources() -> impl OpenApi + Clone {
         subscriptions::SubscriptionsApi,
         agents::AgentsApi,
         secrets::SecretsApi,
+        tasks::TasksApi,
+        queue::QueueApi,
+        audit_logs::AuditLogsApi,
     )
 }
 

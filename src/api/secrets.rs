@@ -80,7 +80,7 @@ pub struct SecretsApi;
 #[OpenApi(prefix_path = "/secrets", tag = "Tag::Secrets")]
 impl SecretsApi {
     /// List secrets: all of them, or those of one team.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_secrets")]
     async fn list_secrets(
         &self,
         admin: Admin,
@@ -95,7 +95,7 @@ impl SecretsApi {
     }
 
     /// Store a value under a name, for the agency or with `team_id` for a team, whose own comes first.
-    #[oai(path = "/:key_name", method = "put")]
+    #[oai(path = "/:key_name", method = "put", operation_id = "put_secret")]
     async fn put_secret(
         &self,
         admin: Admin,
@@ -114,7 +114,7 @@ impl SecretsApi {
     }
 
     /// Get what may be known of a secret.
-    #[oai(path = "/:key_name", method = "get")]
+    #[oai(path = "/:key_name", method = "get", operation_id = "get_secret")]
     async fn get_secret(
         &self,
         admin: Admin,
@@ -129,7 +129,7 @@ impl SecretsApi {
     }
 
     /// Delete a secret. Runs that need it fail from now on, and say so.
-    #[oai(path = "/:key_name", method = "delete")]
+    #[oai(path = "/:key_name", method = "delete", operation_id = "delete_secret")]
     async fn delete_secret(
         &self,
         admin: Admin,

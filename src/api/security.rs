@@ -6,12 +6,12 @@ use poem_openapi::{SecurityScheme, auth::Bearer};
 use super::{ApiState, problem::Problem};
 use crate::{auth::Session, tenancy::TenantScope};
 
-/// Any signed-in person.
+/// An access token of POST /auth/login. As an argument: any signed-in person.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "member")]
 pub struct Member(Session);
 
-/// An admin of the agency; others get 403.
+/// An access token of POST /auth/login. As an argument: an admin; others get 403.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "admin")]
 pub struct Admin(Session);

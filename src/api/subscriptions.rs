@@ -97,7 +97,7 @@ pub struct SubscriptionsApi;
 #[OpenApi(prefix_path = "/subscriptions", tag = "Tag::Agents")]
 impl SubscriptionsApi {
     /// List the agency's subscriptions.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     async fn list_subscriptions(
         &self,
         admin: Admin,
@@ -109,7 +109,7 @@ impl SubscriptionsApi {
     }
 
     /// Set the number of seats for a role: makes the subscription, or raises or lowers it.
-    #[oai(path = "/", method = "post")]
+    #[oai(path = "/", method = "post", operation_id = "buy_seats")]
     async fn buy_seats(&self, admin: Admin, state: Data<&ApiState>, body: Body<SubscriptionBody>) -> Result<Bought> {
         let count = body.0.purchased_count;
         if !(0..=MAX_SEATS).contains(&count) {
@@ -122,7 +122,7 @@ impl SubscriptionsApi {
     }
 
     /// Seats purchased, allocated and active this month.
-    #[oai(path = "/usage", method = "get")]
+    #[oai(path = "/usage", method = "get", operation_id = "seat_usage")]
     async fn seat_usage(&self, admin: Admin, state: Data<&ApiState>) -> Result<Json<SeatUsage>> {
         let usage = seats::usage(admin.scope(), &state.pool).await?;
         let all = page(Query(Some(200)), Query(None))?;

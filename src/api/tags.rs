@@ -10,6 +10,14 @@ pub enum Tag {
     Agency,
     /// Seats bought, agents hired.
     Agents,
+    /// Runs of recipes: enqueue, follow, read.
+    Tasks,
+    /// Roles, cookbooks and recipes.
+    Catalogue,
+    /// The queue, for administrators.
+    Queue,
+    /// The ledger: one line for each call that left.
+    Ledger,
     /// Keys for providers and sites, kept encrypted.
     Secrets,
 }

@@ -60,7 +60,7 @@ pub struct TeamsApi;
 #[OpenApi(prefix_path = "/teams", tag = "Tag::Agency")]
 impl TeamsApi {
     /// List the teams that you see: an admin all, a member its own.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_teams")]
     async fn list_teams(
         &self,
         member: Member,
@@ -73,7 +73,7 @@ impl TeamsApi {
     }
 
     /// Make a team.
-    #[oai(path = "/", method = "post")]
+    #[oai(path = "/", method = "post", operation_id = "create_team")]
     async fn create_team(&self, admin: Admin, state: Data<&ApiState>, body: Body<TeamBody>) -> Result<Created> {
         let name = name(&body.0)?;
         let team = teams::create(admin.scope(), &state.pool, &name, state.clock.now()).await?;
@@ -81,14 +81,14 @@ impl TeamsApi {
     }
 
     /// Get a team.
-    #[oai(path = "/:id", method = "get")]
+    #[oai(path = "/:id", method = "get", operation_id = "get_team")]
     async fn get_team(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Team>> {
         let team = teams::get(member.scope(), &state.pool, TeamId(id.0)).await?;
         team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
     }
 
     /// Rename a team.
-    #[oai(path = "/:id", method = "patch")]
+    #[oai(path = "/:id", method = "patch", operation_id = "rename_team")]
     async fn rename_team(
         &self,
         admin: Admin,
@@ -102,7 +102,7 @@ impl TeamsApi {
     }
 
     /// Delete a team that never had an agent. Its people stay in the agency.
-    #[oai(path = "/:id", method = "delete")]
+    #[oai(path = "/:id", method = "delete", operation_id = "delete_team")]
     async fn delete_team(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Deleted> {
         let deleted = teams::delete(admin.scope(), &state.pool, TeamId(id.0)).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }

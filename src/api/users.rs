@@ -22,7 +22,7 @@ pub struct UsersApi;
 #[OpenApi(prefix_path = "/users", tag = "Tag::Agency")]
 impl UsersApi {
     /// List the agency's people.
-    #[oai(path = "/", method = "get")]
+    #[oai(path = "/", method = "get", operation_id = "list_users")]
     async fn list_users(
         &self,
         admin: Admin,
@@ -34,7 +34,7 @@ impl UsersApi {
     }
 
     /// Get one of the agency's people.
-    #[oai(path = "/:id", method = "get")]
+    #[oai(path = "/:id", method = "get", operation_id = "get_user")]
     async fn get_user(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<User>> {
         let user = users::get(admin.scope(), &state.pool, UserId(id.0)).await?;
         user.map(|user| Json(user.into())).ok_or_else(Problem::not_found)

@@ -20,3 +20,4 @@ pub use check::{Checked, CheckedCookbook};
 pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, variants};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
+pub mod store;

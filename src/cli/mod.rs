@@ -1,6 +1,7 @@
 //! The commands: one file each. The only place that wires the parts together.
 
 mod api_client;
+mod catalog;
 mod completions;
 mod config;
 mod demo;
@@ -13,6 +14,7 @@ mod prices;
 mod private;
 mod progress;
 mod provider_sim;
+mod recipe;
 mod serve;
 mod shutdown;
 mod stack;
@@ -40,16 +42,20 @@ enum Command {
     Demo(demo::Args),
     /// Bring the schema up to date
     Migrate(migrate::Args),
+    /// The platform's cookbooks and recipes
+    Catalog(catalog::Args),
+    /// One recipe's file
+    Recipe(recipe::Args),
+    /// The platform's price book
+    Prices(prices::Args),
+    /// Serve the scripted provider over HTTP, for tests and demonstrations
+    ProviderSim(provider_sim::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is
     Healthcheck(healthcheck::Args),
     /// Run a command beside a private Postgres and Redis, for tests
     Stack(stack_command::Args),
-    /// Serve the scripted model provider over HTTP
-    ProviderSim(provider_sim::Args),
-    /// The platform's price book
-    Prices(prices::Args),
     /// Print the specification of the API
     Openapi,
     /// Print a completion script for a shell
@@ -90,13 +96,12 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
-        Command::ProviderSim(args) => wait(async { provider_sim::run(args).await.map(|()| ExitCode::SUCCESS) }),
-        Command::Prices(args) => wait(async {
-            let config = telemetry::configure(env)?;
-            prices::run(args, &config).await.map(|()| ExitCode::SUCCESS)
-        }),
+        Command::Catalog(args) => wait(catalog::run(args, env)),
+        Command::Recipe(args) => recipe::run(args),
         Command::Openapi => openapi::run(),
         Command::Migrate(args) => wait(migrate::run(args, env)),
+        Command::Prices(args) => wait(prices::run(args, env)),
+        Command::ProviderSim(args) => wait(provider_sim::run(args)),
     }
 }
 

@@ -1,12 +1,16 @@
 //! `teamai prices import`: adds prices from a file to the platform's price book.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
+use super::{Env, telemetry};
 use crate::{
     base::{Clock, SystemClock},
     billing::{litellm, store},
@@ -37,9 +41,11 @@ enum Command {
 /// # Errors
 /// The file cannot be read or is in another layout; the database is away, or the
 /// role may not write prices.
-pub async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
+pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
+    let config = telemetry::configure(env)?;
     let Command::Import { file, json } = args.command;
-    import(&file, json, config, &SystemClock).await
+    import(&file, json, &config, &SystemClock).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn import(file: &Path, json: bool, config: &Config, clock: &dyn Clock) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::{
-    Env, migrate,
+    Env, catalog, migrate,
     stack::{self, Stack},
     store, telemetry,
 };
@@ -49,6 +49,7 @@ pub async fn start(caller: &Env, options: &stack::Options, bind: Option<String>)
     let mut connection = migrate::connect(&stack.superuser_url("postgres").into()).await?;
     store::ensure_database(&mut connection, stack::DATABASE).await.context("the database cannot be made")?;
     migrate::migrate(&config).await?;
+    catalog::load_shipped(&config, &stack.data_dir().join("recipes")).await?;
     settings.remove("TEAMAI_HTTP__BIND");
     Ok(Private { stack, config, env: settings })
 }

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::Context;
@@ -33,7 +34,7 @@ pub struct Args {
 ///
 /// # Errors
 /// The address is taken or the log cannot be written.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let addr = format!("{}:{}", args.host, args.port);
     let log = args.log.as_deref();
     let sim = sim::start(&addr, log).await.with_context(|| match log {
@@ -44,7 +45,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ready}").and_then(|()| out.flush()).context("cannot say that it is ready")?;
     drop(out);
-    sim.run().await.context("the server ended")
+    sim.run().await.context("the server ended")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn models() -> String {

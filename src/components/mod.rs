@@ -1,8 +1,27 @@
 //! What a step can do: one file for each component.
 
-use std::{sync::Arc, time::Duration};
+mod charset;
+mod credentials;
+mod data_fetcher;
+mod http_request;
+mod llm_processor;
+mod markdown;
+mod outgoing;
+mod page;
+mod report_generator;
+mod robots;
+mod settings;
+mod subscription_tracker;
+#[cfg(test)]
+mod testing;
+mod transform;
+mod web_crawler;
+mod website_connector;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use indexmap::IndexMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -37,8 +56,8 @@ pub enum Escaping {
 pub struct Context<'a> {
     pub runtime: &'a Runtime,
     pub inputs: &'a Map<String, Value>,
-    /// Outputs of the finished nodes, by node id.
-    pub nodes: &'a Map<String, Value>,
+    /// Outputs of the finished nodes, by node id, in the order in which they finished.
+    pub nodes: &'a IndexMap<String, Arc<Value>>,
     /// The node's own `secrets:`, by their local name. Never put one in an output.
     pub secrets: &'a [(String, SecretString)],
     pub keys: &'a dyn ProviderKeys,
@@ -176,3 +195,33 @@ impl ComponentError {
 
 /// A component shared by all tasks of a process.
 pub type Shared = Arc<dyn Component>;
+
+/// Every component, by the name that recipes use.
+#[must_use]
+pub fn registry() -> BTreeMap<&'static str, Shared> {
+    let all: [Shared; 8] = [
+        Arc::new(data_fetcher::DataFetcher),
+        Arc::new(http_request::HttpRequest),
+        Arc::new(llm_processor::LLMProcessor),
+        Arc::new(report_generator::ReportGenerator),
+        Arc::new(subscription_tracker::SubscriptionTracker),
+        Arc::new(transform::Transform),
+        Arc::new(web_crawler::WebCrawler),
+        Arc::new(website_connector::WebsiteConnector),
+    ];
+    all.into_iter().map(|component| (component.name(), component)).collect()
+}
+
+/// The names in [`registry`], sorted.
+pub const NAMES: [&str; 8] = [
+    "DataFetcher", "HttpRequest", "LLMProcessor", "ReportGenerator", "SubscriptionTracker", "Transform", "WebCrawler",
+    "WebsiteConnector",
+];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_are_those_of_the_registry() {
+        assert!(super::registry().into_keys().eq(super::NAMES));
+    }
+}

@@ -1,5 +1,26 @@
 //! The guarded HTTP client for every address that a tenant or a page can name.
+//!
+//! - [`address`]: which addresses are public
+//! - [`policy`]: which URLs may be asked at all; what operators allow
+//! - [`resolve`]: names to checked addresses, at the moment of dialling
+//! - [`client`]: one request, its redirects, its limits
 
-/// Stands in until the guard is here.
-#[derive(Debug)]
-pub struct Client;
+mod address;
+mod client;
+mod error;
+mod policy;
+mod redirect;
+mod request;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use error::{Error, ErrorKind};
+pub use policy::{Policy, parse_url, shown};
+pub use request::{Limits, Redirect, Request, Response};
+pub use reqwest::{Method, StatusCode, Url, header};
+pub use resolve::{Lookup, SystemLookup};
+
+/// What the client calls itself where the request does not say.
+pub const USER_AGENT: &str = concat!("TeamAI/", env!("CARGO_PKG_VERSION"));

@@ -1,1 +1,104 @@
-//! (module under construction)
+//! The run of a task: graph walk, steps, checkpoints, and the ledger's side of calls.
+//!
+//! - [`run`]: the walk of the graph, from claim to finish
+//! - [`node`]: one node: `when`, `for_each`, its committed result
+//! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
+//! - [`finish`]: the task's output and last write
+//! - [`record`]: the group-commit writer of intents, lines, steps and finishes
+//! - [`meter`]: the ledger's side of a node's calls
+//! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
+
+mod attempt;
+mod clean;
+mod finish;
+mod meter;
+mod node;
+mod plans;
+pub mod record;
+mod retry;
+mod run;
+mod secrets;
+mod stop;
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use sqlx::PgPool;
+
+use crate::{
+    base::Clock,
+    billing::PriceBooks,
+    components::{Component, Shared},
+    egress,
+    locker::Locker,
+    providers,
+    tasks::{TaskStatus, lease::Claimed},
+};
+
+pub use record::{RecordError, Recorder};
+pub use stop::{StopReason, StopSignal};
+
+/// Runs claimed tasks; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// What every run uses.
+pub struct Parts {
+    /// As the role `teamai_worker`.
+    pub pool: PgPool,
+    pub clock: Arc<dyn Clock>,
+    pub locker: Arc<Locker>,
+    pub prices: Arc<PriceBooks>,
+    pub egress: egress::Client,
+    pub providers: providers::Registry,
+    pub components: HashMap<&'static str, Shared>,
+    pub recorder: Recorder,
+    plans: plans::Plans,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("components", &self.components.keys()).finish_non_exhaustive()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The task has reached this terminal status.
+    Finished(TaskStatus),
+    /// Stopped on the way. Cancelled tasks are finished; the others go on elsewhere.
+    Stopped(StopReason),
+    /// The database did not take what was to be written. The lease runs out, and
+    /// the next claim goes on from the last checkpoint.
+    Unwritten(RecordError),
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(
+        pool: PgPool,
+        clock: Arc<dyn Clock>,
+        locker: Arc<Locker>,
+        prices: Arc<PriceBooks>,
+        egress: egress::Client,
+        providers: providers::Registry,
+        components: Vec<Shared>,
+    ) -> Self {
+        let components = components.into_iter().map(|c| (c.name(), c)).collect();
+        let recorder = Recorder::start(&pool);
+        let plans = plans::Plans::default();
+        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, plans }))
+    }
+
+    /// Runs a claimed task to its end, or until it is stopped.
+    pub fn run<'a>(&'a self, claimed: Claimed, stop: &'a StopSignal) -> BoxFuture<'a, Outcome> {
+        run::run(&self.0, claimed, stop).boxed()
+    }
+}
+
+impl Parts {
+    fn component(&self, name: &str) -> Option<&dyn Component> {
+        self.components.get(name).map(AsRef::as_ref)
+    }
+}

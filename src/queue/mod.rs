@@ -1,1 +1,44 @@
-//! (module under construction)
+//! Tickets over apalis-redis: "look at this task now". Redis may lose them all;
+//! the reconciler makes new ones from Postgres.
+//!
+//! The structures in Redis belong to apalis-redis 1.0.0, which is pinned exactly;
+//! a contract test holds this map. `{teamai}` is the queue's name, braces
+//! included, so that a cluster keeps all of them in one slot.
+//!
+//! | key | type | holds |
+//! |---|---|---|
+//! | `{teamai}:active` | list | dispatch ids that wait for a worker |
+//! | `{teamai}:data` | hash | dispatch id to ticket, JSON |
+//! | `{teamai}:meta:<id>` | hash | attempts, max_attempts, status, result |
+//! | `{teamai}:inflight:<worker>` | set | ids that a worker holds |
+//! | `{teamai}:done`, `{teamai}:dead` | sets | finished ids, which nobody trims but [`prune`] |
+//! | `{teamai}:workers` | sorted set | workers by last heartbeat |
+//! | `{teamai}:scheduled` | sorted set | not used: more than 8,000 due ids stop a worker |
+//! | `{teamai}:wake` | channel | ours: rings when tickets were pushed |
+
+mod push;
+mod redis_pool;
+mod source;
+mod wake;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::TaskId;
+
+pub use push::Tickets;
+pub use redis_pool::connect;
+pub use source::{Storage, storage};
+pub use wake::Wake;
+
+/// The queue's name in Redis.
+pub const QUEUE: &str = "{teamai}";
+/// The channel that rings when tickets were pushed.
+pub const WAKE_CHANNEL: &str = "{teamai}:wake";
+
+/// What travels through Redis. Never trusted: tenant and epoch come from the claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    pub task_id: TaskId,
+    /// New for each dispatch: apalis passes over an id that it has seen done.
+    pub dispatch_id: uuid::Uuid,
+}

@@ -29,6 +29,7 @@ async fn documents_are_served_and_every_operation_documents_its_errors(root: PgP
     assert_eq!(spec, serde_json::from_str::<serde_json::Value>(&teamai::api::spec()).unwrap());
     let operations = spec["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
     for operation in operations {
+        assert!(operation["operationId"].is_string(), "{operation}");
         for status in ["401", "404", "409", "422", "429", "503"] {
             let response = &operation["responses"][status];
             assert!(response["content"]["application/problem+json"].is_object(), "{status} of {operation}");

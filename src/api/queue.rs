@@ -1,0 +1,95 @@
+//! `/queue`: what is open, how old it is, how fast it goes.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, payload::Json};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Admin, ApiState, Result, tags::Tag};
+use crate::tasks::store;
+
+/// Rates are counted over this many minutes.
+const RATE_MINUTES: i64 = 5;
+
+#[derive(Debug, Object)]
+struct Depth {
+    team_id: Uuid,
+    status: String,
+    count: i64,
+    /// When the oldest of them became due.
+    oldest_run_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Object)]
+struct Finished {
+    status: String,
+    /// In the last five minutes.
+    count: i64,
+    per_minute: f64,
+}
+
+/// Tickets in Redis, over all agencies. They are hints: Postgres holds the queue.
+#[derive(Debug, Object)]
+struct Redis {
+    tickets_waiting: u64,
+    workers: u64,
+}
+
+#[derive(Debug, Object)]
+struct Queue {
+    /// Open tasks of the agency.
+    open: i64,
+    depth: Vec<Depth>,
+    /// Age of the oldest task that is due and waits, in seconds.
+    oldest_age_seconds: Option<i64>,
+    finished: Vec<Finished>,
+    /// Null while Redis is away: tasks are accepted all the same.
+    redis: Option<Redis>,
+}
+
+#[derive(Clone)]
+pub struct QueueApi;
+
+#[OpenApi(prefix_path = "/queue", tag = "Tag::Queue")]
+impl QueueApi {
+    /// Depth by status and team, the oldest age, rates.
+    #[oai(path = "/", method = "get")]
+    async fn get_queue(&self, admin: Admin, state: Data<&ApiState>) -> Result<Json<Queue>> {
+        let now = state.clock.now();
+        let depth = store::depth(&state.pool, admin.scope()).await?;
+        let since = now - TimeDelta::minutes(RATE_MINUTES);
+        let finished = store::finished_since(&state.pool, admin.scope(), since).await?;
+        let redis = match state.tickets.depth().await {
+            Ok(depth) => Some(Redis { tickets_waiting: depth.waiting, workers: depth.workers }),
+            Err(error) => {
+                warn!(%error, "Redis is away");
+                None
+            }
+        };
+        let waits = |d: &&store::Depth| d.status == "queued" && d.oldest_run_at <= now;
+        Ok(Json(Queue {
+            open: depth.iter().map(|d| d.count).sum(),
+            oldest_age_seconds: depth.iter().filter(waits).map(|d| (now - d.oldest_run_at).num_seconds()).max(),
+            depth: depth.into_iter().map(Depth::from).collect(),
+            finished: finished.into_iter().map(|(status, count)| rate(status, count)).collect(),
+            redis,
+        }))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(status: String, count: i64) -> Finished {
+    Finished { status, count, per_minute: count as f64 / RATE_MINUTES as f64 }
+}
+
+impl From<store::Depth> for Depth {
+    fn from(depth: store::Depth) -> Self {
+        Self {
+            team_id: depth.team_id,
+            status: depth.status,
+            count: depth.count,
+            oldest_run_at: depth.oldest_run_at,
+        }
+    }
+}

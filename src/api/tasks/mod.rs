@@ -1,0 +1,203 @@
+//! `/tasks`: runs of recipes.
+
+mod new;
+mod shown;
+
+use chrono::{DateTime, Utc};
+use poem::{
+    Response,
+    http::{HeaderValue, header},
+    web::Data,
+};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Path, Query},
+    payload::{Json, Payload},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
+};
+use uuid::Uuid;
+
+use self::{
+    new::NewTaskBody,
+    shown::{Step, Steps, Task, TaskStatus},
+};
+use super::{
+    ApiState, Member, Problem, Result,
+    body::Body,
+    page::{Listing, page},
+    problem::FieldError,
+    tags::Tag,
+};
+use crate::{
+    base::TaskId,
+    tasks::{
+        TaskOutput,
+        store::{self, Filter},
+        submit::SubmitError,
+    },
+};
+
+#[derive(ApiResponse)]
+enum Accepted {
+    /// Durable: the task will reach a terminal status, whatever dies meanwhile.
+    #[oai(status = 202)]
+    Task(Json<Task>, #[oai(header = "Location")] String),
+}
+
+#[derive(Clone)]
+pub struct TasksApi;
+
+#[OpenApi(prefix_path = "/tasks", tag = "Tag::Tasks")]
+impl TasksApi {
+    /// Run a recipe. Answered once the task is durable; follow it at `Location`.
+    ///
+    /// With an `Idempotency-Key` the same request within 24 hours gives the same
+    /// task; another request with that key is refused.
+    #[oai(path = "/", method = "post")]
+    async fn run_recipe(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        #[oai(name = "Idempotency-Key")] idempotency_key: Header<Option<String>>,
+        body: Body<NewTaskBody>,
+    ) -> Result<Accepted> {
+        let new = new::parse(body.0, idempotency_key.0)?;
+        let task = state.submitter.submit(member.scope(), new).await?;
+        let location = format!("/tasks/{}", task.id);
+        Ok(Accepted::Task(Json(task.into()), location))
+    }
+
+    /// List tasks, newest first.
+    #[oai(path = "/", method = "get")]
+    #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
+    async fn list_tasks(
+        &self,
+        member: Member,
+        state: Data<&ApiState>,
+        status: Query<Option<TaskStatus>>,
+        agent_instance_id: Query<Option<Uuid>>,
+        /// The recipe's slug.
+        recipe: Query<Option<String>>,
+        team_id: Query<Option<Uuid>>,
+        created_after: Query<Option<DateTime<Utc>>>,
+        tag: Query<Option<String>>,
+        limit: Query<Option<u32>>,
+        cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<Task>>> {
+        let filter = Filter {
+            status: status.0.map(Into::into),
+            agent_instance_id: agent_instance_id.0,
+            recipe: recipe.0,
+            team_id: team_id.0,
+            created_after: created_after.0,
+            tag: tag.0,
+        };
+        let found = store::list(&state.pool, member.scope(), &filter, page(limit, cursor)?).await?;
+        Ok(Json(Listing::of(found)))
+    }
+
+    /// Get a task.
+    #[oai(path = "/:id", method = "get")]
+    async fn get_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
+        let task = store::get(&state.pool, member.scope(), TaskId(id.0)).await?;
+        task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// The results of a task's nodes, in the order in which they finished.
+    #[oai(path = "/:id/steps", method = "get")]
+    async fn list_steps(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Steps>> {
+        let steps = store::steps(&state.pool, member.scope(), TaskId(id.0)).await?;
+        let steps = steps.ok_or_else(Problem::not_found)?;
+        Ok(Json(Steps { items: steps.into_iter().map(Step::from).collect(), next_cursor: None }))
+    }
+
+    /// The output of a completed task, with its own content type and file name.
+    #[oai(path = "/:id/output", method = "get")]
+    async fn get_output(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Output> {
+        let found = store::output(&state.pool, member.scope(), TaskId(id.0)).await?;
+        let (status, output) = found.ok_or_else(Problem::not_found)?;
+        let output = output.and_then(|value| serde_json::from_value::<TaskOutput>(value).ok());
+        output.map(Output).ok_or_else(|| {
+            Problem::conflict("no_output", format!("The task is {status} and has no output; a completed one has."))
+        })
+    }
+
+    /// Cancel a task. One that is queued ends at once, one that runs stops soon.
+    #[oai(path = "/:id/cancel", method = "post")]
+    async fn cancel_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
+        let id = TaskId(id.0);
+        let cancelled = store::cancel(&state.pool, member.scope(), id).await?;
+        let task = store::get(&state.pool, member.scope(), id).await?.ok_or_else(Problem::not_found)?;
+        if !cancelled {
+            return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
+        }
+        Ok(Json(task.into()))
+    }
+}
+
+/// An output as a file, whatever its type.
+struct Output(TaskOutput);
+
+impl poem::IntoResponse for Output {
+    fn into_response(self) -> Response {
+        let TaskOutput { content_type, filename, value } = self.0;
+        let body = match value {
+            serde_json::Value::String(text) if !content_type.starts_with("application/json") => text,
+            value => value.to_string(),
+        };
+        let mut response = Response::builder().content_type(&content_type).body(body);
+        let headers = response.headers_mut();
+        let disposition = format!("attachment; filename=\"{}\"", ascii(&filename));
+        if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+            headers.insert(header::CONTENT_DISPOSITION, disposition);
+        }
+        // A report holds what pages said: it is not to run as a page of ours.
+        headers.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"),
+        );
+        response
+    }
+}
+
+fn ascii(filename: &str) -> String {
+    filename.chars().map(|c| if c.is_ascii_graphic() && !"\"\\".contains(c) { c } else { '_' }).collect()
+}
+
+impl poem_openapi::ApiResponse for Output {
+    fn meta() -> MetaResponses {
+        let text = |content_type| MetaMediaType { content_type, schema: <String as poem_openapi::types::Type>::schema_ref() };
+        let json = MetaMediaType {
+            content_type: Json::<serde_json::Value>::CONTENT_TYPE,
+            schema: Json::<serde_json::Value>::schema_ref(),
+        };
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "The output, as the recipe's format and file name say.",
+                status: Some(200),
+                status_range: None,
+                content: vec![text("text/markdown"), text("text/html"), text("text/csv"), text("text/plain"), json],
+                headers: vec![],
+            }],
+        }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::RecipeUnknown => Self::invalid("recipe", detail),
+            SubmitError::VersionUnknown => Self::invalid("version", detail),
+            SubmitError::AgentUnknown => Self::invalid("agent_instance_id", detail),
+            SubmitError::Inputs(problems) => Self::validation(
+                problems.into_iter().map(|problem| FieldError::new(problem.path, problem.message)).collect(),
+            ),
+            SubmitError::KeyReused => Self::invalid("Idempotency-Key", detail).with_code("idempotency_key_reused"),
+            SubmitError::Unavailable => Self::unavailable("database_unavailable", "The database is away; try again shortly."),
+            SubmitError::Database(error) => error.into(),
+        }
+    }
+}

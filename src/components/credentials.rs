@@ -1,0 +1,90 @@
+//! A node's secrets into its HTTP request: the one place where they are put in.
+//!
+//! A header or query value that is exactly `secret:NAME` stands for the node's
+//! secret of that local name. A secret called `api_key` or `bearer_token` that is
+//! not placed that way goes into `Authorization: Bearer`.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{ComponentError, Context, settings::wrong};
+use crate::egress::{
+    Request, Url,
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
+};
+
+const PREFIX: &str = "secret:";
+/// Sent as a bearer token when the config does not place them.
+const BEARER: [&str; 2] = ["api_key", "bearer_token"];
+/// Headers that are the client's own business.
+const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+
+/// Appends the query and sets the headers, secrets resolved.
+pub fn apply(
+    context: &Context<'_>,
+    request: &mut Request,
+    headers: &[(String, String)],
+    query: &[(String, String)],
+) -> Result<(), ComponentError> {
+    let mut placed = Vec::new();
+    for (name, value) in query {
+        let key = format!("query.{name}");
+        match reference(context, &key, value, &mut placed)? {
+            Some(secret) => request.url.query_pairs_mut().append_pair(name, secret.expose_secret()),
+            None => request.url.query_pairs_mut().append_pair(name, value),
+        };
+    }
+    for (name, value) in headers {
+        let key = format!("headers.{name}");
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&key, "is not a header name"))?;
+        if RESERVED.contains(&header.as_str()) {
+            return Err(wrong(&key, "is set by the client itself; leave it out"));
+        }
+        let secret = reference(context, &key, value, &mut placed)?;
+        let text = secret.map_or(value.as_str(), |secret| secret.expose_secret());
+        let mut value = HeaderValue::from_str(text).map_err(|_| wrong(&key, "has characters that a header cannot carry"))?;
+        value.set_sensitive(secret.is_some() || header == AUTHORIZATION);
+        request.headers.insert(header, value);
+    }
+    if !request.headers.contains_key(AUTHORIZATION)
+        && let Some((name, secret)) = context.secrets.iter().find(|(name, _)| BEARER.contains(&name.as_str()))
+        && !placed.contains(name)
+    {
+        request.headers.insert(AUTHORIZATION, bearer(name, secret)?);
+        placed.push(name.clone());
+    }
+    if placed.is_empty() { Ok(()) } else { only_encrypted(context, &request.url) }
+}
+
+/// The secret that the value stands for, if it stands for one.
+fn reference<'a>(
+    context: &Context<'a>,
+    key: &str,
+    value: &str,
+    placed: &mut Vec<String>,
+) -> Result<Option<&'a SecretString>, ComponentError> {
+    let Some(name) = value.strip_prefix(PREFIX) else { return Ok(None) };
+    let found = context.secrets.iter().find(|(own, _)| own == name);
+    let (own, secret) = found.ok_or_else(|| {
+        let message = format!("config.{key} names the secret \"{name}\", which the node does not list under secrets:");
+        ComponentError::new("secret_missing", message).field(format!("secrets.{name}"))
+    })?;
+    placed.push(own.clone());
+    Ok(Some(secret))
+}
+
+fn bearer(name: &str, secret: &SecretString) -> Result<HeaderValue, ComponentError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret())).map_err(|_| {
+        let message = format!("the secret {name} has characters that a header cannot carry; store it again");
+        ComponentError::new("secret_invalid", message).field(format!("secrets.{name}"))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A secret travels in the clear only to a host that the operator named.
+fn only_encrypted(context: &Context<'_>, url: &Url) -> Result<(), ComponentError> {
+    if url.scheme() == "https" || context.egress.is_allowed(url) {
+        return Ok(());
+    }
+    Err(wrong("url", "is http, and the node has a secret that would travel in the clear; use https"))
+}

@@ -1,0 +1,174 @@
+//! `ReportGenerator`: a document out of a template, or out of the finished nodes.
+//!
+//! - [`blocks`]: values to headings, tables, lists and texts
+//! - [`prose`]: Markdown from outside, made harmless
+//! - [`markdown`], [`html`]: blocks to a document, everything from outside escaped
+
+mod blocks;
+mod html;
+mod markdown;
+mod prose;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
+
+use self::blocks::Block;
+use super::{
+    Component, ComponentError, Context, Escaping,
+    settings::{Settings, brief, wrong},
+};
+
+const KEYS: [&str; 4] = ["format", "title", "template", "include_sections"];
+
+#[derive(Debug)]
+pub struct ReportGenerator;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Markdown,
+    Html,
+    Json,
+}
+
+#[async_trait]
+impl Component for ReportGenerator {
+    fn name(&self) -> &'static str {
+        "ReportGenerator"
+    }
+
+    /// HTML unless the recipe says for certain that it is something else.
+    fn escaping(&self, config: &Map<String, Value>) -> Escaping {
+        match config.get("format") {
+            None | Some(Value::Null) => Escaping::None,
+            Some(Value::String(text)) if !text.contains('{') && parse_format(text) != Some(Format::Html) => Escaping::None,
+            Some(_) => Escaping::Html,
+        }
+    }
+
+    async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
+        let settings = Settings::new("ReportGenerator", config, &KEYS)?;
+        let format = format(&settings)?;
+        let title = settings.text("title")?.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
+        let title = title.unwrap_or_else(|| "Report".to_owned());
+        let output = match settings.value("template") {
+            Some(template) => from_template(format, &title, template, context)?,
+            None => from_nodes(format, &title, &sections(context, &settings)?, &context.runtime.now),
+        };
+        let (content_type, extension) = match format {
+            Format::Markdown => ("text/markdown; charset=utf-8", "md"),
+            Format::Html => ("text/html; charset=utf-8", "html"),
+            Format::Json => ("application/json", "json"),
+        };
+        Ok(json!({ "output": output, "content_type": content_type, "filename": format!("{}.{extension}", slug(&title)) }))
+    }
+}
+
+fn format(settings: &Settings<'_>) -> Result<Format, ComponentError> {
+    let text = settings.text("format")?.unwrap_or_default();
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" => Ok(Format::Markdown),
+        "pdf" => Err(wrong("format", "pdf is not offered yet; use markdown, html or json")),
+        other => parse_format(other).ok_or_else(|| wrong("format", format!("must be markdown, html or json; got \"{text}\""))),
+    }
+}
+
+fn parse_format(text: &str) -> Option<Format> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "markdown" | "md" => Some(Format::Markdown),
+        "html" => Some(Format::Html),
+        "json" => Some(Format::Json),
+        _ => None,
+    }
+}
+
+/// The template arrives rendered, and escaped as [`ReportGenerator::escaping`] asked.
+fn from_template(format: Format, title: &str, template: &Value, context: &Context<'_>) -> Result<String, ComponentError> {
+    match (format, template) {
+        (Format::Json, Value::String(text)) => {
+            let value: Value = serde_json::from_str(text)
+                .map_err(|error| wrong("template", format!("must give JSON for format json, and does not: {error}")))?;
+            Ok(pretty(&value))
+        }
+        (Format::Json, value) => Ok(pretty(value)),
+        (Format::Markdown, Value::String(text)) => Ok(text.clone()),
+        (Format::Html, Value::String(text)) => Ok(html::page(title, text, &context.runtime.now)),
+        (_, other) => Err(wrong("template", format!("must give text; got {}", brief(other)))),
+    }
+}
+
+fn from_nodes(format: Format, title: &str, sections: &[(String, Option<&Value>)], now: &str) -> String {
+    if format == Format::Json {
+        let named: Map<_, _> =
+            sections.iter().map(|(name, value)| (name.clone(), value.cloned().unwrap_or_default())).collect();
+        return pretty(&json!({ "title": title, "generated_at": now, "sections": named }));
+    }
+    let mut content = Vec::new();
+    for (name, value) in sections {
+        content.push(Block::Heading { level: 2, text: blocks::label(name) });
+        match value {
+            Some(value) => blocks::read(value, 3, &mut content),
+            None => content.push(Block::Text("No finished step has this name, so there is nothing to show.".to_owned())),
+        }
+    }
+    match format {
+        Format::Html => html::document(title, &content, now),
+        _ => markdown::document(title, &content, now),
+    }
+}
+
+/// The sections asked for, or every finished node: `node` or `node.field`. One
+/// that does not exist stays, empty, so that its absence is seen.
+fn sections<'a>(
+    context: &Context<'a>,
+    settings: &Settings<'_>,
+) -> Result<Vec<(String, Option<&'a Value>)>, ComponentError> {
+    let Some(names) = settings.texts("include_sections")?.filter(|names| !names.is_empty()) else {
+        let shown = context.nodes.iter().filter(|(_, value)| !is_report(value));
+        return Ok(shown.map(|(name, value)| (name.clone(), Some(value.as_ref()))).collect());
+    };
+    let sections: Vec<_> = names.into_iter().map(|name| { let value = find(context.nodes, &name); (name, value) }).collect();
+    if sections.iter().all(|(_, value)| value.is_none()) {
+        let finished: Vec<_> = context.nodes.keys().map(String::as_str).collect();
+        let why = format!("names no finished node; finished are: {}", finished.join(", "));
+        return Err(wrong("include_sections", why));
+    }
+    Ok(sections)
+}
+
+fn find<'a>(nodes: &'a IndexMap<String, Arc<Value>>, name: &str) -> Option<&'a Value> {
+    let mut parts = name.trim().split('.');
+    let first = nodes.get(parts.next()?)?.as_ref();
+    parts.filter(|part| *part != "output").try_fold(first, |value, part| value.get(part))
+}
+
+/// Whether a node's output is another report: it would hold everything twice.
+fn is_report(value: &Value) -> bool {
+    value.as_object().is_some_and(|map| map.len() == 3 && ["output", "content_type", "filename"].iter().all(|key| map.contains_key(*key)))
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// A title as a file name: lower-case letters, digits and dashes.
+fn slug(title: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut slug = String::new();
+    for c in title.chars() {
+        if c.is_alphanumeric() {
+            slug.extend(c.to_lowercase());
+        } else if !slug.is_empty() && !slug.ends_with('-') {
+            slug.push('-');
+        }
+        if slug.len() >= LONGEST {
+            break;
+        }
+    }
+    let slug = slug.trim_end_matches('-');
+    if slug.is_empty() { "report".to_owned() } else { slug.to_owned() }
+}

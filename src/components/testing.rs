@@ -1,0 +1,160 @@
+//! What the components' tests share: a context with a recording meter, and local servers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use indexmap::IndexMap;
+use poem::{Endpoint, Server, listener::TcpAcceptor};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals,
+};
+use crate::{
+    base::Usd,
+    egress::{Client, Policy},
+    providers::{Provider, Registry},
+};
+
+/// Everything that a context borrows.
+pub struct World {
+    pub runtime: Runtime,
+    pub inputs: Map<String, Value>,
+    pub nodes: IndexMap<String, Arc<Value>>,
+    pub secrets: Vec<(String, SecretString)>,
+    pub keys: Keys,
+    pub meter: Recorder,
+    pub egress: Client,
+    pub providers: Registry,
+    pub cancel: CancellationToken,
+}
+
+impl World {
+    /// A world whose guard lets these `host:port` pairs through.
+    pub fn allowing(pairs: &[&str]) -> Self {
+        let id = Uuid::nil();
+        Self {
+            runtime: Runtime {
+                task_id: id.into(),
+                agency_id: id.into(),
+                team_id: id.into(),
+                agent_instance_id: id.into(),
+                recipe_id: id.into(),
+                now: "2026-01-02T03:04:05Z".into(),
+                default_provider: None,
+                default_model: None,
+            },
+            inputs: Map::new(),
+            nodes: IndexMap::new(),
+            secrets: Vec::new(),
+            keys: Keys::default(),
+            meter: Recorder::default(),
+            egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
+            providers: Registry::default(),
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    pub fn providers(mut self, providers: Vec<Arc<dyn Provider>>) -> Self {
+        self.providers = Registry::from_providers(providers);
+        self
+    }
+
+    pub fn secret(mut self, name: &str, value: &str) -> Self {
+        self.secrets.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn context(&self) -> Context<'_> {
+        Context {
+            runtime: &self.runtime,
+            inputs: &self.inputs,
+            nodes: &self.nodes,
+            secrets: &self.secrets,
+            keys: &self.keys,
+            meter: &self.meter,
+            egress: &self.egress,
+            providers: &self.providers,
+            cancel: &self.cancel,
+        }
+    }
+
+    pub async fn run(&self, component: &dyn Component, config: Value) -> Result<Value, ComponentError> {
+        let Value::Object(config) = config else { panic!("config is a mapping") };
+        component.run(&self.context(), &config).await
+    }
+
+    /// The calls, each with its outcome; fails if one was begun and not settled.
+    pub fn calls(&self) -> Vec<(NewCall, CallOutcome)> {
+        let calls = self.meter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.iter().map(|(call, outcome)| (call.clone(), outcome.clone().expect("every call is settled"))).collect()
+    }
+}
+
+/// Keys by provider; models by name.
+#[derive(Debug, Default)]
+pub struct Keys {
+    pub keys: BTreeMap<String, SecretString>,
+    pub models: BTreeMap<String, String>,
+}
+
+#[async_trait]
+impl ProviderKeys for Keys {
+    async fn key(&self, provider: &str) -> Result<Option<SecretString>, ComponentError> {
+        Ok(self.keys.get(provider).cloned())
+    }
+
+    fn provider_of(&self, model: &str) -> Option<String> {
+        self.models.get(model).cloned()
+    }
+}
+
+/// Remembers every call. A call costs a thousandth of a dollar for each token.
+#[derive(Debug, Default)]
+pub struct Recorder(Mutex<Vec<(NewCall, Option<CallOutcome>)>>);
+
+#[async_trait]
+impl Meter for Recorder {
+    async fn begin(&self, call: NewCall) -> Result<u32, ComponentError> {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.push((call, None));
+        Ok(u32::try_from(calls.len()).unwrap())
+    }
+
+    async fn settle(&self, call_no: u32, outcome: CallOutcome) -> Option<Usd> {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut calls[usize::try_from(call_no).unwrap() - 1].1;
+        assert!(slot.is_none(), "call {call_no} is settled twice");
+        let tokens = outcome.usage.map(|usage| usage.total());
+        *slot = Some(outcome);
+        tokens.map(|tokens| Usd(rust_decimal::Decimal::new(i64::try_from(tokens).unwrap(), 3)))
+    }
+
+    fn totals(&self) -> Totals {
+        let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = calls.iter().filter_map(|(_, outcome)| outcome.as_ref()?.usage).map(|usage| usage.total()).sum();
+        let cost = Usd(rust_decimal::Decimal::new(i64::try_from(tokens).unwrap(), 3));
+        Totals { calls: calls.len() as u64, tokens, cost }
+    }
+}
+
+/// Serves on a free port and gives its `host:port`.
+pub async fn serve(app: impl Endpoint + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(Server::new_with_acceptor(TcpAcceptor::from_tokio(listener).unwrap()).run(app));
+    address
+}
+
+/// The `host:port` of a port where nothing listens.
+pub async fn nowhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}

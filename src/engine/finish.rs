@@ -1,0 +1,217 @@
+//! The end of a run: the task's output, its execution line, the last write.
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::{
+    Outcome, Parts, StopReason,
+    node::error_json,
+    plans::LoadError,
+    record::{FinishWrite, LineWrite, Record, RecordError},
+    run::{Outputs, Run, WalkEnd},
+};
+use crate::{
+    base::{AuditId, Usd},
+    catalog::{model::OutputFormat, template::Scope},
+    components::ComponentError,
+    tasks::{TaskOutput, TaskStatus, lease::Claimed},
+};
+
+const MAX_FILENAME_CHARS: usize = 150;
+
+impl Run<'_> {
+    pub(super) async fn finish(&self, end: WalkEnd) -> Outcome {
+        let (record, finish) = match end {
+            WalkEnd::Completed { scope, outputs, unwritten } => (unwritten, self.completed(&scope, &outputs)),
+            WalkEnd::Failed { node_id, error } => (Record::default(), self.failed(Some(&node_id), &error)),
+            WalkEnd::Stopped(StopReason::Cancelled) => (self.cut_off(), self.end(TaskStatus::Cancelled, None, None)),
+            WalkEnd::Stopped(StopReason::Shutdown) => return self.handed_back().await,
+            WalkEnd::Stopped(StopReason::LeaseLost) | WalkEnd::Unwritten(RecordError::LeaseLost) => {
+                return Outcome::Stopped(StopReason::LeaseLost);
+            }
+            WalkEnd::Unwritten(error) => return Outcome::Unwritten(error),
+        };
+        let status = finish.status.parse().unwrap_or(TaskStatus::Failed);
+        let mut record = Record { finish: Some(finish), ..record };
+        if status != TaskStatus::Cancelled {
+            record.lines.push(self.execution_line(status));
+        }
+        match self.write(record).await {
+            Ok(()) => Outcome::Finished(status),
+            Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
+            Err(error) => Outcome::Unwritten(error),
+        }
+    }
+
+    fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
+        match self.output(scope, outputs) {
+            Ok(output) => self.end(TaskStatus::Completed, Some(output), None),
+            Err(error) => self.failed(None, &error),
+        }
+    }
+
+    fn failed(&self, node_id: Option<&str>, error: &ComponentError) -> FinishWrite {
+        let mut kept = error_json(error);
+        if let (Some(fields), Some(node_id)) = (kept.as_object_mut(), node_id) {
+            fields.insert("node_id".to_owned(), node_id.into());
+        }
+        self.end(TaskStatus::Failed, None, Some(kept))
+    }
+
+    fn end(&self, status: TaskStatus, output: Option<TaskOutput>, error: Option<Value>) -> FinishWrite {
+        FinishWrite {
+            task_id: self.claimed.id,
+            epoch: self.claimed.epoch,
+            status: status.as_str().to_owned(),
+            output: output.and_then(|output| serde_json::to_value(output).ok()),
+            error,
+            quality_score: None,
+        }
+    }
+
+    /// The lines of what was in flight, so that the next claim need not guess.
+    async fn handed_back(&self) -> Outcome {
+        let record = self.cut_off();
+        if !record.lines.is_empty()
+            && let Err(error) = self.write(record).await
+        {
+            warn!(%error, "the calls that were cut off could not be written; the next claim marks them unknown");
+        }
+        Outcome::Stopped(StopReason::Shutdown)
+    }
+
+    /// One line for each finished task, with the recipe's own price if it completed.
+    fn execution_line(&self, status: TaskStatus) -> LineWrite {
+        let now = self.parts.clock.now();
+        let completed = status == TaskStatus::Completed;
+        let recipe = self.runnable.plan.recipe();
+        let billed = if completed { Usd(recipe.compliance.cost_per_unit.get()) } else { Usd::ZERO };
+        LineWrite {
+            id: AuditId::at(now).0,
+            task_id: self.claimed.id,
+            epoch: self.claimed.epoch,
+            kind: "execution".to_owned(),
+            status: if completed { "success" } else { "failed" }.to_owned(),
+            cost_usd: Some(Usd::ZERO.0),
+            billed_usd: billed.to_ledger().0,
+            execution_time_ms: (now - self.claimed.started_at).num_milliseconds().max(0),
+            timestamp: now,
+            ..LineWrite::default()
+        }
+    }
+
+    /// What the recipe's `output` names; without one, what the nodes that nothing depends on gave.
+    fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
+        let plan = &self.runnable.plan;
+        let spec = plan.recipe().workflow.output.as_ref();
+        let source = spec.map(|spec| spec.source.split('.').next().unwrap_or_default());
+        let report = source.and_then(|node| outputs.get(node));
+        let of_report = |key: &str| report.and_then(|r| r.get(key)).and_then(Value::as_str).map(str::to_owned);
+        let value = match plan.output(scope)? {
+            Some(value) => value,
+            None => last_outputs(plan.steps(), outputs),
+        };
+        let format = spec.and_then(|spec| spec.format);
+        let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value).to_owned());
+        let filename = match spec.and_then(|spec| spec.filename.as_deref()) {
+            Some(pattern) => self.filename(pattern),
+            None => of_report("filename")
+                .unwrap_or_else(|| format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type))),
+        };
+        Ok(TaskOutput { content_type, filename, value })
+    }
+
+    /// Fills `{website_url}`, `{timestamp}` and the other inputs in; what a file system or a header could stumble
+    /// over becomes `_`.
+    fn filename(&self, pattern: &str) -> String {
+        let timestamp = self.claimed.started_at.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let mut name = pattern.replace("{timestamp}", &timestamp);
+        for (key, value) in &self.inputs {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let text = text.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
+            name = name.replace(&format!("{{{key}}}"), text);
+        }
+        safe_filename(&name)
+    }
+}
+
+fn safe_filename(name: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let safe: String = name.chars().map(keep).collect();
+    let extension = safe.rfind('.').map_or("", |dot| &safe[dot..]).to_owned();
+    let room = MAX_FILENAME_CHARS.saturating_sub(extension.chars().count());
+    let stem: String = safe[..safe.len() - extension.len()].trim_start_matches('.').chars().take(room).collect();
+    format!("{}{extension}", if stem.is_empty() { "output" } else { &stem })
+}
+
+fn last_outputs(steps: &[crate::catalog::Step], outputs: &Outputs) -> Value {
+    let mut last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
+    let value = |node: &str| outputs.get(node).map_or(Value::Null, |output| output.as_ref().clone());
+    match (last.next(), last.next()) {
+        (Some(only), None) => value(only),
+        (first, second) => {
+            first.into_iter().chain(second).chain(last).map(|node| (node.to_owned(), value(node))).collect()
+        }
+    }
+}
+
+fn content_type(format: Option<OutputFormat>, value: &Value) -> &'static str {
+    match (format, value) {
+        (Some(OutputFormat::Html), Value::String(_)) => "text/html; charset=utf-8",
+        (Some(OutputFormat::Markdown), Value::String(_)) => "text/markdown; charset=utf-8",
+        (Some(OutputFormat::Csv), Value::String(_)) => "text/csv; charset=utf-8",
+        (Some(OutputFormat::Json), _) | (_, Value::Array(_) | Value::Object(_)) => "application/json",
+        _ => "text/plain; charset=utf-8",
+    }
+}
+
+fn extension(content_type: &str) -> &'static str {
+    match content_type.split(';').next().unwrap_or_default() {
+        "text/html" => "html",
+        "text/markdown" => "md",
+        "text/csv" => "csv",
+        "application/json" => "json",
+        _ => "txt",
+    }
+}
+
+/// A task whose recipe could not be made ready. A database that is away leaves it to the next claim.
+pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadError) -> Outcome {
+    let code = match &error {
+        LoadError::Database(error) if crate::db::is_unavailable(error) => {
+            return Outcome::Unwritten(RecordError::Lane(crate::db::lane::LaneError::Unavailable));
+        }
+        LoadError::Gone => "recipe_gone",
+        LoadError::Plan(_) => "recipe_invalid",
+        LoadError::Database(_) => "recipe_unreadable",
+    };
+    warn!(%error, "the recipe could not be made ready");
+    let finish = FinishWrite {
+        task_id: claimed.id,
+        epoch: claimed.epoch,
+        status: TaskStatus::Failed.as_str().to_owned(),
+        output: None,
+        error: Some(json!({"code": code, "message": error.to_string()})),
+        quality_score: None,
+    };
+    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await {
+        Ok(()) => Outcome::Finished(TaskStatus::Failed),
+        Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
+        Err(error) => Outcome::Unwritten(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_holds_nothing_that_a_path_or_a_header_could_stumble_over() {
+        assert_eq!(safe_filename("audit_127.0.0.1:80/a b\r\n_x.md"), "audit_127.0.0.1_80_a_b___x.md");
+        assert_eq!(safe_filename("../../etc/passwd"), "_.._etc_passwd");
+        assert_eq!(safe_filename(""), "output");
+        assert!(safe_filename(&("x".repeat(400) + ".html")).ends_with("x.html"));
+        assert_eq!(safe_filename(&("x".repeat(400) + ".html")).len(), MAX_FILENAME_CHARS);
+    }
+}

@@ -1,0 +1,328 @@
+//! The ledger's side of a node's calls: intent before, line after, money in between.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use sha2::{Digest, Sha256};
+
+use super::record::{IntentWrite, LineWrite, Record, RecordError, Recorder};
+use crate::{
+    base::{AuditId, Clock, Usd},
+    billing::{Price, PriceBook},
+    components::{CallKind, CallOutcome, CallStatus, ComponentError, Meter, NewCall, Retry, Totals},
+};
+
+/// What all nodes of a run share: the claim, its money, the writer.
+#[derive(Debug)]
+pub struct RunLedger {
+    pub claim: (uuid::Uuid, i64),
+    pub agency: crate::base::AgencyId,
+    pub budget: Budget,
+    pub prices: Arc<PriceBook>,
+    pub recorder: Recorder,
+    pub clock: Arc<dyn Clock>,
+    spent: Mutex<Spent>,
+}
+
+/// The recipe's own bounds of one run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Budget {
+    pub max_cost: Option<Usd>,
+    pub max_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    totals: Totals,
+    reserved: Usd,
+}
+
+impl RunLedger {
+    #[must_use]
+    pub fn new(
+        claim: (uuid::Uuid, i64),
+        agency: crate::base::AgencyId,
+        budget: Budget,
+        prices: Arc<PriceBook>,
+        recorder: Recorder,
+        clock: Arc<dyn Clock>,
+        before: Totals,
+    ) -> Self {
+        let spent = Mutex::new(Spent { totals: before, reserved: Usd::ZERO });
+        Self { claim, agency, budget, prices, recorder, clock, spent }
+    }
+
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.spent().totals
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the reservation aside, or says which bound it would break.
+    fn reserve(&self, call: &NewCall, price: Option<&Price>) -> Result<Usd, ComponentError> {
+        if call.kind != CallKind::Llm {
+            return Ok(Usd::ZERO);
+        }
+        let (prompt, answer) = call.estimate.unwrap_or_default();
+        let reserve = price.map_or(Usd::ZERO, |p| p.reserve(prompt, answer));
+        let mut spent = self.spent();
+        if let Some(limit) = self.budget.max_cost {
+            if price.is_none() {
+                return Err(ComponentError::new(
+                    "unpriced_model",
+                    format!(
+                        "the price book has no price for {}/{}, and the recipe has a budget in USD: add a price, or \
+                         remove budget.max_cost_usd",
+                        call.provider.as_deref().unwrap_or("?"),
+                        call.model.as_deref().unwrap_or("?"),
+                    ),
+                )
+                .field("config.model"));
+            }
+            let left = limit - spent.totals.cost - spent.reserved;
+            if reserve > left {
+                return Err(ComponentError::new(
+                    "budget_exhausted",
+                    format!(
+                        "this call may cost {reserve} USD and {left} of the budget of {limit} USD is left: raise \
+                         budget.max_cost_usd, or lower max_tokens",
+                    ),
+                )
+                .field("budget.max_cost_usd"));
+            }
+        }
+        if let Some(limit) = self.budget.max_tokens
+            && spent.totals.tokens + prompt > limit
+        {
+            return Err(ComponentError::new(
+                "budget_exhausted",
+                format!(
+                    "{} of {limit} tokens are used and this prompt has about {prompt}: raise budget.max_tokens",
+                    spent.totals.tokens
+                ),
+            )
+            .field("budget.max_tokens"));
+        }
+        spent.reserved += reserve;
+        Ok(reserve)
+    }
+}
+
+/// The meter of one node, or of one item of its `for_each`.
+#[derive(Debug)]
+pub struct NodeMeter {
+    run: Arc<RunLedger>,
+    node_id: String,
+    occurrence: i32,
+    calls: Mutex<Calls>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    last_no: i32,
+    open: BTreeMap<i32, OpenCall>,
+    /// Settled, and not yet written.
+    lines: Vec<LineWrite>,
+    tokens: u64,
+    cost: Usd,
+}
+
+#[derive(Debug)]
+struct OpenCall {
+    call: NewCall,
+    price: Option<Price>,
+    reserved: Usd,
+}
+
+impl NodeMeter {
+    /// `last_call_no`: the highest number that older claims used.
+    #[must_use]
+    pub fn new(run: Arc<RunLedger>, node_id: String, occurrence: i32, last_call_no: i32) -> Self {
+        let calls = Mutex::new(Calls { last_no: last_call_no, ..Calls::default() });
+        Self { run, node_id, occurrence, calls }
+    }
+
+    /// Closes calls that nobody settled, because their future was dropped.
+    pub fn cut(&self, status: CallStatus) {
+        let open: Vec<i32> = self.calls().open.keys().copied().collect();
+        for call_no in open {
+            self.close(call_no, &lost(status));
+        }
+    }
+
+    /// The lines that wait to be written with the node's result.
+    #[must_use]
+    pub fn drain(&self, cut_off: CallStatus) -> Vec<LineWrite> {
+        self.cut(cut_off);
+        std::mem::take(&mut self.calls().lines)
+    }
+
+    /// Tokens and cost of this node under this claim.
+    #[must_use]
+    pub fn spent(&self) -> (u64, Usd) {
+        let calls = self.calls();
+        (calls.tokens, calls.cost)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self, call_no: i32, outcome: &CallOutcome) -> Option<Usd> {
+        let open = self.calls().open.remove(&call_no)?;
+        let (cost, estimated) = charge(&open, outcome);
+        let usage = outcome.usage.unwrap_or_default();
+        let tokens = usage.total();
+        let mut flags = Vec::new();
+        if outcome.usage_mismatch {
+            flags.push("usage_mismatch".to_owned());
+        }
+        if cost.is_none() {
+            flags.push("unpriced".to_owned());
+        }
+        let line = LineWrite {
+            kind: kind(open.call.kind).to_owned(),
+            provider: open.call.provider,
+            model: open.call.model,
+            status: status(outcome.status).to_owned(),
+            tokens_used: i64::try_from(tokens).unwrap_or(i64::MAX),
+            usage: outcome.usage.map(|u| serde_json::to_value(u).unwrap_or_default()),
+            raw_usage: outcome.raw_usage.clone(),
+            cost_usd: cost.map(|c| c.to_ledger().0),
+            price_id: open.price.map(|p| p.row_for(&usage).id().0),
+            estimated,
+            flags,
+            execution_time_ms: i64::try_from(outcome.elapsed.as_millis()).unwrap_or(i64::MAX),
+            request_id: outcome.request_id.clone(),
+            ..self.blank_line(call_no)
+        };
+        let spent_now = cost.unwrap_or_default().to_ledger();
+        {
+            let mut spent = self.run.spent();
+            spent.reserved = spent.reserved - open.reserved;
+            spent.totals.calls += 1;
+            spent.totals.tokens += tokens;
+            spent.totals.cost += spent_now;
+        }
+        let mut calls = self.calls();
+        calls.tokens += tokens;
+        calls.cost += spent_now;
+        calls.lines.push(line);
+        cost
+    }
+
+    fn blank_line(&self, call_no: i32) -> LineWrite {
+        let now = self.run.clock.now();
+        LineWrite {
+            id: AuditId::at(now).0,
+            task_id: self.run.claim.0,
+            epoch: self.run.claim.1,
+            node_id: self.node_id.clone(),
+            occurrence: self.occurrence,
+            call_no,
+            timestamp: now,
+            ..LineWrite::default()
+        }
+    }
+}
+
+#[async_trait]
+impl Meter for NodeMeter {
+    async fn begin(&self, call: NewCall) -> Result<u32, ComponentError> {
+        let price = match (&call.provider, &call.model) {
+            (Some(provider), Some(model)) if call.kind == CallKind::Llm => {
+                self.run.prices.price(self.run.agency, provider, model, self.run.clock.now()).cloned()
+            }
+            _ => None,
+        };
+        let reserved = self.run.reserve(&call, price.as_ref())?;
+        let (call_no, lines) = {
+            let mut calls = self.calls();
+            calls.last_no += 1;
+            (calls.last_no, std::mem::take(&mut calls.lines))
+        };
+        let intent = IntentWrite {
+            task_id: self.run.claim.0,
+            epoch: self.run.claim.1,
+            node_id: self.node_id.clone(),
+            occurrence: self.occurrence,
+            call_no,
+            kind: kind(call.kind).to_owned(),
+            provider: call.provider.clone(),
+            model: call.model.clone(),
+            request_hash: Sha256::digest(call.fingerprint.as_bytes()).to_vec(),
+            reserved_usd: reserved.to_ledger().0,
+            price_id: price.as_ref().map(|p| p.id().0),
+        };
+        // Open from here on: if this wait is cut off, the intent may be written all
+        // the same, and a line has to follow it.
+        self.calls().open.insert(call_no, OpenCall { call, price, reserved });
+        let record = Record { intent: Some(intent), lines, ..Record::default() };
+        self.run.recorder.write(self.run.claim, record).await.map_err(stop)?;
+        Ok(call_no.unsigned_abs())
+    }
+
+    async fn settle(&self, call_no: u32, outcome: CallOutcome) -> Option<Usd> {
+        self.close(i32::try_from(call_no).ok()?, &outcome)
+    }
+
+    fn totals(&self) -> Totals {
+        self.run.totals()
+    }
+}
+
+/// What the call cost, and whether that is an estimate. `None`: there is no price.
+/// An answer that was lost may have been charged: its reservation stands in.
+fn charge(open: &OpenCall, outcome: &CallOutcome) -> (Option<Usd>, bool) {
+    if open.call.kind != CallKind::Llm {
+        return (Some(Usd::ZERO), false);
+    }
+    match (&open.price, &outcome.usage, outcome.status) {
+        (None, ..) => (None, false),
+        (Some(price), Some(usage), _) => (Some(price.cost(usage)), false),
+        (Some(_), None, CallStatus::Timeout | CallStatus::Unknown) => (Some(open.reserved), true),
+        (Some(_), None, CallStatus::Failed) => (Some(Usd::ZERO), false),
+        // An answer without a count: charged, but nobody said how much.
+        (Some(_), None, CallStatus::Success) => (Some(open.reserved), true),
+    }
+}
+
+fn lost(status: CallStatus) -> CallOutcome {
+    CallOutcome {
+        status,
+        usage: None,
+        raw_usage: None,
+        usage_mismatch: false,
+        request_id: None,
+        elapsed: std::time::Duration::ZERO,
+    }
+}
+
+/// A run that cannot write is over on this worker; the next claim goes on from the last checkpoint.
+#[must_use]
+pub fn stop(error: RecordError) -> ComponentError {
+    ComponentError::new("run_stopped", error.to_string()).retry(Retry::Stop)
+}
+
+fn kind(kind: CallKind) -> &'static str {
+    match kind {
+        CallKind::Llm => "llm",
+        CallKind::Http => "http",
+        CallKind::Crawl => "crawl",
+    }
+}
+
+fn status(status: CallStatus) -> &'static str {
+    match status {
+        CallStatus::Success => "success",
+        CallStatus::Failed => "failed",
+        CallStatus::Timeout => "timeout",
+        CallStatus::Unknown => "unknown",
+    }
+}

@@ -1,0 +1,61 @@
+//! Compiled recipes, kept between runs. A published recipe never changes, so
+//! that a plan is never out of date.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::Parts;
+use crate::{
+    base::{AgencyId, RecipeId},
+    catalog::{Plan, PlanError, model::SubscriptionLimits, store, template::Escape},
+    components::Escaping,
+};
+
+/// More recipes than this in use at once start over.
+const KEPT: usize = 2_000;
+
+/// A recipe ready to run, and its cookbook's limits.
+#[derive(Debug)]
+pub struct Runnable {
+    pub plan: Plan,
+    pub limits: SubscriptionLimits,
+}
+
+#[derive(Debug, Default)]
+pub struct Plans(Mutex<HashMap<(AgencyId, RecipeId), Arc<Runnable>>>);
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("the recipe is no longer there")]
+    Gone,
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl Parts {
+    /// The plan of a recipe that the agency may run.
+    pub(super) async fn plan(&self, agency: AgencyId, recipe: RecipeId) -> Result<Arc<Runnable>, LoadError> {
+        // By agency too: row-level security decided once that it may see the recipe.
+        let key = (agency, recipe);
+        if let Some(kept) = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(kept));
+        }
+        let published = store::get(&self.pool, agency, recipe).await?.ok_or(LoadError::Gone)?;
+        let escape = |node: &crate::catalog::model::Node| match self.component(&node.component) {
+            Some(component) if component.escaping(&node.config) == Escaping::Html => Escape::Html,
+            _ => Escape::None,
+        };
+        let plan = Plan::new(published.recipe, &escape)?;
+        let runnable = Arc::new(Runnable { plan, limits: published.limits });
+        let mut kept = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(key, Arc::clone(&runnable));
+        Ok(runnable)
+    }
+}

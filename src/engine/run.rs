@@ -1,0 +1,230 @@
+//! The walk of the graph: nodes whose dependencies are done run in parallel.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use indexmap::IndexMap;
+use serde_json::{Map, Value};
+
+use super::{
+    Outcome, Parts, StopReason, StopSignal,
+    clean::Redactor,
+    meter::{Budget, NodeMeter, RunLedger},
+    plans::{LoadError, Runnable},
+    record::{Checkpoint, Record, RecordError, checkpoints},
+    secrets::RunSecrets,
+};
+use crate::{
+    base::{AgencyId, Usd},
+    catalog::template::Scope,
+    components::{CallStatus, ComponentError, Runtime, Totals},
+    tasks::lease::Claimed,
+};
+
+/// Outputs of the finished nodes, in the order in which they finished.
+pub type Outputs = IndexMap<String, Arc<Value>>;
+
+/// One run of one task.
+pub struct Run<'a> {
+    pub parts: &'a Parts,
+    pub claimed: &'a Claimed,
+    pub runnable: Arc<Runnable>,
+    pub runtime: Runtime,
+    pub inputs: Map<String, Value>,
+    pub ledger: Arc<RunLedger>,
+    pub secrets: RunSecrets,
+    pub stop: &'a StopSignal,
+    /// What older claims committed, by node and occurrence.
+    pub committed: HashMap<(String, i32), Checkpoint>,
+    /// The highest call number used by older claims.
+    pub last_calls: HashMap<(String, i32), i32>,
+    /// Nodes without a result. The last one's result is written with the finish.
+    pub left: AtomicUsize,
+    /// Of the nodes in work.
+    meters: Mutex<Vec<Arc<NodeMeter>>>,
+}
+
+/// How a node came out.
+pub enum NodeEnd {
+    /// `unwritten` is to go with the finish.
+    Done { output: Value, unwritten: Option<Record> },
+    Skipped { unwritten: Option<Record> },
+    /// Its failure is committed.
+    Failed(ComponentError),
+    Unwritten(RecordError),
+    /// The run was told to stop.
+    Stopped,
+}
+
+/// How the walk ended.
+pub enum WalkEnd {
+    Completed { scope: Scope, outputs: Outputs, unwritten: Record },
+    Failed { node_id: String, error: ComponentError },
+    Unwritten(RecordError),
+    Stopped(StopReason),
+}
+
+pub async fn run(parts: &Parts, claimed: Claimed, stop: &StopSignal) -> Outcome {
+    let run = match Run::prepare(parts, &claimed, stop).await {
+        Ok(run) => run,
+        Err(error) => return super::finish::unprepared(parts, &claimed, error).await,
+    };
+    let end = run.walk().await;
+    run.finish(end).await
+}
+
+impl<'a> Run<'a> {
+    async fn prepare(parts: &'a Parts, claimed: &'a Claimed, stop: &'a StopSignal) -> Result<Self, LoadError> {
+        let agency = AgencyId(claimed.agency_id);
+        let runnable = parts.plan(agency, claimed.recipe_id.into()).await?;
+        let (mut committed, mut last_calls) = (HashMap::new(), HashMap::new());
+        if claimed.epoch > 1 {
+            let (steps, calls) = checkpoints(&parts.pool, agency, claimed.id.into()).await?;
+            committed = steps.into_iter().map(|s| ((s.node_id.clone(), s.occurrence), s)).collect();
+            last_calls = calls.into_iter().map(|(node, occurrence, call)| ((node, occurrence), call)).collect();
+        }
+        let prices = parts.prices.current();
+        let recipe = runnable.plan.recipe();
+        let budget = Budget {
+            max_cost: claimed.budget_usd.map(Usd),
+            max_tokens: recipe.budget.max_tokens,
+        };
+        let before = Totals {
+            calls: 0,
+            tokens: u64::try_from(claimed.tokens_used).unwrap_or(0),
+            cost: Usd(claimed.cost_usd),
+        };
+        let claim = (claimed.id, claimed.epoch);
+        let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
+        let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before));
+        let secrets = RunSecrets {
+            locker: Arc::clone(&parts.locker),
+            pool: parts.pool.clone(),
+            agency,
+            team: claimed.team_id.into(),
+            redactor: Arc::new(Redactor::default()),
+            prices,
+        };
+        let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
+        let left = AtomicUsize::new(runnable.plan.steps().len());
+        let runtime = runtime(claimed);
+        let meters = Mutex::default();
+        Ok(Self {
+            parts, claimed, runnable, runtime, inputs, ledger, secrets, stop, committed, last_calls, left, meters,
+        })
+    }
+
+    async fn walk(&self) -> WalkEnd {
+        let steps = self.runnable.plan.steps();
+        let mut scope = Scope::new(&self.inputs, template_runtime(&self.runtime));
+        let mut outputs = Outputs::new();
+        let mut waiting: Vec<usize> = steps.iter().map(|step| step.depends_on.len()).collect();
+        let mut ready: Vec<usize> = (0..steps.len()).filter(|index| waiting[*index] == 0).collect();
+        let mut in_work = FuturesUnordered::new();
+        let mut unwritten = Record::default();
+        let mut failure = None;
+        loop {
+            // After a failure nothing new starts; what runs may finish, and its result is kept.
+            for index in ready.drain(..).filter(|_| failure.is_none()) {
+                let (scope, outputs) = (scope.clone(), outputs.clone());
+                in_work.push(async move { (index, self.node(index, &scope, &outputs).await) });
+            }
+            let ended = tokio::select! {
+                biased;
+                reason = self.stop.stopped() => return WalkEnd::Stopped(reason),
+                ended = in_work.next() => ended,
+            };
+            let Some((index, end)) = ended else { break };
+            let node_id = steps[index].node.id.as_str();
+            match end {
+                NodeEnd::Done { output, unwritten: record } => {
+                    scope.finish(node_id, &output);
+                    outputs.insert(node_id.to_owned(), Arc::new(output));
+                    unwritten = record.unwrap_or(unwritten);
+                }
+                NodeEnd::Skipped { unwritten: record } => {
+                    scope.skip(node_id);
+                    unwritten = record.unwrap_or(unwritten);
+                }
+                NodeEnd::Failed(error) => {
+                    failure.get_or_insert((node_id.to_owned(), error));
+                    continue;
+                }
+                NodeEnd::Unwritten(error) => return WalkEnd::Unwritten(error),
+                NodeEnd::Stopped => return WalkEnd::Stopped(self.stop.reason().unwrap_or(StopReason::LeaseLost)),
+            }
+            for dependent in &steps[index].dependents {
+                waiting[*dependent] -= 1;
+                if waiting[*dependent] == 0 {
+                    ready.push(*dependent);
+                }
+            }
+        }
+        drop(in_work);
+        match failure {
+            Some((node_id, error)) => WalkEnd::Failed { node_id, error },
+            None => WalkEnd::Completed { scope, outputs, unwritten },
+        }
+    }
+
+    /// A meter for an occurrence of a node, known to the run until it is forgotten.
+    pub fn meter(&self, node_id: &str, occurrence: i32) -> Arc<NodeMeter> {
+        let last = self.last_calls.get(&(node_id.to_owned(), occurrence)).copied().unwrap_or(0);
+        let meter = Arc::new(NodeMeter::new(Arc::clone(&self.ledger), node_id.to_owned(), occurrence, last));
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&meter));
+        meter
+    }
+
+    /// For a meter whose lines are on their way to the ledger.
+    pub fn forget(&self, meter: &Arc<NodeMeter>) {
+        self.meters.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| !Arc::ptr_eq(known, meter));
+    }
+
+    /// The lines of calls that were in flight when the run was stopped.
+    pub fn cut_off(&self) -> Record {
+        let meters = std::mem::take(&mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner));
+        Record { lines: meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect(), ..Record::default() }
+    }
+
+    /// Whether this is the last node without a result.
+    pub fn is_last(&self) -> bool {
+        self.left.load(Ordering::Acquire) == 1
+    }
+}
+
+fn runtime(claimed: &Claimed) -> Runtime {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    let agent = (text(&claimed.configuration, "provider"), text(&claimed.configuration, "model"));
+    // As a pair: the agent's model with the agency's provider would fit by luck only.
+    let (default_provider, default_model) = match agent {
+        (None, None) => (text(&claimed.settings, "default_provider"), text(&claimed.settings, "default_model")),
+        agent => agent,
+    };
+    Runtime {
+        task_id: claimed.id.into(),
+        agency_id: claimed.agency_id.into(),
+        team_id: claimed.team_id.into(),
+        agent_instance_id: claimed.agent_instance_id.into(),
+        recipe_id: claimed.recipe_id.into(),
+        now: claimed.started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        default_provider,
+        default_model,
+    }
+}
+
+fn template_runtime(runtime: &Runtime) -> Value {
+    serde_json::json!({
+        "task_id": runtime.task_id,
+        "agency_id": runtime.agency_id,
+        "team_id": runtime.team_id,
+        "agent_instance_id": runtime.agent_instance_id,
+        "recipe_id": runtime.recipe_id,
+        "now": runtime.now,
+    })
+}

@@ -1,0 +1,212 @@
+//! Reading tasks, and cancelling one. Everything runs in the tenant's context.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::{Step, Task, TaskStatus};
+use crate::{base::{Page, Paged, TaskId}, db, tenancy::TenantScope};
+
+/// What a list of tasks can be narrowed to; `None` is no bound.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub status: Option<TaskStatus>,
+    pub agent_instance_id: Option<Uuid>,
+    /// The recipe's slug.
+    pub recipe: Option<String>,
+    pub team_id: Option<Uuid>,
+    pub created_after: Option<DateTime<Utc>>,
+    pub tag: Option<String>,
+}
+
+/// An admin sees every team; a member its own, and without one nothing.
+pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
+    if scope.is_admin() { None } else { Some(scope.team_id().map_or(Uuid::nil(), |team| team.0)) }
+}
+
+/// Newest first.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(
+    pool: &PgPool,
+    scope: &TenantScope,
+    filter: &Filter,
+    page: Page,
+) -> Result<Paged<Task>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let tasks = sqlx::query_as!(
+        Task,
+        r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
+                  experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
+                  attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
+                  started_at, finished_at
+             from task_queue
+            where ($1::uuid is null or id < $1)
+              and ($2::text is null or status = $2)
+              and ($3::uuid is null or agent_instance_id = $3)
+              and ($4::text is null or recipe_slug = $4)
+              and ($5::uuid is null or team_id = $5)
+              and ($6::uuid is null or team_id = $6)
+              and ($7::timestamptz is null or created_at > $7)
+              and ($8::text is null or $8 = any (tags))
+            order by agency_id desc, id desc limit $9"#,
+        page.before,
+        filter.status.map(TaskStatus::as_str),
+        filter.agent_instance_id,
+        filter.recipe.as_deref(),
+        filter.team_id,
+        team_bound(scope),
+        filter.created_after,
+        filter.tag.as_deref(),
+        page.fetch(),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(page.cut(tasks, |task| task.id))
+}
+
+/// # Errors
+/// The database is away.
+pub async fn get(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Option<Task>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let task = sqlx::query_as!(
+        Task,
+        r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
+                  experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
+                  attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
+                  started_at, finished_at
+             from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
+        id.0,
+        team_bound(scope),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(task)
+}
+
+/// The steps of a task in the order in which they were finished; `None` if there is no such task.
+///
+/// # Errors
+/// The database is away.
+pub async fn steps(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Option<Vec<Step>>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let known = sqlx::query_scalar!(
+        r#"select true as "known!" from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
+        id.0,
+        team_bound(scope),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    let steps = sqlx::query_as!(
+        Step,
+        "select node_id, occurrence, status, attempts, started_at, finished_at, output, error, tokens_used, cost_usd
+           from task_steps where task_id = $1 order by finished_at, node_id, occurrence",
+        id.0,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(Some(steps))
+}
+
+/// The whole output column, content type and file name included, with the task's status.
+///
+/// # Errors
+/// The database is away.
+pub async fn output(
+    pool: &PgPool,
+    scope: &TenantScope,
+    id: TaskId,
+) -> Result<Option<(String, Option<Value>)>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let row = sqlx::query!(
+        "select status, output from task_queue where id = $1 and ($2::uuid is null or team_id = $2)",
+        id.0,
+        team_bound(scope),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(row.map(|r| (r.status, r.output)))
+}
+
+/// Ends a queued task at once and asks a running one to stop. Says whether there
+/// was such a task and it was not finished yet.
+///
+/// # Errors
+/// The database is away.
+pub async fn cancel(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<bool, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let touched = sqlx::query!(
+        "update task_queue
+            set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
+                status = case when status = 'running' then status else 'cancelled' end,
+                finished_at = case when status = 'running' then null else clock_timestamp() end
+          where id = $1 and ($2::uuid is null or team_id = $2) and finished_at is null",
+        id.0,
+        team_bound(scope),
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    tx.commit().await?;
+    Ok(touched == 1)
+}
+
+/// Open tasks of a team in one status.
+#[derive(Debug, Clone)]
+pub struct Depth {
+    pub team_id: Uuid,
+    pub status: String,
+    pub count: i64,
+    /// When the oldest of them became due.
+    pub oldest_run_at: DateTime<Utc>,
+}
+
+/// What the agency has open, by team and status.
+///
+/// # Errors
+/// The database is away.
+pub async fn depth(pool: &PgPool, scope: &TenantScope) -> Result<Vec<Depth>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let rows = sqlx::query_as!(
+        Depth,
+        r#"select team_id, status, count(*) as "count!", min(run_at) as "oldest_run_at!"
+             from task_queue where agency_id = $1 and finished_at is null
+            group by team_id, status order by team_id, status"#,
+        scope.agency_id().0,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// Tasks of the agency finished since then, by status.
+///
+/// # Errors
+/// The database is away.
+pub async fn finished_since(
+    pool: &PgPool,
+    scope: &TenantScope,
+    since: DateTime<Utc>,
+) -> Result<Vec<(String, i64)>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let rows = sqlx::query!(
+        r#"select status, count(*) as "count!" from task_queue
+            where agency_id = $1 and finished_at >= $2 group by status order by status"#,
+        scope.agency_id().0,
+        since,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|r| (r.status, r.count)).collect())
+}

@@ -1,0 +1,148 @@
+//! Writes submissions in batches through `app.submit_tasks`.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::time::Instant;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::{
+    base::{AgencyId, TaskId, TeamId},
+    db::{self, lane::Flush},
+    queue::{Ticket, Tickets},
+};
+
+/// One task about to be written; the composite type `app.submission`.
+#[derive(Debug, Clone, sqlx::Type)]
+#[sqlx(type_name = "app.submission")]
+pub struct Submission {
+    pub id: Uuid,
+    pub agency_id: Uuid,
+    /// Set for a team member: the agent must be of this team.
+    pub member_team_id: Option<Uuid>,
+    pub agent_instance_id: Uuid,
+    pub created_by: Option<Uuid>,
+    pub recipe_id: Uuid,
+    pub recipe_slug: String,
+    pub recipe_version: String,
+    pub experiment_id: Option<Uuid>,
+    pub variant: Option<String>,
+    pub subject: Option<String>,
+    pub priority: i16,
+    pub inputs: Value,
+    pub budget_usd: Option<Decimal>,
+    pub steps_total: i32,
+    pub tags: Vec<String>,
+    pub run_at: Option<DateTime<Utc>>,
+    pub dispatch_id: Uuid,
+    pub idempotency_key: Option<String>,
+    /// SHA-256 of the request, with an idempotency key.
+    pub request_hash: Option<Vec<u8>>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    Created {
+        team_id: TeamId,
+        created_at: DateTime<Utc>,
+    },
+    AgentUnknown,
+    RecipeUnknown,
+    /// Another request holds the idempotency key.
+    KeyTaken,
+}
+
+/// The submit lane's writer: rows first, then one push of their tickets, then the answers.
+#[derive(Debug)]
+pub struct SubmitFlush {
+    pool: PgPool,
+    tickets: Option<Tickets>,
+    /// Until when no push is tried, after one failed.
+    no_push_before: Mutex<Option<Instant>>,
+}
+
+/// A Redis that does not answer must not hold up the answers.
+const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
+const PUSH_PAUSE: Duration = Duration::from_secs(1);
+
+impl SubmitFlush {
+    /// Without `tickets` the reconciler makes them all.
+    #[must_use]
+    pub fn new(pool: PgPool, tickets: Option<Tickets>) -> Self {
+        Self { pool, tickets, no_push_before: Mutex::new(None) }
+    }
+
+    /// A push that fails is logged and no more: the row is the outbox.
+    async fn push(&self, created: &[Ticket]) {
+        let Some(tickets) = &self.tickets else { return };
+        let now = Instant::now();
+        if created.is_empty() || self.pause().is_some_and(|until| now < until) {
+            return;
+        }
+        match tokio::time::timeout(PUSH_TIMEOUT, tickets.push(created)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => warn!(%error, tasks = created.len(), "tickets not pushed; the reconciler will"),
+            Err(_) => warn!(tasks = created.len(), "Redis did not answer; the reconciler will push the tickets"),
+        }
+        *self.pause() = Some(now + PUSH_PAUSE);
+    }
+
+    fn pause(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.no_push_before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flush for SubmitFlush {
+    type Op = Submission;
+    type Answer = Written;
+
+    async fn flush(&self, batch: &[Submission]) -> Result<Vec<Written>, sqlx::Error> {
+        let mut answers = vec![Written::AgentUnknown; batch.len()];
+        let rows = sqlx::query!(
+            r#"select ord as "ord!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
+            batch as _,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut created = Vec::with_capacity(rows.len());
+        for row in rows {
+            let index = usize::try_from(row.ord - 1).unwrap_or(usize::MAX);
+            let Some(answer) = answers.get_mut(index) else { continue };
+            *answer = match (row.outcome.as_str(), row.team_id, row.created_at) {
+                ("created", Some(team), Some(created_at)) => {
+                    let submission = &batch[index];
+                    if submission.run_at.is_none_or(|at| at <= created_at) {
+                        created.push(Ticket { task_id: submission.id.into(), dispatch_id: submission.dispatch_id });
+                    }
+                    Written::Created { team_id: team.into(), created_at }
+                }
+                ("recipe_unknown", ..) => Written::RecipeUnknown,
+                ("key_taken", ..) => Written::KeyTaken,
+                _ => Written::AgentUnknown,
+            };
+        }
+        self.push(&created).await;
+        Ok(answers)
+    }
+}
+
+/// The request behind an idempotency key of the agency, if the key is held.
+///
+/// # Errors
+/// The database is away.
+pub async fn key_holder(pool: &PgPool, agency: AgencyId, key: &str) -> Result<Option<(Vec<u8>, TaskId)>, sqlx::Error> {
+    let mut tx = db::tenant(pool, agency).await?;
+    let row = sqlx::query!("select request_hash, task_id from idempotency_keys where key = $1", key)
+        .fetch_optional(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(row.map(|r| (r.request_hash, r.task_id.into())))
+}

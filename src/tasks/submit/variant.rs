@@ -1,0 +1,103 @@
+//! Which version a run under test is given.
+
+use std::sync::Arc;
+
+use super::{NewTask, SubmitError, Submitter};
+use crate::{
+    base::{ExperimentId, RecipeId, ids::uuid_at, random},
+    catalog::{model::AbTesting, store::Published},
+    experiments::{self, Declaration, Experiment},
+    tenancy::TenantScope,
+};
+
+/// A recipe version, and the experiment that chose it, if one did.
+#[derive(Debug)]
+pub struct Assigned {
+    pub published: Arc<Published>,
+    pub experiment: Option<ExperimentId>,
+}
+
+impl Submitter {
+    /// A request that names a version, or an id, gets what it names. Else the
+    /// newest release's experiment assigns one of its published variants.
+    pub(super) async fn assign(
+        &self,
+        scope: &TenantScope,
+        new: &NewTask,
+        named: Arc<Published>,
+    ) -> Result<Assigned, SubmitError> {
+        let unassigned = |published| Ok(Assigned { published, experiment: None });
+        let chosen_by_hand = new.version.is_some() || new.recipe.parse::<RecipeId>().is_ok();
+        let Some(test) = named.recipe.ab_testing.clone().filter(|test| test.enabled && !chosen_by_hand) else {
+            return unassigned(named);
+        };
+        let arms = self.arms(scope, &new.recipe, &test).await?;
+        let experiment = self.experiment(scope, &named, &test).await?;
+        let by_chance = uuid_at(self.0.clock.now()).to_string();
+        let subject = new.subject.as_deref().unwrap_or(&by_chance);
+        let Some(arm) = experiments::arm_of(experiment.salt, subject, arms.len()).filter(|_| experiment.running) else {
+            return unassigned(named);
+        };
+        let Some(arm) = arms.into_iter().nth(arm) else { return unassigned(named) };
+        let published = match &new.subject {
+            None => arm,
+            Some(subject) => self.keep(scope, experiment.id, subject, arm).await?,
+        };
+        Ok(Assigned { published, experiment: Some(experiment.id) })
+    }
+
+    /// The variants that are published; the others wait.
+    async fn arms(
+        &self,
+        scope: &TenantScope,
+        slug: &str,
+        test: &AbTesting,
+    ) -> Result<Vec<Arc<Published>>, SubmitError> {
+        let mut arms = Vec::with_capacity(test.variants.len());
+        for variant in &test.variants {
+            match self.0.recipes.resolve(scope.agency_id(), slug, Some(variant.version.as_str())).await {
+                Ok(published) => arms.push(published),
+                Err(SubmitError::VersionUnknown) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(arms)
+    }
+
+    async fn experiment(
+        &self,
+        scope: &TenantScope,
+        named: &Published,
+        test: &AbTesting,
+    ) -> Result<Experiment, SubmitError> {
+        let declaration = Declaration {
+            declared_by: named.id,
+            recipe_slug: named.recipe.id.as_str(),
+            success_metric: test.success_metric.as_str(),
+            sample_size: i32::try_from(test.sample_size).unwrap_or(i32::MAX),
+        };
+        let salt = random::bytes::<16>().map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+        let fresh = (ExperimentId::at(self.0.clock.now()), uuid::Uuid::from_bytes(salt));
+        let key = (scope.agency_id(), named.id);
+        let ticket = match self.0.experiments.get(&key) {
+            Ok(experiment) => return Ok(experiment),
+            Err(ticket) => ticket,
+        };
+        let experiment = experiments::store::ensure(&self.0.pool, scope.agency_id(), &declaration, fresh).await?;
+        self.0.experiments.keep(ticket, key, experiment);
+        Ok(experiment)
+    }
+
+    /// The first arm that a named subject was given stays its own.
+    async fn keep(
+        &self,
+        scope: &TenantScope,
+        experiment: ExperimentId,
+        subject: &str,
+        arm: Arc<Published>,
+    ) -> Result<Arc<Published>, SubmitError> {
+        let agency = scope.agency_id();
+        let given = experiments::store::assign(&self.0.pool, agency, experiment, subject, arm.id).await?;
+        if given == arm.id { Ok(arm) } else { self.0.recipes.resolve(agency, &given.to_string(), None).await }
+    }
+}

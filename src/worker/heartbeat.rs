@@ -1,0 +1,58 @@
+//! Keeps leases alive, hears of cancellations, and lets go of what is lost.
+
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::running::Running;
+use crate::{engine::StopReason, tasks::lease};
+
+/// How soon a cancellation is heard.
+const CANCEL_POLL: Duration = Duration::from_millis(500);
+
+/// Beats four times a lease (every 15 s of 60). Without a success for two thirds
+/// of the lease (40 s of 60) the tasks are let go.
+pub async fn run(pool: PgPool, running: Running, lease_seconds: u32, stop: CancellationToken) {
+    let lease = Duration::from_secs(u64::from(lease_seconds));
+    let mut beat = tokio::time::interval(lease / 4);
+    let mut poll = tokio::time::interval(CANCEL_POLL);
+    for ticker in [&mut beat, &mut poll] {
+        ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => extend(&pool, &running, lease_seconds).await,
+            _ = poll.tick() => cancellations(&pool, &running).await,
+        }
+        let dropped = running.drop_unconfirmed(lease * 2 / 3);
+        if dropped > 0 {
+            warn!(dropped, "let go of tasks whose lease could not be confirmed");
+        }
+    }
+}
+
+async fn extend(pool: &PgPool, running: &Running, lease_seconds: u32) {
+    let (ids, epochs) = running.claims();
+    if ids.is_empty() {
+        return;
+    }
+    let seconds = i32::try_from(lease_seconds).unwrap_or(i32::MAX);
+    match lease::store::heartbeat(pool, &ids, &epochs, seconds).await {
+        Ok(held) => running.confirm(&ids, &held.into_iter().collect::<HashMap<_, _>>()),
+        Err(error) => warn!(%error, tasks = ids.len(), "a heartbeat failed"),
+    }
+}
+
+async fn cancellations(pool: &PgPool, running: &Running) {
+    let (ids, _) = running.claims();
+    if ids.is_empty() {
+        return;
+    }
+    // A failure is the heartbeat's to report.
+    for id in lease::store::cancel_requests(pool, &ids).await.unwrap_or_default() {
+        running.stop(id, StopReason::Cancelled);
+    }
+}

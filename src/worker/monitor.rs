@@ -1,0 +1,145 @@
+//! The supervised apalis workers, and the orderly end.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::{Monitor, ParallelizeExt, WorkerBuilder, WorkerBuilderExt};
+use redis::{Client, aio::ConnectionManager};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    handler::{self, Handler},
+    heartbeat, reconcile,
+    running::Running,
+};
+use crate::{
+    db::lane::Lane,
+    engine::{Engine, StopReason},
+    queue::{self, Tickets, Wake},
+    tasks::lease::{self, ClaimFlush},
+};
+
+/// SIGTERM gives 30 s: what runs has 25 to finish, the rest is handed back.
+const FINISH_WITHIN: Duration = Duration::from_secs(25);
+const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
+/// Claims after which a task that never finished is dead.
+const MAX_CLAIMS: i32 = 5;
+const CLAIM_BATCH: usize = 200;
+/// An apalis worker that ended with an error starts again after this.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// The parts of a worker.
+#[derive(Debug)]
+pub struct Worker {
+    pub pool: PgPool,
+    pub engine: Engine,
+    pub redis: (Client, ConnectionManager),
+    /// Tasks in flight.
+    pub concurrency: usize,
+    pub lease_seconds: u32,
+    /// New at each boot: apalis refuses a name that it saw lately.
+    pub name: String,
+}
+
+/// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
+pub async fn run(worker: Worker, stop: CancellationToken) {
+    let Worker { pool, engine, redis: (client, connection), concurrency, lease_seconds, name } = worker;
+    let running = Running::default();
+    let claims = Lane::start(
+        ClaimFlush {
+            pool: pool.clone(),
+            worker: name.clone(),
+            lease_seconds: i32::try_from(lease_seconds).unwrap_or(i32::MAX),
+            max_claims: MAX_CLAIMS,
+        },
+        CLAIM_BATCH,
+    );
+    let draining = stop.child_token();
+    let handler = Arc::new(Handler { engine, claims, running: running.clone(), draining: draining.clone() });
+    let wake = Wake::default();
+    let background = CancellationToken::new();
+    let tasks = [
+        tokio::spawn(wake.clone().listen(client, background.clone())),
+        tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, background.clone())),
+        tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), stop.clone())),
+    ];
+    info!(name, concurrency, "worker started");
+    let pulling = tokio::spawn(pull(name, connection, wake, concurrency, handler, stop.clone()));
+
+    stop.cancelled().await;
+    info!(running = running.len(), "stopping: nothing more is claimed");
+    if !running.drained(FINISH_WITHIN).await {
+        hand_back(&pool, &running).await;
+    }
+    background.cancel();
+    for task in tasks {
+        report(task.await);
+    }
+    pulling.abort();
+    info!("worker stopped");
+}
+
+/// Supervises the apalis worker: any Redis error ends its run, and the next one
+/// needs a new name and a pause.
+async fn pull(
+    name: String,
+    connection: ConnectionManager,
+    wake: Wake,
+    concurrency: usize,
+    handler: Arc<Handler>,
+    stop: CancellationToken,
+) {
+    let mut boot = 0_u64;
+    while !stop.is_cancelled() {
+        boot += 1;
+        let (name, connection, wake, handler) =
+            (format!("{name}-{boot}"), connection.clone(), wake.clone(), Arc::clone(&handler));
+        let monitor = Monitor::new()
+            .register(move |_| {
+                WorkerBuilder::new(name.clone())
+                    .backend(queue::storage(connection.clone(), &wake))
+                    .data(Arc::clone(&handler))
+                    .concurrency(concurrency)
+                    .catch_panic()
+                    .parallelize(tokio::spawn)
+                    .build(handler::handle)
+            })
+            .should_restart(|_, _| false)
+            .shutdown_timeout(FINISH_WITHIN + HAND_BACK_WITHIN);
+        let signal = stop.clone();
+        let ended = monitor
+            .run_with_signal(async move {
+                signal.cancelled().await;
+                Ok(())
+            })
+            .await;
+        if stop.is_cancelled() {
+            return;
+        }
+        warn!(?ended, "the apalis worker ended; starting it again under a new name");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RESTART_PAUSE) => {}
+        }
+    }
+}
+
+async fn hand_back(pool: &PgPool, running: &Running) {
+    let (ids, epochs) = running.claims();
+    running.stop_all(StopReason::Shutdown);
+    // The runs write what their calls came to, and then end.
+    if !running.drained(HAND_BACK_WITHIN).await {
+        warn!(left = running.len(), "some runs did not stop in time; their leases will run out");
+    }
+    match lease::store::release(pool, &ids, &epochs).await {
+        Ok(released) => info!(tasks = released.len(), "handed back"),
+        Err(error) => warn!(%error, "could not hand tasks back; their leases will run out"),
+    }
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        warn!(%error, "a part of the worker ended badly");
+    }
+}

@@ -1,0 +1,48 @@
+//! Rows that store tests start from, and pools under the real roles.
+
+use chrono::Utc;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use teamai::base::ids::uuid_at;
+use uuid::Uuid;
+
+/// A pool whose connections act as `teamai_api` or `teamai_worker`, so that
+/// row-level security and grants are those of production.
+pub async fn as_role(owner: &PgPool, role: &str) -> PgPool {
+    let options = (*owner.connect_options()).clone().options([("role", role)]);
+    PgPoolOptions::new().max_connections(10).connect_with(options).await.expect("a pool under an app role")
+}
+
+pub fn id() -> Uuid {
+    uuid_at(Utc::now())
+}
+
+/// An agency with a team, an agent and a recipe of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Tenant {
+    pub agency: Uuid,
+    pub team: Uuid,
+    pub agent: Uuid,
+    pub recipe: Uuid,
+}
+
+pub async fn tenant(owner: &PgPool) -> Tenant {
+    let (agency, team, agent, recipe, role) = (id(), id(), id(), id(), id());
+    let mut tx = owner.begin().await.unwrap();
+    for statement in [
+        format!("insert into agencies (id, name) values ('{agency}', 'Agency {agency}')"),
+        format!("insert into teams (id, agency_id, name) values ('{team}', '{agency}', 'Team')"),
+        format!("insert into agent_roles (id, agency_id, name) values ('{role}', '{agency}', 'Role')"),
+        format!(
+            "insert into agent_instances (id, agency_id, team_id, agent_role_id, custom_name)
+             values ('{agent}', '{agency}', '{team}', '{role}', 'Agent')"
+        ),
+        format!(
+            "insert into recipes (id, agency_id, slug, name, version, version_key, document, content_hash)
+             values ('{recipe}', '{agency}', 'audit', 'Audit', '1.0.0', '1', '{{}}', sha256('x'))"
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    Tenant { agency, team, agent, recipe }
+}

@@ -1,0 +1,295 @@
+//! Submit, claim, record, finish: what the batch functions promise.
+
+use chrono::Utc;
+use rust_decimal::Decimal;
+use serde_json::json;
+use sqlx::PgPool;
+use teamai::{
+    base::TaskId,
+    db::lane::Flush,
+    engine::record::{FinishWrite, IntentWrite, LineWrite, Record, RecordFlush, StepWrite},
+    tasks::{
+        lease::{self, ClaimFlush, Claimed},
+        submit::store::{Submission, SubmitFlush, Written},
+    },
+};
+use uuid::Uuid;
+
+use crate::fixture::{self, Tenant, id};
+
+fn submission(tenant: Tenant) -> Submission {
+    Submission {
+        id: id(),
+        agency_id: tenant.agency,
+        member_team_id: None,
+        agent_instance_id: tenant.agent,
+        created_by: None,
+        recipe_id: tenant.recipe,
+        recipe_slug: "audit".to_owned(),
+        recipe_version: "1.0.0".to_owned(),
+        experiment_id: None,
+        variant: None,
+        subject: None,
+        priority: 5,
+        inputs: json!({"website_url": "https://example.com"}),
+        budget_usd: None,
+        steps_total: 2,
+        tags: vec!["a".to_owned()],
+        run_at: None,
+        dispatch_id: id(),
+        idempotency_key: None,
+        request_hash: None,
+    }
+}
+
+struct Stores {
+    api: SubmitFlush,
+    claims: ClaimFlush,
+    record: RecordFlush,
+    worker: PgPool,
+}
+
+async fn stores(owner: &PgPool) -> Stores {
+    let worker = fixture::as_role(owner, "teamai_worker").await;
+    Stores {
+        api: SubmitFlush::new(fixture::as_role(owner, "teamai_api").await, None),
+        claims: ClaimFlush { pool: worker.clone(), worker: "w".to_owned(), lease_seconds: 60, max_claims: 3 },
+        record: RecordFlush(worker.clone()),
+        worker,
+    }
+}
+
+impl Stores {
+    async fn submit(&self, tenant: Tenant) -> Uuid {
+        let new = submission(tenant);
+        let id = new.id;
+        let answers = self.api.flush(&[new]).await.unwrap();
+        assert!(matches!(answers[0], Written::Created { .. }), "{answers:?}");
+        id
+    }
+
+    async fn claim(&self, task: Uuid) -> Option<Claimed> {
+        self.claims.flush(&[TaskId(task)]).await.unwrap().remove(0)
+    }
+
+    async fn record(&self, claim: (Uuid, i64), record: Record) -> bool {
+        self.record.flush(&[(claim, record)]).await.unwrap()[0]
+    }
+}
+
+fn intent(claim: (Uuid, i64), call_no: i32) -> Record {
+    let intent = IntentWrite {
+        task_id: claim.0,
+        epoch: claim.1,
+        node_id: "ask".to_owned(),
+        occurrence: 0,
+        call_no,
+        kind: "llm".to_owned(),
+        provider: Some("openai".to_owned()),
+        model: Some("m".to_owned()),
+        request_hash: vec![0; 32],
+        reserved_usd: Decimal::new(5, 2),
+        price_id: None,
+    };
+    Record { intent: Some(intent), ..Record::default() }
+}
+
+fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
+    let line = LineWrite {
+        id: id(),
+        task_id: claim.0,
+        epoch: claim.1,
+        node_id: "ask".to_owned(),
+        call_no,
+        kind: "llm".to_owned(),
+        status: "success".to_owned(),
+        tokens_used: 120,
+        cost_usd: Some(Decimal::new(2, 2)),
+        timestamp: Utc::now(),
+        ..LineWrite::default()
+    };
+    let step = StepWrite {
+        task_id: claim.0,
+        epoch: claim.1,
+        node_id: "ask".to_owned(),
+        occurrence: 0,
+        status: "completed".to_owned(),
+        attempts: 1,
+        output: Some(json!({"content": "yes"})),
+        error: None,
+        tokens_used: 120,
+        cost_usd: Decimal::new(2, 2),
+        started_at: Utc::now(),
+        finished_at: Utc::now(),
+        closes_node: true,
+    };
+    Record { lines: vec![line], step: Some(step), ..Record::default() }
+}
+
+fn finish(claim: (Uuid, i64)) -> Record {
+    let finish = FinishWrite {
+        task_id: claim.0,
+        epoch: claim.1,
+        status: "completed".to_owned(),
+        output: Some(json!({"value": 1})),
+        error: None,
+        quality_score: None,
+    };
+    Record { finish: Some(finish), ..Record::default() }
+}
+
+async fn count(owner: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(owner).await.unwrap()
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_task_goes_from_row_to_finish_with_one_line_a_call(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    let claimed = stores.claim(task).await.unwrap();
+    assert_eq!((claimed.epoch, claimed.attempt, claimed.status.as_str()), (1, 1, "running"));
+    let claim = (task, claimed.epoch);
+    assert!(stores.record(claim, intent(claim, 1)).await);
+    assert!(stores.record(claim, settled(claim, 1)).await);
+    // The answer of the batch was lost and it is sent again.
+    assert!(stores.record(claim, settled(claim, 1)).await);
+    assert!(stores.record(claim, finish(claim)).await);
+    assert!(stores.record(claim, finish(claim)).await, "a repeated finish is told that it stands");
+
+    let row: (String, i64, Decimal, i32) =
+        sqlx::query_as("select status, tokens_used, cost_usd, steps_done from task_queue")
+            .fetch_one(&owner)
+            .await
+            .unwrap();
+    assert_eq!(row, ("completed".to_owned(), 120, Decimal::new(2, 2), 1));
+    assert_eq!(count(&owner, "select count(*) from audit_logs").await, 1);
+    assert_eq!(count(&owner, "select count(*) from call_intents where state = 'settled'").await, 1);
+    assert!(stores.claim(task).await.is_none(), "a finished task is not claimed");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_stale_epoch_writes_nothing_even_beside_the_current_one(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    let first = stores.claim(task).await.unwrap();
+    sqlx::query("update task_queue set lease_until = now() - interval '1 s'").execute(&owner).await.unwrap();
+    let second = stores.claim(task).await.unwrap();
+    assert_eq!(second.epoch, first.epoch + 1);
+    let (old, new) = ((task, first.epoch), (task, second.epoch));
+    assert!(!stores.record(old, settled(old, 1)).await);
+    let held = stores.record.flush(&[(old, finish(old)), (new, intent(new, 1))]).await.unwrap();
+    assert_eq!(held, [false, true]);
+    assert_eq!(count(&owner, "select count(*) from task_queue where status = 'running'").await, 1);
+    assert_eq!(count(&owner, "select count(*) from task_steps").await, 0);
+    assert_eq!(count(&owner, "select count(*) from audit_logs").await, 0);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_takeover_marks_the_lost_call_unknown_and_keeps_its_reservation(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    let first = stores.claim(task).await.unwrap();
+    assert!(stores.record((task, first.epoch), intent((task, first.epoch), 1)).await);
+    assert!(stores.claim(task).await.is_none(), "a live lease is not taken");
+    sqlx::query("update task_queue set lease_until = now() - interval '1 s'").execute(&owner).await.unwrap();
+    let second = stores.claim(task).await.unwrap();
+    assert_eq!(second.cost_usd, Decimal::new(5, 2));
+    let line: (String, bool, Decimal, i32) =
+        sqlx::query_as("select status, estimated, cost_usd, call_no from audit_logs").fetch_one(&owner).await.unwrap();
+    assert_eq!(line, ("unknown".to_owned(), true, Decimal::new(5, 2), 1));
+    // The old worker's answer comes after all: too late.
+    let old = (task, first.epoch);
+    assert!(!stores.record(old, settled(old, 1)).await);
+    assert_eq!(count(&owner, "select count(*) from audit_logs").await, 1);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_task_claimed_too_often_is_dead_and_a_hand_back_does_not_count(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    for _ in 0..5 {
+        let claimed = stores.claim(task).await.unwrap();
+        let released = lease::store::release(&stores.worker, &[task], &[claimed.epoch]).await.unwrap();
+        assert_eq!(released, [task]);
+    }
+    for expected in ["running", "running", "running", "dead"] {
+        assert_eq!(stores.claim(task).await.unwrap().status, expected);
+        sqlx::query("update task_queue set lease_until = now() - interval '1 s' where status = 'running'")
+            .execute(&owner)
+            .await
+            .unwrap();
+    }
+    let code: String = sqlx::query_scalar("select error ->> 'code' from task_queue").fetch_one(&owner).await.unwrap();
+    assert_eq!(code, "claimed_too_often");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_submission_for_a_stranger_s_agent_or_recipe_writes_nothing(owner: PgPool) {
+    let (tenant, other) = (fixture::tenant(&owner).await, fixture::tenant(&owner).await);
+    let stores = stores(&owner).await;
+    let agent = Submission { agent_instance_id: other.agent, ..submission(tenant) };
+    let recipe = Submission { recipe_id: other.recipe, ..submission(tenant) };
+    let team = Submission { member_team_id: Some(other.team), ..submission(tenant) };
+    let answers = stores.api.flush(&[agent, recipe, team, submission(tenant)]).await.unwrap();
+    assert_eq!(answers[..3], [Written::AgentUnknown, Written::RecipeUnknown, Written::AgentUnknown]);
+    assert!(matches!(answers[3], Written::Created { .. }));
+    assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn of_equal_idempotency_keys_one_wins_also_within_a_batch(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let keyed =
+        || Submission { idempotency_key: Some("k".to_owned()), request_hash: Some(vec![1; 32]), ..submission(tenant) };
+    let batch = [keyed(), keyed()];
+    let answers = stores.api.flush(&batch).await.unwrap();
+    assert!(matches!(answers[0], Written::Created { .. }));
+    assert_eq!(answers[1], Written::KeyTaken);
+    // The same batch again, its answer lost: the same answer.
+    assert_eq!(stores.api.flush(&batch).await.unwrap(), answers);
+    assert_eq!(stores.api.flush(&[keyed()]).await.unwrap(), [Written::KeyTaken]);
+    assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn the_chain_of_lines_is_whole_and_lines_cannot_be_changed(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    let claim = (task, stores.claim(task).await.unwrap().epoch);
+    for call_no in 1..=3 {
+        assert!(stores.record(claim, intent(claim, call_no)).await);
+        assert!(stores.record(claim, Record { step: None, ..settled(claim, call_no) }).await);
+    }
+    let broken =
+        "select count(*) from (select a.*, lag(hash, 1, '\\x') over (order by seq) as before from audit_logs a) l
+                   where l.prev_hash <> l.before";
+    assert_eq!(count(&owner, broken).await, 0);
+    assert_eq!(count(&owner, "select count(distinct hash) from audit_logs").await, 3);
+    for change in ["update audit_logs set cost_usd = 0", "delete from audit_logs", "truncate audit_logs"] {
+        assert!(sqlx::query(change).execute(&owner).await.is_err(), "{change} went through");
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn due_tasks_are_those_without_a_recent_ticket_or_a_live_lease(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let fresh = stores.submit(tenant).await;
+    let later = Submission { run_at: Some(Utc::now() + chrono::TimeDelta::hours(1)), ..submission(tenant) };
+    stores.api.flush(&[later]).await.unwrap();
+    assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty());
+    sqlx::query("update task_queue set dispatched_at = now() - interval '20 s' where id = $1")
+        .bind(fresh)
+        .execute(&owner)
+        .await
+        .unwrap();
+    let due = lease::store::due(&stores.worker, 10, 15).await.unwrap();
+    assert_eq!(due.iter().map(|(task, _)| task.0).collect::<Vec<_>>(), [fresh]);
+    assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty(), "just dispatched");
+}
