@@ -50,11 +50,7 @@ async fn migrations(state: &ApiState) -> Result<Result<(), String>, String> {
 }
 
 async fn redis(state: &ApiState) -> Result<(), String> {
-    let ping = async {
-        let mut connection = state.redis.get_multiplexed_async_connection().await?;
-        redis::cmd("PING").query_async::<()>(&mut connection).await
-    };
-    match timeout(PATIENCE, ping).await {
+    match timeout(PATIENCE, state.tickets.ping()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: Redis");

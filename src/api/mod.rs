@@ -50,6 +50,8 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// JSON Schema of recipes, served at `/schemas/recipe.json`.
     pub recipe_schema: Arc<str>,
+    /// Names of the components that recipes may use here.
+    pub components: &'static [&'static str],
 }
 
 fn resources() -> impl OpenApi + Clone {

@@ -22,12 +22,18 @@ fn write(value: &Value, out: &mut String) {
                 write(value, out);
             });
         }
-        Value::Array(items) => list(out, '[', ']', items, |item, out| write(item, out)),
+        Value::Array(items) => list(out, '[', ']', items, write),
         scalar => out.push_str(&scalar.to_string()),
     }
 }
 
-fn list<T>(out: &mut String, open: char, close: char, items: impl IntoIterator<Item = T>, one: impl Fn(T, &mut String)) {
+fn list<T>(
+    out: &mut String,
+    open: char,
+    close: char,
+    items: impl IntoIterator<Item = T>,
+    one: impl Fn(T, &mut String),
+) {
     out.push(open);
     for (position, item) in items.into_iter().enumerate() {
         if position > 0 {

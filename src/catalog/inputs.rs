@@ -140,7 +140,8 @@ fn is_web_address(text: &str) -> bool {
 
 /// One `@`, something before it, and a host after it. Only a message can tell more.
 fn is_email(text: &str) -> bool {
-    let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
+    let plain =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@');
     text.len() <= 320
         && text.rsplit_once('@').is_some_and(|(name, host)| {
             plain(name) && plain(host) && !host.starts_with('.') && !host.ends_with('.') && !host.contains("..")
@@ -173,7 +174,8 @@ mod tests {
     #[test]
     fn fills_in_what_was_not_given() {
         let inputs = check(&specs(), json!({"website_url": "https://example.com", "tone": null})).unwrap();
-        let expected = json!({"website_url": "https://example.com", "max_depth": 3, "tone": null, "mail": null, "tags": null});
+        let expected =
+            json!({"website_url": "https://example.com", "max_depth": 3, "tone": null, "mail": null, "tags": null});
         assert_eq!(Value::Object(inputs), expected);
         let inputs = check(&specs(), json!({"website_url": "http://a.b:8080/x", "max_depth": 4.0})).unwrap();
         assert_eq!(inputs["max_depth"], json!(4));
@@ -185,16 +187,31 @@ mod tests {
         let problems = check(&specs(), given).unwrap_err();
         let found: Vec<(&str, bool)> = problems
             .iter()
-            .map(|p| (p.path.as_str(), ["required", "out of range", "not one of", "long", "e-mail", "no input"].iter().any(|w| p.message.contains(w))))
+            .map(|p| {
+                (
+                    p.path.as_str(),
+                    ["required", "out of range", "not one of", "long", "e-mail", "no input"]
+                        .iter()
+                        .any(|w| p.message.contains(w)),
+                )
+            })
             .collect();
-        let paths = ["website_url", "max_depth", "tone", "tone", "mail", "tags", "depth"].map(|n| format!("inputs.{n}"));
+        let paths =
+            ["website_url", "max_depth", "tone", "tone", "mail", "tags", "depth"].map(|n| format!("inputs.{n}"));
         assert_eq!(found.iter().map(|(path, _)| *path).collect::<Vec<_>>(), paths);
         assert!(found.iter().all(|(_, known)| *known), "{problems:?}");
     }
 
     #[test]
     fn types_and_addresses() {
-        for bad in [json!(1), json!(["x"]), json!("ftp://x.y"), json!("example.com"), json!("javascript:alert(1)"), json!("http://")] {
+        for bad in [
+            json!(1),
+            json!(["x"]),
+            json!("ftp://x.y"),
+            json!("example.com"),
+            json!("javascript:alert(1)"),
+            json!("http://"),
+        ] {
             assert!(check(&specs(), json!({"website_url": bad})).is_err(), "{bad}");
         }
         for bad in [json!("3"), json!(2.5), json!(true)] {

@@ -20,4 +20,6 @@ pub use check::{Checked, CheckedCookbook};
 pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, variants};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
-pub mod store;
+
+#[cfg(test)]
+mod shipped_tests;

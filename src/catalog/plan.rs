@@ -70,7 +70,9 @@ impl Plan {
         let mut compiler = Compiler::default();
         let drafts = order
             .iter()
-            .map(|index| Draft::new(&nodes[*index], escape(&nodes[*index]), &mut compiler).map_err(|e| named(&nodes[*index], e)))
+            .map(|index| {
+                Draft::new(&nodes[*index], escape(&nodes[*index]), &mut compiler).map_err(|e| named(&nodes[*index], e))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let output = match &recipe.workflow.output {
             Some(output) => Some(compiler.expression(&output.source, "output.source")?),
@@ -159,9 +161,8 @@ impl Draft {
         for (key, value) in &node.config {
             config.push((key.clone(), compiler.value(value, escape, &format!("config.{key}"))?));
         }
-        let mut expression = |text: &Option<String>, path| {
-            text.as_ref().map(|text| compiler.expression(text, path)).transpose()
-        };
+        let mut expression =
+            |text: &Option<String>, path| text.as_ref().map(|text| compiler.expression(text, path)).transpose();
         Ok(Self { config, when: expression(&node.when, "when")?, for_each: expression(&node.for_each, "for_each")? })
     }
 }
@@ -235,3 +236,6 @@ fn dependencies(recipe: &Recipe) -> Result<Vec<Vec<usize>>, PlanError> {
     }
     Ok(after)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! `teamai catalog load`: the platform's cookbooks and recipes, from a folder.
+//! `teamai catalog load`: cookbooks, recipes and prices of the platform.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,19 +9,22 @@ use anyhow::Context;
 use include_dir::{Dir, include_dir};
 use secrecy::ExposeSecret;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use super::{Env, migrate, telemetry};
 use crate::{
-    base::SystemClock,
-    catalog::load::{Loaded, load_dir},
+    base::{Clock, SystemClock},
+    billing,
+    catalog::load::{self, Loaded},
     components,
     config::Config,
     db,
 };
 
-/// What is shipped with the program, so that a private stack needs no folder beside it.
-static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
+/// What this binary ships, so that an installation needs no folder beside it.
+static BUNDLED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/recipes");
 
+/// The platform's catalogue.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -30,76 +33,72 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Load a folder of cookbooks and recipes, all of it or nothing; a changed file becomes a new version
+    /// Load cookbooks and recipes. A changed file becomes a new version
     Load {
-        dir: PathBuf,
-        /// Report as one JSON object
+        /// A folder of cookbooks; what the binary ships without it
+        dir: Option<PathBuf>,
         #[arg(long)]
         json: bool,
     },
 }
 
 pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
-    let Command::Load { dir, json } = args.command;
     let config = telemetry::configure(env)?;
-    let loaded = load(&config, &dir).await?;
-    if json {
-        println!("{}", as_json(&loaded));
+    let Command::Load { dir, json: as_json } = args.command;
+    let loaded = load(&config, dir.as_deref(), &SystemClock).await?;
+    if as_json {
+        let versions: Vec<_> = loaded
+            .new_versions
+            .iter()
+            .map(|v| json!({"file": v.file, "slug": v.slug, "declared": v.declared, "published": v.published}))
+            .collect();
+        let warnings: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+        println!(
+            "{}",
+            json!({"created": loaded.created, "updated": loaded.updated, "unchanged": loaded.unchanged,
+                   "new_versions": versions, "warnings": warnings})
+        );
     } else {
-        print(&loaded);
+        show(&loaded);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Loads what is shipped with the program, by way of a folder that is made anew.
-///
-/// # Errors
-/// The folder cannot be written, or the database is away.
-pub async fn load_shipped(config: &Config, by_way_of: &Path) -> anyhow::Result<Loaded> {
-    if by_way_of.exists() {
-        std::fs::remove_dir_all(by_way_of)?;
-    }
-    std::fs::create_dir_all(by_way_of)?;
-    SHIPPED.extract(by_way_of).with_context(|| format!("cannot write {}", by_way_of.display()))?;
-    load(config, by_way_of).await
-}
-
-/// Loads a folder as the migrating role.
-///
-/// # Errors
-/// Every problem of every file, and then nothing is loaded; or the database is away.
-async fn load(config: &Config, dir: &Path) -> anyhow::Result<Loaded> {
-    let pool = db::connect(migrate::owner(config).expose_secret(), "teamai catalog", 1)?;
-    let offered = |name: &str| components::NAMES.contains(&name);
-    let loaded = load_dir(&pool, dir, &offered, &SystemClock).await.context("nothing was loaded")?;
-    pool.close().await;
-    Ok(loaded)
-}
-
-fn print(loaded: &Loaded) {
+fn show(loaded: &Loaded) {
     for warning in &loaded.warnings {
         eprintln!("warning: {warning}");
     }
-    for new in &loaded.new_versions {
-        println!("{}: {} changed, published as {} instead of {}", new.file, new.slug, new.published, new.declared);
+    for v in &loaded.new_versions {
+        println!("{}: `{}` {} has changed and is published as {}", v.file, v.slug, v.declared, v.published);
     }
     println!(
-        "{} created, {} updated, {} new versions, {} unchanged",
+        "{} created, {} updated, {} unchanged, {} new versions",
         loaded.created.len(),
         loaded.updated.len(),
-        loaded.new_versions.len(),
-        loaded.unchanged.len()
+        loaded.unchanged.len(),
+        loaded.new_versions.len()
     );
 }
 
-fn as_json(loaded: &Loaded) -> serde_json::Value {
-    let new_versions: Vec<_> = loaded
-        .new_versions
-        .iter()
-        .map(|new| json!({"file": new.file, "slug": new.slug, "declared": new.declared, "published": new.published}))
-        .collect();
-    let warnings: Vec<_> =
-        loaded.warnings.iter().map(|warning| json!({"file": warning.file, "problem": warning.problem})).collect();
-    json!({"created": loaded.created, "updated": loaded.updated, "unchanged": loaded.unchanged,
-           "new_versions": new_versions, "warnings": warnings})
+/// Loads a folder, or what the binary ships, and the platform's prices.
+///
+/// # Errors
+/// A file is invalid: nothing is loaded then. The role may not write the catalogue.
+pub async fn load(config: &Config, dir: Option<&Path>, clock: &dyn Clock) -> anyhow::Result<Loaded> {
+    let owner = migrate::owner(config).expose_secret();
+    let mut connection = PgConnection::connect(owner).await.context("cannot reach the database")?;
+    billing::store::load_platform(&mut connection, clock).await.context("cannot load the prices")?;
+    connection.close().await?;
+    let pool = db::connect(owner, "teamai catalog", 1)?;
+    let offered = |name: &str| components::NAMES.contains(&name);
+    let loaded = match dir {
+        Some(dir) => load::load_dir(&pool, dir, &offered, clock).await,
+        None => {
+            let unpacked = tempfile::tempdir().context("cannot unpack the recipes")?;
+            BUNDLED.extract(unpacked.path()).context("cannot unpack the recipes")?;
+            load::load_dir(&pool, unpacked.path(), &offered, clock).await
+        }
+    };
+    pool.close().await;
+    loaded.context("the catalogue was not loaded")
 }

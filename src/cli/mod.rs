@@ -15,6 +15,7 @@ mod private;
 mod progress;
 mod provider_sim;
 mod recipe;
+mod run;
 mod serve;
 mod shutdown;
 mod stack;
@@ -25,6 +26,8 @@ mod telemetry;
 use std::{collections::BTreeMap, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+
+use serve::Parts;
 
 /// Runs AI agent recipes for digital agencies, and accounts for every model call exactly once.
 #[derive(Debug, Parser)]
@@ -40,22 +43,28 @@ enum Command {
     Dev(dev::Args),
     /// Run the main job once, on real input, and show what it did and cost
     Demo(demo::Args),
+    /// Serve the API and run tasks, in one process
+    Serve,
+    /// Serve the API alone
+    Api,
+    /// Run tasks alone; start as many as needed
+    Worker,
     /// Bring the schema up to date
     Migrate(migrate::Args),
-    /// The platform's cookbooks and recipes
-    Catalog(catalog::Args),
-    /// One recipe's file
-    Recipe(recipe::Args),
-    /// The platform's price book
-    Prices(prices::Args),
-    /// Serve the scripted provider over HTTP, for tests and demonstrations
-    ProviderSim(provider_sim::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is
     Healthcheck(healthcheck::Args),
     /// Run a command beside a private Postgres and Redis, for tests
     Stack(stack_command::Args),
+    /// Serve the scripted model provider over HTTP
+    ProviderSim(provider_sim::Args),
+    /// The platform's price book
+    Prices(prices::Args),
+    /// The platform's cookbooks, recipes and prices
+    Catalog(catalog::Args),
+    /// Check a recipe, or print the format's JSON Schema
+    Recipe(recipe::Args),
     /// Print the specification of the API
     Openapi,
     /// Print a completion script for a shell
@@ -75,7 +84,7 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { exit::bad_use() } else { ExitCode::SUCCESS };
         }
     };
-    match run(cli.command, environment()) {
+    match dispatch(cli.command, environment()) {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
@@ -88,7 +97,7 @@ fn environment() -> Env {
         .collect()
 }
 
-fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
+fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
     match command {
         Command::Config(args) => config::run(&args, env),
         Command::Completions(args) => Ok(completions::run(&args)),
@@ -96,8 +105,11 @@ fn run(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => wait(demo::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
+        Command::Serve => wait(run::run(Parts { api: true, worker: true }, env)),
+        Command::Api => wait(run::run(Parts { api: true, worker: false }, env)),
+        Command::Worker => wait(run::run(Parts { api: false, worker: true }, env)),
         Command::Catalog(args) => wait(catalog::run(args, env)),
-        Command::Recipe(args) => recipe::run(args),
+        Command::Recipe(args) => recipe::run(&args),
         Command::Openapi => openapi::run(),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),

@@ -9,7 +9,10 @@ use super::{
     stack::{self, Stack},
     store, telemetry,
 };
-use crate::config::{Config, KEYS};
+use crate::{
+    base::SystemClock,
+    config::{Config, KEYS},
+};
 
 /// A private stack and how to serve on it.
 pub struct Private {
@@ -49,7 +52,7 @@ pub async fn start(caller: &Env, options: &stack::Options, bind: Option<String>)
     let mut connection = migrate::connect(&stack.superuser_url("postgres").into()).await?;
     store::ensure_database(&mut connection, stack::DATABASE).await.context("the database cannot be made")?;
     migrate::migrate(&config).await?;
-    catalog::load_shipped(&config, &stack.data_dir().join("recipes")).await?;
+    catalog::load(&config, None, &SystemClock).await?;
     settings.remove("TEAMAI_HTTP__BIND");
     Ok(Private { stack, config, env: settings })
 }

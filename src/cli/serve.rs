@@ -1,15 +1,43 @@
 //! Serving: the parts of one process, from start to a stop in good order.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use poem::{
-    Route, Server, get, handler,
+    Server,
     listener::{Acceptor, Listener, TcpListener},
 };
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::config::Config;
+use crate::{
+    api::{self, ApiState},
+    auth::Auth,
+    base::{Clock, SystemClock, random},
+    billing::PriceBooks,
+    catalog, components,
+    config::Config,
+    db,
+    egress::{self, Policy},
+    engine::Engine,
+    locker::Locker,
+    providers::Registry,
+    queue::{self, Tickets},
+    tasks::submit::Submitter,
+    worker::{self, Worker},
+};
+
+/// How often the worker looks for new prices.
+const PRICES_EVERY: Duration = Duration::from_secs(60);
+/// A worker that finds Postgres away at its start tries again after this.
+const RETRY: Duration = Duration::from_secs(1);
+/// Answers that are under way at a stop are given this long.
+const FINISH_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+/// Upper bounds of the request histogram, in seconds.
+const SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// Which parts a process runs.
 #[derive(Debug, Clone, Copy)]
@@ -18,33 +46,144 @@ pub struct Parts {
     pub worker: bool,
 }
 
-/// Runs the parts until `shutdown`; calls `ready` once the port answers.
+/// What both parts share.
+struct Shared {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    locker: Arc<Locker>,
+    redis: (redis::Client, redis::aio::ConnectionManager),
+    metrics: PrometheusHandle,
+}
+
+/// Runs the parts until `shutdown`; calls `ready` once they are up.
 ///
 /// # Errors
-/// A key is missing, or the port cannot be opened.
+/// A key is missing, a setting is wrong, or the port cannot be opened.
 pub async fn run(
     config: Config,
     parts: Parts,
     shutdown: CancellationToken,
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
-    tracing::info!(api = parts.api, worker = parts.worker, "starting");
-    config.root_key()?;
-    config.signing_key()?;
-    if !parts.api {
+    let shared = Shared {
+        locker: Arc::new(Locker::new(config.root_key()?.clone())),
+        redis: queue::connect(config.redis_url.expose_secret()).context("REDIS_URL is no Redis URL")?,
+        clock: SystemClock::shared(),
+        metrics: metrics()?,
+        config,
+    };
+    let worker = match parts.worker {
+        true => Some(tokio::spawn(worker::run(build_worker(&shared, &shutdown).await?, shutdown.clone()))),
+        false => None,
+    };
+    if parts.api {
+        serve_api(&shared, shutdown.clone(), ready).await?;
+    } else {
         shutdown.cancelled().await;
-        return Ok(());
     }
+    if let Some(worker) = worker {
+        worker.await.context("the worker ended badly")?;
+    }
+    Ok(())
+}
+
+async fn serve_api(
+    shared: &Shared,
+    shutdown: CancellationToken,
+    ready: impl FnOnce(SocketAddr),
+) -> anyhow::Result<()> {
+    let Shared { config, clock, .. } = shared;
+    let pool = db::connect(config.database.url.expose_secret(), "teamai api", config.database.max_connections)
+        .context("DATABASE_URL is no Postgres URL")?;
+    let tickets = Tickets::new(shared.redis.1.clone());
+    let auth = Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?;
+    let state = ApiState {
+        submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
+        pool,
+        clock: Arc::clone(clock),
+        auth: Arc::new(auth),
+        locker: Arc::clone(&shared.locker),
+        tickets,
+        metrics: shared.metrics.clone(),
+        recipe_schema: catalog::schema::recipe_text().into(),
+        components: &components::NAMES,
+    };
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;
     let address = acceptor.local_addr().into_iter().find_map(|address| address.as_socket_addr().copied());
     ready(address.context("the port has no address")?);
-    let routes = Route::new().at("/healthz", get(healthz));
-    Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(routes, shutdown.cancelled_owned(), None).await?;
-    Ok(())
+    Server::new_with_acceptor(acceptor)
+        .run_with_graceful_shutdown(api::routes(state), shutdown.cancelled_owned(), Some(FINISH_ANSWERS_WITHIN))
+        .await
+        .context("the server ended")
 }
 
-#[handler]
-fn healthz() -> &'static str {
-    "ok"
+async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::Result<Worker> {
+    let Shared { config, clock, .. } = shared;
+    let database = &config.database;
+    let pool = db::connect(database.worker_url.expose_secret(), "teamai worker", database.max_connections)
+        .context("TEAMAI_DATABASE__WORKER_URL is no Postgres URL")?;
+    let prices = Arc::new(load_prices(&pool, shutdown).await?);
+    let fresh = Arc::clone(&prices);
+    let stop = shutdown.clone();
+    tokio::spawn(async move { fresh.keep_fresh(PRICES_EVERY, stop).await });
+    let engine = Engine::new(
+        pool.clone(),
+        Arc::clone(clock),
+        Arc::clone(&shared.locker),
+        prices,
+        egress::Client::new(Policy::new(&config.egress.allow)?)?,
+        Registry::new(&config.providers)?,
+        components::registry(),
+    );
+    Ok(Worker {
+        pool,
+        engine,
+        redis: shared.redis.clone(),
+        concurrency: config.worker.concurrency,
+        lease_seconds: config.lease.seconds,
+        name: worker_name()?,
+    })
+}
+
+/// Waits for a Postgres that is still starting.
+async fn load_prices(pool: &PgPool, shutdown: &CancellationToken) -> anyhow::Result<PriceBooks> {
+    loop {
+        let error = match PriceBooks::load(pool.clone()).await {
+            Ok(prices) => return Ok(prices),
+            Err(error) if !db::is_unavailable(&error) => return Err(error).context("cannot read the price book"),
+            Err(error) => error,
+        };
+        warn!(%error, "waiting for Postgres");
+        tokio::select! {
+            () = shutdown.cancelled() => anyhow::bail!("stopped while waiting for Postgres"),
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
+
+/// New at each boot: apalis refuses a name that it saw lately.
+fn worker_name() -> anyhow::Result<String> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    Ok(format!("{host}-{}-{}", std::process::id(), hex::encode(random::bytes::<4>()?)))
+}
+
+/// The process' metrics. Where a recorder was installed before, as in tests, it stays.
+fn metrics() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("duration_seconds".to_owned()), &SECONDS)?
+        .build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        info!("metrics are collected by a recorder that was installed before");
+    }
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
 }

@@ -41,7 +41,8 @@ pub fn apply(
         }
         let secret = reference(context, &key, value, &mut placed)?;
         let text = secret.map_or(value.as_str(), |secret| secret.expose_secret());
-        let mut value = HeaderValue::from_str(text).map_err(|_| wrong(&key, "has characters that a header cannot carry"))?;
+        let mut value =
+            HeaderValue::from_str(text).map_err(|_| wrong(&key, "has characters that a header cannot carry"))?;
         value.set_sensitive(secret.is_some() || header == AUTHORIZATION);
         request.headers.insert(header, value);
     }

@@ -36,7 +36,8 @@ impl Component for DataFetcher {
         let (kind, data) = match content(&response) {
             Content::Json(value) => ("json", value),
             Content::Text(_) if media == "application/json" => {
-                let message = format!("config.url {shown} says that it is JSON, and it cannot be parsed; check the address");
+                let message =
+                    format!("config.url {shown} says that it is JSON, and it cannot be parsed; check the address");
                 return Err(ComponentError::new("broken_answer", message).field("config.url"));
             }
             Content::Text(text) => ("text", Value::String(text)),

@@ -72,24 +72,31 @@ pub(super) fn content(response: &Response) -> Content {
     let content_type = response.header(&CONTENT_TYPE);
     let media = content_type.map(charset::media_type).unwrap_or_default();
     let is_json = media == "application/json" || media.ends_with("+json") || media == "text/json";
-    let is_text = is_json
-        || media.starts_with("text/")
-        || media.ends_with("+xml")
-        || matches!(media.as_str(), "application/xml" | "application/javascript" | "application/yaml" | "application/x-ndjson"
-            | "application/x-www-form-urlencoded");
     let unnamed = media.is_empty() || media == "application/octet-stream";
-    if !is_text && !(unnamed && std::str::from_utf8(&response.body).is_ok()) {
+    let readable = is_json || is_text(&media) || (unnamed && std::str::from_utf8(&response.body).is_ok());
+    if !readable {
         return Content::Binary { bytes: response.body.len() };
     }
-    if is_json && let Ok(value) = serde_json::from_slice(&response.body) {
-        return Content::Json(value);
-    }
     let text = charset::decode(&response.body, content_type);
-    match serde_json::from_str(&text) {
-        Ok(value @ (Value::Object(_) | Value::Array(_))) if is_json || unnamed || media == "text/plain" => Content::Json(value),
-        Ok(value) if is_json => Content::Json(value),
+    let may_be_json = is_json || unnamed || media == "text/plain";
+    let parsed = may_be_json.then(|| serde_json::from_str(&text).ok()).flatten();
+    match parsed {
+        // A number or a word alone is JSON only where the server says so.
+        Some(value @ (Value::Object(_) | Value::Array(_))) => Content::Json(value),
+        Some(value) if is_json => Content::Json(value),
         _ => Content::Text(text),
     }
+}
+
+fn is_text(media: &str) -> bool {
+    const TEXTS: [&str; 5] = [
+        "application/xml",
+        "application/javascript",
+        "application/yaml",
+        "application/x-ndjson",
+        "application/x-www-form-urlencoded",
+    ];
+    media.starts_with("text/") || media.ends_with("+xml") || TEXTS.contains(&media)
 }
 
 fn method(settings: &Settings<'_>) -> Result<Method, ComponentError> {

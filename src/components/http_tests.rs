@@ -48,10 +48,13 @@ async fn server() -> String {
         .at("/error", fixed(500, "text/html", b"<h1>Oops</h1>"))
         .at("/busy", fixed(429, "application/json", b"{}"))
         .at("/denied", fixed(403, "application/json", b"{\"no\": 1}"))
-        .at("/slow", make(|_| async {
-            tokio::time::sleep(Duration::from_secs(30)).await;
-            Response::builder().finish()
-        }));
+        .at(
+            "/slow",
+            make(|_| async {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                Response::builder().finish()
+            }),
+        );
     serve(app).await
 }
 
@@ -101,11 +104,9 @@ async fn answers_by_kind() {
     let address = server().await;
     let world = World::allowing(&[&address]);
     let url = |path: &str| json!({"url": format!("http://{address}{path}")});
-    for (path, key, value) in [
-        ("/text", "text", json!("café")),
-        ("/plain", "json", json!({"a": 1})),
-        ("/number", "text", json!("42")),
-    ] {
+    for (path, key, value) in
+        [("/text", "text", json!("café")), ("/plain", "json", json!({"a": 1})), ("/number", "text", json!("42"))]
+    {
         assert_eq!(world.run(&HttpRequest, url(path)).await.unwrap()[key], value, "{path}");
         let fetched = world.run(&DataFetcher, url(path)).await.unwrap();
         assert_eq!((&fetched[key], &fetched["data"], fetched["status_code"].as_u64()), (&value, &value, Some(200)));
@@ -147,7 +148,8 @@ async fn failures_say_what_may_have_happened() {
     let error = world.run(&HttpRequest, slow("POST")).await.unwrap_err();
     assert_eq!((error.code, error.retry), ("timeout", Retry::Never));
     assert!(error.message.contains("may have been carried out"), "{error}");
-    let error = world.run(&HttpRequest, json!({"method": "POST", "url": format!("http://{closed}/")})).await.unwrap_err();
+    let error =
+        world.run(&HttpRequest, json!({"method": "POST", "url": format!("http://{closed}/")})).await.unwrap_err();
     assert_eq!((error.code, error.retry), ("unreachable", Retry::May { after: None }));
     let statuses: Vec<_> = world.calls().iter().map(|(_, outcome)| outcome.status).collect();
     assert_eq!(statuses, [CallStatus::Timeout, CallStatus::Timeout, CallStatus::Failed]);

@@ -28,8 +28,16 @@ use super::{
 use crate::providers::Request;
 
 const KEYS: [&str; 10] = [
-    "provider", "model", "fallback_model", "fallback_models", "temperature", "max_tokens", "system_message",
-    "prompt_template", "response_schema", "timeout",
+    "provider",
+    "model",
+    "fallback_model",
+    "fallback_models",
+    "temperature",
+    "max_tokens",
+    "system_message",
+    "prompt_template",
+    "response_schema",
+    "timeout",
 ];
 
 #[derive(Debug)]
@@ -63,8 +71,8 @@ fn question(settings: &Settings<'_>) -> Result<Request, ComponentError> {
     let max_tokens = settings.integer("max_tokens", 1..=1_000_000)?;
     Ok(Request {
         model: String::new(),
-        system: settings.text("system_message")?.filter(|text| !text.trim().is_empty()),
-        prompt: settings.required_text("prompt_template")?,
+        system: settings.prose("system_message").filter(|text| !text.trim().is_empty()),
+        prompt: settings.required_prose("prompt_template")?,
         temperature: settings.float("temperature", 0.0..=2.0)?,
         max_tokens: max_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
         response_schema: settings.value("response_schema").cloned(),
@@ -100,7 +108,8 @@ fn all_failed(failures: &[Failure]) -> ComponentError {
     let message = match failures {
         [only] => only.message.clone(),
         several => {
-            let each: Vec<_> = several.iter().map(|failure| format!("{}: {}", failure.model, failure.message)).collect();
+            let each: Vec<_> =
+                several.iter().map(|failure| format!("{}: {}", failure.model, failure.message)).collect();
             format!("none of the {} models answered. {}", several.len(), each.join("; "))
         }
     };

@@ -340,9 +340,34 @@ fn heading_level(name: &str) -> Option<usize> {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "p" | "div" | "section" | "article" | "header" | "footer" | "main" | "nav" | "aside" | "figure" | "figcaption"
-            | "form" | "fieldset" | "address" | "dl" | "dt" | "dd" | "li" | "body" | "html" | "head" | "title"
-            | "details" | "summary" | "caption" | "option" | "button" | "label" | "center"
+        "p" | "div"
+            | "section"
+            | "article"
+            | "header"
+            | "footer"
+            | "main"
+            | "nav"
+            | "aside"
+            | "figure"
+            | "figcaption"
+            | "form"
+            | "fieldset"
+            | "address"
+            | "dl"
+            | "dt"
+            | "dd"
+            | "li"
+            | "body"
+            | "html"
+            | "head"
+            | "title"
+            | "details"
+            | "summary"
+            | "caption"
+            | "option"
+            | "button"
+            | "label"
+            | "center"
     )
 }
 
@@ -391,6 +416,9 @@ mod tests {
 
     #[test]
     fn scripts_and_styles_are_left_out() {
-        assert_eq!(markdown("<style>p{}</style><p>seen</p><script>hidden()</script><svg><text>no</text></svg>"), "seen");
+        assert_eq!(
+            markdown("<style>p{}</style><p>seen</p><script>hidden()</script><svg><text>no</text></svg>"),
+            "seen"
+        );
     }
 }

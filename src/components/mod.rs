@@ -214,7 +214,13 @@ pub fn registry() -> BTreeMap<&'static str, Shared> {
 
 /// The names in [`registry`], sorted.
 pub const NAMES: [&str; 8] = [
-    "DataFetcher", "HttpRequest", "LLMProcessor", "ReportGenerator", "SubscriptionTracker", "Transform", "WebCrawler",
+    "DataFetcher",
+    "HttpRequest",
+    "LLMProcessor",
+    "ReportGenerator",
+    "SubscriptionTracker",
+    "Transform",
+    "WebCrawler",
     "WebsiteConnector",
 ];
 

@@ -6,11 +6,7 @@ use super::{CallKind, CallOutcome, CallStatus, ComponentError, Context, NewCall,
 use crate::egress::{self, ErrorKind, Method, Request, Response};
 
 /// Begins the call in the ledger, sends it, settles it. `fingerprint` must hold no secret.
-pub async fn send(
-    context: &Context<'_>,
-    fingerprint: String,
-    request: Request,
-) -> Result<Response, ComponentError> {
+pub async fn send(context: &Context<'_>, fingerprint: String, request: Request) -> Result<Response, ComponentError> {
     let repeatable = !matches!(request.method, Method::POST | Method::PATCH);
     let call_no = context.meter.begin(new_call(CallKind::Http, fingerprint)).await?;
     let started = Instant::now();

@@ -20,6 +20,8 @@ use super::markdown::Markdown;
 use crate::egress::Url;
 
 const MAX_LINKS: usize = 5_000;
+/// Bytes of all addresses: a long `<base>` makes much out of little.
+const MAX_ADDRESSES: usize = 512 * 1024;
 const MAX_IMAGES: usize = 2_000;
 const MAX_HEADINGS: usize = 200;
 /// Characters of a title, heading, description or alternative text.
@@ -53,6 +55,16 @@ pub struct Page {
     pub markdown: String,
 }
 
+impl Page {
+    /// Bytes that the page takes up in a report, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let texts = self.links.iter().chain(&self.h1_tags).chain(&self.h2_tags).map(String::len);
+        let images = self.images.iter().map(|image| image.src.len() + image.alt.as_ref().map_or(0, String::len));
+        texts.chain(images).sum()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
     pub src: String,
@@ -69,6 +81,7 @@ pub fn read(html: &str, base: &Url, with_markdown: bool) -> Page {
         hidden: Vec::new(),
         in_word: false,
         seen: HashSet::new(),
+        address_bytes: 0,
         markdown: with_markdown.then(|| Markdown::new(base.clone())),
     };
     let tokenizer = Tokenizer::new(Sink(RefCell::new(reader)), TokenizerOpts::default());
@@ -126,6 +139,7 @@ struct Reader {
     hidden: Vec<String>,
     in_word: bool,
     seen: HashSet<String>,
+    address_bytes: usize,
     markdown: Option<Markdown>,
 }
 
@@ -276,9 +290,11 @@ impl Reader {
 
     fn link(&mut self, tag: &Tag) {
         if self.page.links.len() < MAX_LINKS
+            && self.address_bytes < MAX_ADDRESSES
             && let Some(url) = attribute(tag, "href").and_then(|href| self.resolve(href))
             && self.seen.insert(url.clone())
         {
+            self.address_bytes += url.len();
             self.page.links.push(url);
         }
     }
@@ -286,8 +302,9 @@ impl Reader {
     fn image(&mut self, tag: &Tag) {
         let alt = attribute(tag, "alt").map(tidy);
         self.page.images_without_alt += usize::from(alt.is_none());
-        if self.page.images.len() < MAX_IMAGES {
+        if self.page.images.len() < MAX_IMAGES && self.address_bytes < MAX_ADDRESSES {
             let src = attribute(tag, "src").and_then(|src| self.resolve(src)).unwrap_or_default();
+            self.address_bytes += src.len();
             self.page.images.push(Image { src, alt });
         }
     }
@@ -345,8 +362,29 @@ fn raw_text(name: &str) -> Option<states::RawKind> {
 fn leaves_foreign(name: &str) -> bool {
     matches!(
         name,
-        "body" | "br" | "center" | "div" | "dl" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "head" | "hr" | "img" | "li"
-            | "meta" | "ol" | "p" | "pre" | "span" | "table" | "ul" | "blockquote"
+        "body"
+            | "br"
+            | "center"
+            | "div"
+            | "dl"
+            | "h1"
+            | "h2"
+            | "h3"
+            | "h4"
+            | "h5"
+            | "h6"
+            | "head"
+            | "hr"
+            | "img"
+            | "li"
+            | "meta"
+            | "ol"
+            | "p"
+            | "pre"
+            | "span"
+            | "table"
+            | "ul"
+            | "blockquote"
     )
 }
 
@@ -354,8 +392,30 @@ fn leaves_foreign(name: &str) -> bool {
 fn is_inline(name: &str) -> bool {
     matches!(
         name,
-        "a" | "abbr" | "b" | "bdi" | "bdo" | "cite" | "code" | "em" | "font" | "i" | "ins" | "del" | "kbd" | "mark" | "q"
-            | "s" | "samp" | "small" | "span" | "strong" | "sub" | "sup" | "u" | "var" | "wbr"
+        "a" | "abbr"
+            | "b"
+            | "bdi"
+            | "bdo"
+            | "cite"
+            | "code"
+            | "em"
+            | "font"
+            | "i"
+            | "ins"
+            | "del"
+            | "kbd"
+            | "mark"
+            | "q"
+            | "s"
+            | "samp"
+            | "small"
+            | "span"
+            | "strong"
+            | "sub"
+            | "sup"
+            | "u"
+            | "var"
+            | "wbr"
     )
 }
 

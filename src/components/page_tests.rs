@@ -13,7 +13,7 @@ fn page(html: &str) -> Page {
 #[test]
 fn reads_everything_in_its_place() {
     let page = page(
-        r##"<!doctype html><html><head><title>
+        r#"<!doctype html><html><head><title>
              Fish &amp; Chips </title><title>Second</title>
            <meta name="Description" content=" The  best ">
            <meta name=keywords content="fish, chips"><meta property="og:title" content="no">
@@ -24,7 +24,7 @@ fn reads_everything_in_its_place() {
            <a href="a#x">A</a> <a href="a">again</a> <a href="//other.example/">O</a>
            <a href="mailto:x@y">M</a> <a href="javascript:alert(1)">J</a><area href="/map">
            <img src="i.png" alt="An image"><img src="/j.png" alt=""><img src="k.png">
-           </body></html>"##,
+           </body></html>"#,
     );
     assert_eq!(page.title.as_deref(), Some("Fish & Chips"));
     assert_eq!(page.meta_description.as_deref(), Some("The best"));
@@ -43,7 +43,8 @@ fn reads_everything_in_its_place() {
 
 #[test]
 fn base_and_robots() {
-    let found = page(r#"<base href="/b/"><base href="/c/"><meta name=robots content="noindex, NOFOLLOW"><a href=x>x</a>"#);
+    let found =
+        page(r#"<base href="/b/"><base href="/c/"><meta name=robots content="noindex, NOFOLLOW"><a href=x>x</a>"#);
     assert_eq!(found.links, ["https://example.com/b/x"]);
     assert!(found.nofollow);
     assert!(!page("<meta name=robots content=index>").nofollow);
@@ -84,11 +85,17 @@ fn hostile_pages_end_soon() {
         "<a href=x>".repeat(100_000),
         "<em>x".repeat(100_000),
         attributes,
+        format!(
+            "<base href='/{}'>{}",
+            "b".repeat(3_500),
+            (0..100_000).map(|n| format!("<a href={n}>")).collect::<Vec<_>>().concat()
+        ),
     ];
     for html in pages {
         let started = Instant::now();
-        let _ = page(&html);
+        let weight = page(&html).weight();
         let took = started.elapsed();
+        assert!(weight < 2 * MAX_ADDRESSES, "{} weighs {weight}", &html[..20]);
         assert!(took < MAX_PARSE * 3, "{} took {took:?}", &html[..20]);
     }
 }

@@ -45,7 +45,9 @@ impl Component for ReportGenerator {
     fn escaping(&self, config: &Map<String, Value>) -> Escaping {
         match config.get("format") {
             None | Some(Value::Null) => Escaping::None,
-            Some(Value::String(text)) if !text.contains('{') && parse_format(text) != Some(Format::Html) => Escaping::None,
+            Some(Value::String(text)) if !text.contains('{') && parse_format(text) != Some(Format::Html) => {
+                Escaping::None
+            }
             Some(_) => Escaping::Html,
         }
     }
@@ -64,7 +66,9 @@ impl Component for ReportGenerator {
             Format::Html => ("text/html; charset=utf-8", "html"),
             Format::Json => ("application/json", "json"),
         };
-        Ok(json!({ "output": output, "content_type": content_type, "filename": format!("{}.{extension}", slug(&title)) }))
+        Ok(
+            json!({ "output": output, "content_type": content_type, "filename": format!("{}.{extension}", slug(&title)) }),
+        )
     }
 }
 
@@ -73,7 +77,8 @@ fn format(settings: &Settings<'_>) -> Result<Format, ComponentError> {
     match text.trim().to_ascii_lowercase().as_str() {
         "" => Ok(Format::Markdown),
         "pdf" => Err(wrong("format", "pdf is not offered yet; use markdown, html or json")),
-        other => parse_format(other).ok_or_else(|| wrong("format", format!("must be markdown, html or json; got \"{text}\""))),
+        other => parse_format(other)
+            .ok_or_else(|| wrong("format", format!("must be markdown, html or json; got \"{text}\""))),
     }
 }
 
@@ -87,7 +92,12 @@ fn parse_format(text: &str) -> Option<Format> {
 }
 
 /// The template arrives rendered, and escaped as [`ReportGenerator::escaping`] asked.
-fn from_template(format: Format, title: &str, template: &Value, context: &Context<'_>) -> Result<String, ComponentError> {
+fn from_template(
+    format: Format,
+    title: &str,
+    template: &Value,
+    context: &Context<'_>,
+) -> Result<String, ComponentError> {
     match (format, template) {
         (Format::Json, Value::String(text)) => {
             let value: Value = serde_json::from_str(text)
@@ -112,7 +122,9 @@ fn from_nodes(format: Format, title: &str, sections: &[(String, Option<&Value>)]
         content.push(Block::Heading { level: 2, text: blocks::label(name) });
         match value {
             Some(value) => blocks::read(value, 3, &mut content),
-            None => content.push(Block::Text("No finished step has this name, so there is nothing to show.".to_owned())),
+            None => {
+                content.push(Block::Text("No finished step has this name, so there is nothing to show.".to_owned()));
+            }
         }
     }
     match format {
@@ -131,7 +143,13 @@ fn sections<'a>(
         let shown = context.nodes.iter().filter(|(_, value)| !is_report(value));
         return Ok(shown.map(|(name, value)| (name.clone(), Some(value.as_ref()))).collect());
     };
-    let sections: Vec<_> = names.into_iter().map(|name| { let value = find(context.nodes, &name); (name, value) }).collect();
+    let sections: Vec<_> = names
+        .into_iter()
+        .map(|name| {
+            let value = find(context.nodes, &name);
+            (name, value)
+        })
+        .collect();
     if sections.iter().all(|(_, value)| value.is_none()) {
         let finished: Vec<_> = context.nodes.keys().map(String::as_str).collect();
         let why = format!("names no finished node; finished are: {}", finished.join(", "));
@@ -148,7 +166,9 @@ fn find<'a>(nodes: &'a IndexMap<String, Arc<Value>>, name: &str) -> Option<&'a V
 
 /// Whether a node's output is another report: it would hold everything twice.
 fn is_report(value: &Value) -> bool {
-    value.as_object().is_some_and(|map| map.len() == 3 && ["output", "content_type", "filename"].iter().all(|key| map.contains_key(*key)))
+    value.as_object().is_some_and(|map| {
+        map.len() == 3 && ["output", "content_type", "filename"].iter().all(|key| map.contains_key(*key))
+    })
 }
 
 fn pretty(value: &Value) -> String {

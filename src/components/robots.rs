@@ -34,14 +34,18 @@ impl Robots {
     pub fn from_answer(answer: &Result<Response, egress::Error>, user_agent: &str) -> Self {
         let response = match answer {
             Ok(response) => response,
-            Err(error) if matches!(error.kind, egress::ErrorKind::TooLarge(_) | egress::ErrorKind::TooManyRedirects(_)) => {
+            Err(error)
+                if matches!(error.kind, egress::ErrorKind::TooLarge(_) | egress::ErrorKind::TooManyRedirects(_)) =>
+            {
                 return Self::Open;
             }
             Err(error) => return Self::Closed(format!("robots.txt could not be read: {error}")),
         };
         match response.status.as_u16() {
             200..=299 => Self::parse(&response.body, user_agent),
-            status @ (429 | 500..=599) => Self::Closed(format!("robots.txt answered HTTP {status}, which means keep out")),
+            status @ (429 | 500..=599) => {
+                Self::Closed(format!("robots.txt answered HTTP {status}, which means keep out"))
+            }
             _ => Self::Open,
         }
     }
@@ -79,7 +83,8 @@ impl Robots {
 
 /// The name that robots.txt groups go by: `TeamAI` of `TeamAI/1.0 (+https://...)`.
 fn product(user_agent: &str) -> String {
-    let end = user_agent.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).unwrap_or(user_agent.len());
+    let end =
+        user_agent.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).unwrap_or(user_agent.len());
     user_agent.get(..end).unwrap_or_default().to_owned()
 }
 

@@ -9,7 +9,7 @@ use crate::egress::{self, Url};
 
 /// Reads config. A key that is `null`, or empty where text makes no sense, counts
 /// as absent: optional inputs render to that.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Settings<'a>(&'a Map<String, Value>);
 
 impl<'a> Settings<'a> {
@@ -36,9 +36,17 @@ impl<'a> Settings<'a> {
 
     /// Text that is there and not blank.
     pub fn required_text(&self, key: &str) -> Result<String, ComponentError> {
-        self.text(key)?
-            .filter(|text| !text.trim().is_empty())
-            .ok_or_else(|| wrong(key, "is missing or empty; give it a value".to_owned()))
+        present_text(key, self.text(key)?)
+    }
+
+    /// Text for a model: a list or a mapping is written as JSON, so that a whole
+    /// output of another node can be put into a prompt.
+    pub fn prose(&self, key: &str) -> Option<String> {
+        self.value(key).map(|value| scalar(value).unwrap_or_else(|| value.to_string()))
+    }
+
+    pub fn required_prose(&self, key: &str) -> Result<String, ComponentError> {
+        present_text(key, self.prose(key))
     }
 
     pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ComponentError> {
@@ -133,6 +141,10 @@ impl<'a> Settings<'a> {
     }
 }
 
+fn present_text(key: &str, text: Option<String>) -> Result<String, ComponentError> {
+    text.filter(|text| !text.trim().is_empty()).ok_or_else(|| wrong(key, "is missing or empty; give it a value"))
+}
+
 /// Parses the URL of a config key.
 pub fn parse_url(key: &str, text: &str) -> Result<Url, ComponentError> {
     egress::parse_url(text).map_err(|error| wrong(key, format!("is {error}")))
@@ -216,9 +228,9 @@ mod tests {
 
     #[test]
     fn integers() {
-        for (value, expected) in [
-            (json!(3), Some(3)), (json!("3"), Some(3)), (json!(3.0), Some(3)), (json!(null), None), (json!(" "), None),
-        ] {
+        for (value, expected) in
+            [(json!(3), Some(3)), (json!("3"), Some(3)), (json!(3.0), Some(3)), (json!(null), None), (json!(" "), None)]
+        {
             assert_eq!(with(value, |s| s.integer("k", 1..=10)).unwrap(), expected);
         }
         for bad in [json!(0), json!(11), json!(-1), json!(2.5), json!("x"), json!(true), json!([1]), json!(1e300)] {
@@ -239,10 +251,16 @@ mod tests {
 
     #[test]
     fn durations() {
-        let range = Duration::ZERO..=Duration::from_secs(3600);
+        let range = Duration::ZERO..=Duration::from_hours(1);
         for (value, ms) in [
-            (json!("500ms"), 500), (json!("2s"), 2000), (json!(2), 2000), (json!(0.5), 500), (json!("1.5 s"), 1500),
-            (json!("1m"), 60_000), (json!("1h"), 3_600_000), (json!("3"), 3000),
+            (json!("500ms"), 500),
+            (json!("2s"), 2000),
+            (json!(2), 2000),
+            (json!(0.5), 500),
+            (json!("1.5 s"), 1500),
+            (json!("1m"), 60_000),
+            (json!("1h"), 3_600_000),
+            (json!("3"), 3000),
         ] {
             let read = with(value.clone(), |s| s.duration("k", range.clone())).unwrap();
             assert_eq!(read, Some(Duration::from_millis(ms)), "{value}");
@@ -259,7 +277,9 @@ mod tests {
         assert_eq!(pairs, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "x".to_owned())]);
         let error = with(json!({"a": {}}), |s| s.pairs("k")).unwrap_err();
         assert_eq!(error.field.as_deref(), Some("config.k.a"));
-        for bad in [json!("example.com"), json!("ftp://x/"), json!("http://"), json!(""), json!(null), json!("http://u:pw@x/")] {
+        for bad in
+            [json!("example.com"), json!("ftp://x/"), json!("http://"), json!(""), json!(null), json!("http://u:pw@x/")]
+        {
             let error = with(bad.clone(), |s| s.url("k")).unwrap_err();
             assert_eq!(error.field.as_deref(), Some("config.k"), "{bad}");
             assert!(!error.message.contains("pw"), "{error}");

@@ -49,7 +49,8 @@ mod tests {
         let mut outcome = outgoing::outcome(CallStatus::Success, std::time::Duration::ZERO);
         outcome.usage = Some(Usage { input: 5, output: 2, ..Usage::default() });
         world.meter.settle(call, outcome).await;
-        let output = world.run(&SubscriptionTracker, json!({"subscription_id": "s-1", "tokens_used": 0})).await.unwrap();
+        let output =
+            world.run(&SubscriptionTracker, json!({"subscription_id": "s-1", "tokens_used": 0})).await.unwrap();
         assert_eq!(output["calls"], 1);
         assert_eq!(output["tokens_used"], 7, "the config cannot change what was measured");
         assert_eq!(output["cost_usd"], "0.007");

@@ -14,9 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals,
-};
+use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals};
 use crate::{
     base::Usd,
     egress::{Client, Policy},
@@ -57,7 +55,7 @@ impl World {
             keys: Keys::default(),
             meter: Recorder::default(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
-            providers: Registry::default(),
+            providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
         }
     }

@@ -34,7 +34,10 @@ mod tests {
             assert_eq!(world.run(&Transform, json!({"value": value})).await.unwrap(), value);
         }
         assert_eq!(world.run(&Transform, json!({})).await.unwrap_err().field.as_deref(), Some("config.value"));
-        assert_eq!(world.run(&Transform, json!({"values": 1})).await.unwrap_err().field.as_deref(), Some("config.values"));
+        assert_eq!(
+            world.run(&Transform, json!({"values": 1})).await.unwrap_err().field.as_deref(),
+            Some("config.values")
+        );
         assert!(world.calls().is_empty());
     }
 }

@@ -23,12 +23,13 @@ use super::{
 };
 use crate::egress::{self, Url, header::HeaderValue};
 
-const KEYS: [&str; 8] = [
-    "url", "max_pages", "max_depth", "respect_robots", "timeout", "user_agent", "rate_limit_delay", "max_parallel",
-];
-/// Of all bodies together.
-const MAX_BYTES: usize = 256 * 1024 * 1024;
-const MAX_DURATION: Duration = Duration::from_secs(30 * 60);
+const KEYS: [&str; 8] =
+    ["url", "max_pages", "max_depth", "respect_robots", "timeout", "user_agent", "rate_limit_delay", "max_parallel"];
+/// Of all bodies together; they are not kept.
+const MAX_BYTES: usize = 512 * 1024 * 1024;
+/// Of what is kept of all pages, for the report.
+const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
+const MAX_DURATION: Duration = Duration::from_mins(30);
 
 #[derive(Debug)]
 pub struct WebCrawler;

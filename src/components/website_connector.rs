@@ -58,7 +58,8 @@ impl Component for WebsiteConnector {
         let (status, elapsed, url) = (response.status, response.elapsed, response.final_url.clone());
         let header = content_type.clone();
         let read = move || page::read(&charset::decode(&response.body, Some(&header)), &response.final_url, true);
-        let mut page = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        let internal = |error: String| ComponentError::new("internal", error);
+        let mut page = tokio::task::spawn_blocking(read).await.map_err(|error| internal(error.to_string()))?;
         let output = Output {
             url: url.into(),
             status_code: status.as_u16(),
@@ -68,7 +69,7 @@ impl Component for WebsiteConnector {
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             content_type,
         };
-        serde_json::to_value(output).map_err(|error| ComponentError::new("internal", error.to_string()))
+        serde_json::to_value(output).map_err(|error| internal(error.to_string()))
     }
 }
 
@@ -90,7 +91,14 @@ mod tests {
             })
         };
         let app = Route::new()
-            .at("/", page(200, "text/html; charset=iso-8859-1", "<title>T</title><h1>{{ 7*7 }}</h1><p>One <a href=x>two</a>"))
+            .at(
+                "/",
+                page(
+                    200,
+                    "text/html; charset=iso-8859-1",
+                    "<title>T</title><h1>{{ 7*7 }}</h1><p>One <a href=x>two</a>",
+                ),
+            )
             .at("/moved", make_sync(|_| Response::builder().status(StatusCode::FOUND).header("location", "/").finish()))
             .at("/error", page(500, "text/html", "<h1>Oops</h1>"))
             .at("/json", page(200, "application/json", "{}"));
@@ -117,7 +125,10 @@ mod tests {
         let world = World::allowing(&[&address]);
         let error = world.run(&WebsiteConnector, json!({"url": format!("http://{address}/error")})).await.unwrap_err();
         assert_eq!((error.code, error.field.as_deref()), ("http_status", Some("config.url")));
-        assert!(error.message.contains("/error answered HTTP 500 Internal Server Error with a body of type text/html"), "{error}");
+        assert!(
+            error.message.contains("/error answered HTTP 500 Internal Server Error with a body of type text/html"),
+            "{error}"
+        );
         assert_eq!(error.retry, Retry::May { after: None });
         let error = world.run(&WebsiteConnector, json!({"url": format!("http://{address}/json")})).await.unwrap_err();
         assert_eq!(error.code, "not_html");

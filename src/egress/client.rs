@@ -99,7 +99,14 @@ impl Client {
             } else {
                 Bytes::new()
             };
-            return Ok(Response { status, headers, body, final_url: request.url, redirects, elapsed: started.elapsed() });
+            return Ok(Response {
+                status,
+                headers,
+                body,
+                final_url: request.url,
+                redirects,
+                elapsed: started.elapsed(),
+            });
         }
     }
 

@@ -111,7 +111,9 @@ pub fn shown(url: &Url) -> String {
 
 fn parse_pair(entry: &str) -> Result<(String, u16), Error> {
     let fail = || Error {
-        kind: ErrorKind::InvalidUrl("an allowed address must be exactly host:port, such as ollama.internal:11434".into()),
+        kind: ErrorKind::InvalidUrl(
+            "an allowed address must be exactly host:port, such as ollama.internal:11434".into(),
+        ),
         url: format!("\"{entry}\""),
         sent: false,
     };
@@ -140,9 +142,18 @@ mod tests {
     fn literal_addresses_are_seen_in_every_spelling() {
         let policy = Policy::default();
         for url in [
-            "http://127.0.0.1/", "http://2130706433/", "http://0x7f000001/", "http://0177.0.0.1/", "http://127.1/",
-            "http://0/", "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://[::ffff:a9fe:a9fe]/",
-            "http://169.254.169.254/latest/meta-data", "http://①②⑦.0.0.1/", "http://127.0.0.1./",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0177.0.0.1/",
+            "http://127.1/",
+            "http://0/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:a9fe:a9fe]/",
+            "http://169.254.169.254/latest/meta-data",
+            "http://①②⑦.0.0.1/",
+            "http://127.0.0.1./",
         ] {
             let refused = check(&policy, url);
             assert!(matches!(refused, Err(ErrorKind::Refused(_))), "{url}: {refused:?}");
@@ -153,9 +164,13 @@ mod tests {
     #[test]
     fn ports_schemes_and_userinfo() {
         let policy = Policy::default();
-        assert!(matches!(check(&policy, "http://example.com:8080/"), Err(ErrorKind::Refused(why)) if why.contains("8080")));
+        assert!(
+            matches!(check(&policy, "http://example.com:8080/"), Err(ErrorKind::Refused(why)) if why.contains("8080"))
+        );
         assert_eq!(check(&policy, "http://example.com:443/"), Ok(()));
-        for url in ["ftp://example.com/", "file:///etc/passwd", "http://user:pw@example.com/", "http://user@example.com/"] {
+        for url in
+            ["ftp://example.com/", "file:///etc/passwd", "http://user:pw@example.com/", "http://user@example.com/"]
+        {
             assert!(matches!(check(&policy, url), Err(ErrorKind::InvalidUrl(_))), "{url}");
         }
     }
@@ -166,14 +181,18 @@ mod tests {
         for url in ["http://127.0.0.1:9000/", "https://0x7f.1:9000/x", "http://localhost:9001/", "http://[::1]:9002/"] {
             assert_eq!(check(&policy, url), Ok(()), "{url}");
         }
-        for url in ["http://127.0.0.1:9001/", "http://127.0.0.1/", "http://[::1]:9000/", "http://localhost.evil.com:9001/"] {
+        for url in
+            ["http://127.0.0.1:9001/", "http://127.0.0.1/", "http://[::1]:9000/", "http://localhost.evil.com:9001/"]
+        {
             assert!(check(&policy, url).is_err(), "{url}");
         }
     }
 
     #[test]
     fn a_wrong_pair_names_itself() {
-        for entry in ["example.com", "example.com:", "example.com:0", "*.example.com:443", "a@b:80", "http://x:80", ":80"] {
+        for entry in
+            ["example.com", "example.com:", "example.com:0", "*.example.com:443", "a@b:80", "http://x:80", ":80"]
+        {
             let error = Policy::new([entry]).unwrap_err().to_string();
             assert!(error.contains(entry) && error.contains("host:port"), "{error}");
         }

@@ -2,7 +2,9 @@
 
 use reqwest::{
     Method, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION},
+    header::{
+        AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION,
+    },
 };
 
 use super::request::Request;
@@ -75,7 +77,9 @@ mod tests {
 
     #[test]
     fn method_and_body() {
-        for (status, method, keeps) in [(301, "GET", false), (302, "GET", false), (303, "GET", false), (307, "POST", true), (308, "POST", true)] {
+        for (status, method, keeps) in
+            [(301, "GET", false), (302, "GET", false), (303, "GET", false), (307, "POST", true), (308, "POST", true)]
+        {
             let mut request = post();
             follow(&mut request, StatusCode::from_u16(status).unwrap(), Url::parse("https://a.example/y").unwrap());
             assert_eq!(request.method.as_str(), method, "{status}");

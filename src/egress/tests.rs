@@ -77,7 +77,13 @@ impl Lookup for Fixed {
 #[handler]
 fn hello(headers: &poem::http::HeaderMap) -> String {
     let shown = |name: &str| headers.get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
-    format!("auth={} key={} agent={} host={}", shown("authorization"), shown("x-key"), shown("user-agent"), shown("host"))
+    format!(
+        "auth={} key={} agent={} host={}",
+        shown("authorization"),
+        shown("x-key"),
+        shown("user-agent"),
+        shown("host")
+    )
 }
 
 #[handler]
@@ -117,12 +123,18 @@ async fn one_private_answer_among_public_ones_refuses() {
     fixed.answers.insert("none.example", vec![]);
     let fixed = Arc::new(fixed);
     let client = Client::with_lookup(Policy::default(), Arc::clone(&fixed) as Arc<dyn Lookup>).unwrap();
-    for (host, expected) in [("mixed.example", "private"), ("none.example", "no address"), ("gone.example", "no such host")] {
+    for (host, expected) in
+        [("mixed.example", "private"), ("none.example", "no address"), ("gone.example", "no such host")]
+    {
         let error = send(&client, Request::get(url(format!("http://{host}/?key=s3cret")))).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         assert!(!error.sent && !error.to_string().contains("s3cret"), "{error}");
     }
-    assert_eq!(*fixed.asked.lock().unwrap(), ["mixed.example", "none.example", "gone.example"], "each is resolved once");
+    assert_eq!(
+        *fixed.asked.lock().unwrap(),
+        ["mixed.example", "none.example", "gone.example"],
+        "each is resolved once"
+    );
 }
 
 #[tokio::test]
@@ -185,25 +197,28 @@ async fn a_redirect_is_checked_and_takes_no_credentials_along() {
 
 /// Answers with zeros in the encoding that the path names.
 async fn serve_zeros(count: usize) -> String {
-    serve(Route::new().at("/:encoding", poem::endpoint::make(move |request: poem::Request| async move {
-        let encoding = request.uri().path().trim_start_matches('/').to_owned();
-        let mut packed = Vec::new();
-        let zeros = vec![0_u8; count];
-        macro_rules! pack {
-            ($encoder:ident) => {{
-                let mut encoder = async_compression::tokio::write::$encoder::new(&mut packed);
-                encoder.write_all(&zeros).await.unwrap();
-                encoder.shutdown().await.unwrap();
-            }};
-        }
-        match encoding.as_str() {
-            "gzip" => pack!(GzipEncoder),
-            "br" => pack!(BrotliEncoder),
-            "deflate" => pack!(ZlibEncoder),
-            _ => pack!(ZstdEncoder),
-        }
-        poem::Response::builder().header("content-encoding", encoding).body(packed)
-    })))
+    serve(Route::new().at(
+        "/:encoding",
+        poem::endpoint::make(move |request: poem::Request| async move {
+            let encoding = request.uri().path().trim_start_matches('/').to_owned();
+            let mut packed = Vec::new();
+            let zeros = vec![0_u8; count];
+            macro_rules! pack {
+                ($encoder:ident) => {{
+                    let mut encoder = async_compression::tokio::write::$encoder::new(&mut packed);
+                    encoder.write_all(&zeros).await.unwrap();
+                    encoder.shutdown().await.unwrap();
+                }};
+            }
+            match encoding.as_str() {
+                "gzip" => pack!(GzipEncoder),
+                "br" => pack!(BrotliEncoder),
+                "deflate" => pack!(ZlibEncoder),
+                _ => pack!(ZstdEncoder),
+            }
+            poem::Response::builder().header("content-encoding", encoding).body(packed)
+        }),
+    ))
     .await
 }
 
@@ -284,11 +299,12 @@ async fn cancelling_ends_the_request_at_once() {
 
 #[tokio::test]
 async fn an_unwanted_body_is_not_read() {
-    let address = raw(b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\ncontent-length: 999999999\r\n\r\n", |stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
-    })
-    .await;
+    let address =
+        raw(b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\ncontent-length: 999999999\r\n\r\n", |stream| async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
     let mut request = Request::get(url(format!("http://{address}/")));
     request.wanted = |_, headers| headers["content-type"] != "video/mp4";
     let response = send(&client(&[&address]), request).await.unwrap();

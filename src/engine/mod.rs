@@ -20,7 +20,7 @@ mod run;
 mod secrets;
 mod stop;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 use sqlx::PgPool;
@@ -51,7 +51,7 @@ pub struct Parts {
     pub prices: Arc<PriceBooks>,
     pub egress: egress::Client,
     pub providers: providers::Registry,
-    pub components: HashMap<&'static str, Shared>,
+    pub components: BTreeMap<&'static str, Shared>,
     pub recorder: Recorder,
     plans: plans::Plans,
 }
@@ -83,9 +83,8 @@ impl Engine {
         prices: Arc<PriceBooks>,
         egress: egress::Client,
         providers: providers::Registry,
-        components: Vec<Shared>,
+        components: BTreeMap<&'static str, Shared>,
     ) -> Self {
-        let components = components.into_iter().map(|c| (c.name(), c)).collect();
         let recorder = Recorder::start(&pool);
         let plans = plans::Plans::default();
         Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, plans }))

@@ -9,7 +9,7 @@ use std::{
 use super::Parts;
 use crate::{
     base::{AgencyId, RecipeId},
-    catalog::{Plan, PlanError, model::SubscriptionLimits, store, template::Escape},
+    catalog::{self, Plan, PlanError, model::SubscriptionLimits, template::Escape},
     components::Escaping,
 };
 
@@ -44,13 +44,14 @@ impl Parts {
         if let Some(kept) = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(kept));
         }
-        let published = store::get(&self.pool, agency, recipe).await?.ok_or(LoadError::Gone)?;
+        let published = catalog::get(&self.pool, agency, recipe).await?.ok_or(LoadError::Gone)?;
         let escape = |node: &crate::catalog::model::Node| match self.component(&node.component) {
             Some(component) if component.escaping(&node.config) == Escaping::Html => Escape::Html,
             _ => Escape::None,
         };
+        let limits = published.limits();
         let plan = Plan::new(published.recipe, &escape)?;
-        let runnable = Arc::new(Runnable { plan, limits: published.limits });
+        let runnable = Arc::new(Runnable { plan, limits });
         let mut kept = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();

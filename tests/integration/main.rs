@@ -1,4 +1,4 @@
-//! Store and whole tests against real Postgres and Redis.
+//! Store and whole tests: the real API and worker on a real Postgres and Redis, one file a topic or fault.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
 mod agents;

@@ -17,8 +17,34 @@ const MAX_NODES: usize = 200;
 
 /// Words that templates use otherwise.
 const RESERVED: [&str; 28] = [
-    "inputs", "runtime", "item", "index", "loop", "secrets", "self", "super", "caller", "range", "dict", "namespace",
-    "true", "false", "none", "True", "False", "None", "and", "or", "not", "in", "is", "if", "else", "for", "set", "debug",
+    "inputs",
+    "runtime",
+    "item",
+    "index",
+    "loop",
+    "secrets",
+    "self",
+    "super",
+    "caller",
+    "range",
+    "dict",
+    "namespace",
+    "true",
+    "false",
+    "none",
+    "True",
+    "False",
+    "None",
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "if",
+    "else",
+    "for",
+    "set",
+    "debug",
 ];
 
 /// Which node can have run before which.
@@ -40,7 +66,9 @@ impl<'a> Check<'a> {
         let recipe = self.recipe;
         let nodes = &recipe.workflow.nodes;
         // A `workflow` or `nodes` of another type has been refused already.
-        let empty = |tree: &Tree| tree.child(Step::Key("nodes")).is_none_or(|nodes| nodes.is_null() || nodes.to_json() == json!([]));
+        let empty = |tree: &Tree| {
+            tree.child(Step::Key("nodes")).is_none_or(|nodes| nodes.is_null() || nodes.to_json() == json!([]))
+        };
         if self.tree.get(&workflow).is_some_and(|tree| matches!(tree.kind, Kind::Map(_)) && empty(tree)) {
             self.problem(&workflow, "the workflow has no nodes; give at least one under `nodes`");
         }

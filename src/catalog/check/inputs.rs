@@ -20,7 +20,10 @@ impl<'a> Check<'a> {
         for (index, spec) in specs.iter().enumerate() {
             let path = path.index(index);
             if !spec.name.is_missing() && specs[..index].iter().any(|earlier| earlier.name == spec.name) {
-                self.problem(&path.key("name"), format!("the input `{}` is declared twice; rename or drop one", spec.name));
+                self.problem(
+                    &path.key("name"),
+                    format!("the input `{}` is declared twice; rename or drop one", spec.name),
+                );
             }
             self.input_bounds(&path, spec);
             self.input_values(&path, spec);
@@ -38,7 +41,10 @@ impl<'a> Check<'a> {
             self.problem(&path.key("max_length"), format!("`max_length` has no meaning for type {kind}; use `range`"));
         }
         if spec.validation != Validation::None && spec.kind != InputType::String {
-            self.problem(&path.key("validation"), format!("`validation` is for strings, and the type is {kind}; drop it"));
+            self.problem(
+                &path.key("validation"),
+                format!("`validation` is for strings, and the type is {kind}; drop it"),
+            );
         }
     }
 

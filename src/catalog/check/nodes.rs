@@ -1,10 +1,6 @@
 //! Checks of each node: component, templates, control keys.
 
-use super::{
-    Check, Offered,
-    graph::Graph,
-    references::Place,
-};
+use super::{Check, Offered, graph::Graph, references::Place};
 use crate::catalog::{
     model::{Node, OnUnknown},
     problem::{Path, suggestion},
@@ -14,8 +10,18 @@ use crate::catalog::{
 
 /// Every component of the format. Which of them an installation offers is asked.
 const COMPONENTS: [&str; 12] = [
-    "WebCrawler", "WebsiteConnector", "DataFetcher", "HttpRequest", "LLMProcessor", "Agent", "Transform",
-    "ReportGenerator", "QualityJudge", "Approval", "SubRecipe", "SubscriptionTracker",
+    "WebCrawler",
+    "WebsiteConnector",
+    "DataFetcher",
+    "HttpRequest",
+    "LLMProcessor",
+    "Agent",
+    "Transform",
+    "ReportGenerator",
+    "QualityJudge",
+    "Approval",
+    "SubRecipe",
+    "SubscriptionTracker",
 ];
 const MAX_ATTEMPTS: u32 = 20;
 const MAX_PARALLEL: u32 = 100;
@@ -92,7 +98,8 @@ impl<'a> Check<'a> {
         }
         if node.on_unknown != OnUnknown::Retry {
             let word = node.on_unknown.as_str();
-            let message = format!("`{word}` is accepted and takes effect in a later version; until then `retry` applies");
+            let message =
+                format!("`{word}` is accepted and takes effect in a later version; until then `retry` applies");
             self.warn(&path.key("on_unknown"), message);
         }
     }

@@ -84,7 +84,9 @@ fn loop_reference(name: &str, place: &Place) -> Option<String> {
     match place {
         Place::Config { in_loop: true, .. } => None,
         Place::Config { .. } => Some(format!("`{name}` is known in the config of a node with `for_each` only")),
-        Place::Gate { .. } => Some(format!("`{name}` is not known here: `when` and `for_each` are looked at once, before the loop")),
+        Place::Gate { .. } => {
+            Some(format!("`{name}` is not known here: `when` and `for_each` are looked at once, before the loop"))
+        }
         Place::Output => Some(format!("`{name}` is not known here: the loop is over")),
     }
 }

@@ -137,7 +137,13 @@ recipe:
     assert_eq!(found, expected, "{report}");
     assert!(report.problems.iter().all(|problem| problem.line.is_some()));
     let text = report.to_string();
-    for word in ["did you mean `WebCrawler`", "not offered by this installation yet", "did you mean `max_length`", "form a cycle", "out of range"] {
+    for word in [
+        "did you mean `WebCrawler`",
+        "not offered by this installation yet",
+        "did you mean `max_length`",
+        "form a cycle",
+        "out of range",
+    ] {
         assert!(text.contains(word), "{word}: {text}");
     }
     assert!(!text.contains("sk-123"), "a secret must not be repeated");
@@ -156,7 +162,12 @@ fn templates_see_only_what_has_run() {
             "\n- {{ id: a, component: Transform }}\n- {{ id: b, component: Transform, depends_on: [a] }}\n- {{ id: c, component: Transform, depends_on: [b]{more}, config: {{ x: \"{config}\" }} }}\n- {{ id: d, component: Transform }}\n- {{ id: e, component: Transform, depends_on: [c] }}"
         ))
     };
-    for good in ["{{ a.x }}{{ b.output.y }}", "{{ inputs.url }} {{ runtime.now }}", "{{ inputs.maybe | default('') }}", "{% for p in a.pages %}{{ p.x }}{{ loop.index }}{% endfor %}"] {
+    for good in [
+        "{{ a.x }}{{ b.output.y }}",
+        "{{ inputs.url }} {{ runtime.now }}",
+        "{{ inputs.maybe | default('') }}",
+        "{% for p in a.pages %}{{ p.x }}{{ loop.index }}{% endfor %}",
+    ] {
         assert!(check(&node(good, "")).is_ok(), "{good}: {}", check(&node(good, "")).unwrap_err());
     }
     for (bad, words) in [
@@ -184,13 +195,18 @@ fn templates_see_only_what_has_run() {
 fn ids_that_templates_cannot_say_are_refused_with_a_remedy() {
     assert!(fault(&with_nodes("\n- { id: fetch-pages, component: Transform }")).contains("write `fetch_pages`"));
     assert!(fault(&with_nodes("\n- { id: inputs, component: Transform }")).contains("choose another id"));
-    assert_eq!(faults(&with_nodes("\n- { id: a, component: Transform }\n- { id: a, component: Transform }")), ["recipe.workflow.nodes[1].id"]);
+    assert_eq!(
+        faults(&with_nodes("\n- { id: a, component: Transform }\n- { id: a, component: Transform }")),
+        ["recipe.workflow.nodes[1].id"]
+    );
     assert!(fault(&with_nodes(" []")).contains("no nodes"));
 }
 
 #[test]
 fn edges_and_depends_on_are_one() {
-    let edges = with_nodes("\n- { id: a, component: Transform }\n- { id: b, component: Transform, config: { x: \"{{ a.x }}\" } }\nedges: [{ from: a, to: b }]");
+    let edges = with_nodes(
+        "\n- { id: a, component: Transform }\n- { id: b, component: Transform, config: { x: \"{{ a.x }}\" } }\nedges: [{ from: a, to: b }]",
+    );
     assert!(check(&edges).is_ok());
     let cycle = edges.replace("edges: [", "edges: [{ from: b, to: a }, ");
     assert!(fault(&cycle).contains("form a cycle"), "{}", fault(&cycle));
@@ -215,7 +231,7 @@ fn what_is_no_recipe_is_refused_in_one_sentence() {
 
 #[test]
 fn limits_hold() {
-    let many = (0..201).map(|n| format!("\n- {{ id: n{n}, component: Transform }}")).collect::<String>();
+    let many = (0..201).map(|n| format!("\n- {{ id: n{n}, component: Transform }}")).collect::<Vec<_>>().concat();
     assert!(fault(&with_nodes(&many)).contains("at most 200"));
     let inputs: Vec<_> = (0..101).map(|n| serde_json::json!({"name": format!("n{n}"), "type": "string"})).collect();
     let document = serde_json::json!({"recipe": {"id": "x", "name": "X", "version": "1.0.0", "inputs": inputs,
@@ -229,9 +245,19 @@ fn a_cookbook_is_checked_too() {
     let checked = cookbook(good).unwrap();
     assert_eq!(checked.cookbook.role_name(), "SEO");
     assert_eq!(checked.cookbook.pricing.unwrap().base_price.get().to_string(), "50.00");
-    let bad = good.replace("[a, b]", "[a, a, B]").replace("[key]", "[KEY]").replace("USD", "EUR").replace("author", "autor");
+    let bad =
+        good.replace("[a, b]", "[a, a, B]").replace("[key]", "[KEY]").replace("USD", "EUR").replace("author", "autor");
     let paths: Vec<String> = cookbook(&bad).unwrap_err().problems.into_iter().map(|problem| problem.path).collect();
-    assert_eq!(paths, ["cookbook.autor", "cookbook.required_secrets[0]", "cookbook.recipes[1]", "cookbook.recipes[2]", "cookbook.pricing.currency"]);
+    assert_eq!(
+        paths,
+        [
+            "cookbook.autor",
+            "cookbook.required_secrets[0]",
+            "cookbook.recipes[1]",
+            "cookbook.recipes[2]",
+            "cookbook.pricing.currency"
+        ]
+    );
 }
 
 proptest::proptest! {

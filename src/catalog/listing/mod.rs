@@ -6,26 +6,11 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use crate::{
-    base::{AgencyId, AgentRoleId, CookbookId, RecipeId},
+    base::{AgencyId, AgentRoleId, CookbookId, Page, Paged, RecipeId},
     db,
 };
-
-/// A piece of a list. `next` is the cursor of the piece after it.
-#[derive(Debug, Clone)]
-pub struct Page<T> {
-    pub items: Vec<T>,
-    pub next: Option<Uuid>,
-}
-
-/// Which piece: at most `limit` rows (1 to 200) with ids below `before`.
-#[derive(Debug, Clone, Copy)]
-pub struct Slice {
-    pub limit: u8,
-    pub before: Option<Uuid>,
-}
 
 #[derive(Debug, Clone)]
 pub struct AgentRole {
@@ -82,12 +67,12 @@ pub async fn agent_roles(
     pool: &PgPool,
     agency: AgencyId,
     status: Option<&str>,
-    slice: Slice,
-) -> Result<Page<AgentRole>, sqlx::Error> {
+    page: Page,
+) -> Result<Paged<AgentRole>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
-    let rows = store::agent_roles(&mut tx, status, slice).await?;
+    let rows = store::agent_roles(&mut tx, status, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// # Errors
@@ -101,11 +86,11 @@ pub async fn agent_role(pool: &PgPool, agency: AgencyId, id: AgentRoleId) -> Res
 
 /// # Errors
 /// The database is away.
-pub async fn cookbooks(pool: &PgPool, agency: AgencyId, slice: Slice) -> Result<Page<CookbookRow>, sqlx::Error> {
+pub async fn cookbooks(pool: &PgPool, agency: AgencyId, page: Page) -> Result<Paged<CookbookRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
-    let rows = store::cookbooks(&mut tx, slice).await?;
+    let rows = store::cookbooks(&mut tx, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// Every version of every recipe. `cookbook` is a cookbook's slug or id.
@@ -117,12 +102,12 @@ pub async fn recipes(
     agency: AgencyId,
     status: Option<&str>,
     cookbook: Option<&str>,
-    slice: Slice,
-) -> Result<Page<RecipeRow>, sqlx::Error> {
+    page: Page,
+) -> Result<Paged<RecipeRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
-    let rows = store::recipes(&mut tx, status, cookbook, slice).await?;
+    let rows = store::recipes(&mut tx, status, cookbook, page).await?;
     tx.commit().await?;
-    Ok(page(rows, slice, |row| row.id.0))
+    Ok(page.cut(rows, |row| row.id.0))
 }
 
 /// One version of a recipe, with its document.
@@ -134,13 +119,4 @@ pub async fn recipe(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Opt
     let row = store::recipe(&mut tx, id).await?;
     tx.commit().await?;
     Ok(row)
-}
-
-/// One row more than asked for was read, to know whether there is more.
-fn page<T>(mut items: Vec<T>, slice: Slice, id: impl Fn(&T) -> Uuid) -> Page<T> {
-    let limit = usize::from(slice.limit);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = if more { items.last().map(id) } else { None };
-    Page { items, next }
 }

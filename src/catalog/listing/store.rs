@@ -3,14 +3,14 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{AgentRole, CookbookRow, RecipeRow, Slice};
-use crate::base::{AgencyId, AgentRoleId, CookbookId, RecipeId};
+use super::{AgentRole, CookbookRow, RecipeRow};
+use crate::base::{AgencyId, AgentRoleId, CookbookId, Page, RecipeId};
 
-fn rows(slice: Slice) -> i64 {
-    i64::from(slice.limit) + 1
-}
-
-pub async fn agent_roles(db: &mut PgConnection, status: Option<&str>, slice: Slice) -> Result<Vec<AgentRole>, sqlx::Error> {
+pub async fn agent_roles(
+    db: &mut PgConnection,
+    status: Option<&str>,
+    page: Page,
+) -> Result<Vec<AgentRole>, sqlx::Error> {
     sqlx::query_as!(
         AgentRole,
         r#"select id as "id: AgentRoleId", agency_id as "agency_id: AgencyId", name, description, version, status,
@@ -19,8 +19,8 @@ pub async fn agent_roles(db: &mut PgConnection, status: Option<&str>, slice: Sli
             where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
             order by id desc limit $3"#,
         status,
-        slice.before,
-        rows(slice)
+        page.before,
+        page.fetch()
     )
     .fetch_all(db)
     .await
@@ -38,7 +38,7 @@ pub async fn agent_role(db: &mut PgConnection, id: AgentRoleId) -> Result<Option
     .await
 }
 
-pub async fn cookbooks(db: &mut PgConnection, slice: Slice) -> Result<Vec<CookbookRow>, sqlx::Error> {
+pub async fn cookbooks(db: &mut PgConnection, page: Page) -> Result<Vec<CookbookRow>, sqlx::Error> {
     sqlx::query_as!(
         CookbookRow,
         r#"select id as "id: CookbookId", agency_id as "agency_id: AgencyId",
@@ -46,8 +46,8 @@ pub async fn cookbooks(db: &mut PgConnection, slice: Slice) -> Result<Vec<Cookbo
                   document as "document: Value", created_at
              from cookbooks where $1::uuid is null or id < $1
             order by id desc limit $2"#,
-        slice.before,
-        rows(slice)
+        page.before,
+        page.fetch()
     )
     .fetch_all(db)
     .await
@@ -57,7 +57,7 @@ pub async fn recipes(
     db: &mut PgConnection,
     status: Option<&str>,
     cookbook: Option<&str>,
-    slice: Slice,
+    page: Page,
 ) -> Result<Vec<RecipeRow>, sqlx::Error> {
     sqlx::query_as!(
         RecipeRow,
@@ -70,8 +70,8 @@ pub async fn recipes(
             order by r.id desc limit $4"#,
         status,
         cookbook,
-        slice.before,
-        rows(slice)
+        page.before,
+        page.fetch()
     )
     .fetch_all(db)
     .await

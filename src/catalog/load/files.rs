@@ -89,7 +89,8 @@ fn together(folder: &mut Folder, problems: &mut Vec<FileProblem>) {
     for file in &folder.recipes {
         let recipe = &file.checked.recipe;
         if let Some(other) = seen.insert((recipe.id.to_string(), recipe.version.sort_key()), &file.name) {
-            let message = format!("{} {} is in {other} too; give one of them another version", recipe.id, recipe.version);
+            let message =
+                format!("{} {} is in {other} too; give one of them another version", recipe.id, recipe.version);
             note(problems, &file.name, vec![Problem::new("recipe.version", message)]);
         }
         let cookbook = recipe.cookbook.as_ref().map_or(file.cookbook.as_str(), |slug| slug.as_str());
@@ -101,7 +102,8 @@ fn together(folder: &mut Folder, problems: &mut Vec<FileProblem>) {
     for cookbook in &folder.cookbooks {
         for (index, slug) in cookbook.checked.cookbook.recipes.iter().enumerate() {
             if !folder.recipes.iter().any(|file| file.checked.recipe.id == *slug) {
-                let problem = Problem::new(format!("cookbook.recipes[{index}]"), format!("there is no recipe `{slug}`"));
+                let problem =
+                    Problem::new(format!("cookbook.recipes[{index}]"), format!("there is no recipe `{slug}`"));
                 note(&mut folder.warnings, &cookbook.name, vec![problem]);
             }
         }
@@ -121,7 +123,8 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, LoadError> {
 }
 
 fn is_document(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
+    path.is_file()
+        && path.extension().is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> LoadError {

@@ -162,7 +162,9 @@ async fn load_recipe(
         declared: None,
         content_hash,
     };
-    if standing.is_none() && publish::store::insert(db, &row).await.map_err(|error| publish::refused(error, &file.checked))?.is_some() {
+    if standing.is_none()
+        && publish::store::insert(db, &row).await.map_err(|error| publish::refused(error, &file.checked))?.is_some()
+    {
         loaded.created.push(format!("{slug} {}", recipe.version));
         return Ok(());
     }

@@ -45,7 +45,11 @@ impl From<Row> for Published {
     }
 }
 
-pub async fn by_slug(db: &mut PgConnection, slug: &str, version_key: Option<&str>) -> Result<Option<Published>, sqlx::Error> {
+pub async fn by_slug(
+    db: &mut PgConnection,
+    slug: &str,
+    version_key: Option<&str>,
+) -> Result<Option<Published>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
         r#"select r.id, r.agency_id, r.slug, r.version, r.document as "document: Json<Recipe>",
@@ -63,7 +67,11 @@ pub async fn by_slug(db: &mut PgConnection, slug: &str, version_key: Option<&str
     Ok(row.map(Into::into))
 }
 
-pub async fn by_id(db: &mut PgConnection, id: RecipeId, version_key: Option<&str>) -> Result<Option<Published>, sqlx::Error> {
+pub async fn by_id(
+    db: &mut PgConnection,
+    id: RecipeId,
+    version_key: Option<&str>,
+) -> Result<Option<Published>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
         r#"select r.id, r.agency_id, r.slug, r.version, r.document as "document: Json<Recipe>",

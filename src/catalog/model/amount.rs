@@ -44,7 +44,9 @@ impl Amount {
 impl Read for Amount {
     fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
         match &tree.kind {
-            Kind::Number(_, raw) | Kind::Text(raw) => Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message)),
+            Kind::Number(_, raw) | Kind::Text(raw) => {
+                Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message))
+            }
             _ => at.refuse(tree, format!("expected an amount such as 0.50, found {}", tree.describe())),
         }
     }

@@ -49,7 +49,9 @@ impl std::fmt::Display for Span {
 impl Read for Span {
     fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
         match &tree.kind {
-            Kind::Text(raw) | Kind::Number(_, raw) => Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message)),
+            Kind::Text(raw) | Kind::Number(_, raw) => {
+                Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message))
+            }
             _ => at.refuse(tree, format!("{} {REMEDY}", tree.describe())),
         }
     }
@@ -86,7 +88,9 @@ mod tests {
 
     #[test]
     fn reads_units_and_writes_the_largest() {
-        for (text, ms, shown) in [("500ms", 500, "500ms"), ("60s", 60_000, "1m"), ("90", 90_000, "90s"), ("24h", 86_400_000, "1d")] {
+        for (text, ms, shown) in
+            [("500ms", 500, "500ms"), ("60s", 60_000, "1m"), ("90", 90_000, "90s"), ("24h", 86_400_000, "1d")]
+        {
             let span = Span::parse(text).unwrap();
             assert_eq!((span.get().as_millis(), span.to_string().as_str()), (ms, shown));
         }

@@ -135,6 +135,7 @@ impl SecretRef {
 }
 
 /// Whether the locker can hold a secret of this name.
+#[must_use]
 pub fn is_key_name(name: &str) -> bool {
     name.len() <= 100
         && starts(name, |c| c.is_ascii_lowercase() || c.is_ascii_digit())

@@ -121,7 +121,9 @@ impl std::fmt::Display for Version {
 impl Read for Version {
     fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
         match &tree.kind {
-            Kind::Text(raw) | Kind::Number(_, raw) => Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message)),
+            Kind::Text(raw) | Kind::Number(_, raw) => {
+                Self::parse(raw).unwrap_or_else(|message| at.refuse(tree, message))
+            }
             _ => at.refuse(tree, format!("{} {REMEDY}", tree.describe())),
         }
     }
@@ -174,7 +176,9 @@ mod tests {
 
     #[test]
     fn the_next_version_is_later_and_as_stable() {
-        for (from, to) in [("1.0.0", "1.0.1"), ("1.2", "1.2.1"), ("1.1.0-beta", "1.1.0-beta.1"), ("1.0.0-rc.9", "1.0.0-rc.10")] {
+        for (from, to) in
+            [("1.0.0", "1.0.1"), ("1.2", "1.2.1"), ("1.1.0-beta", "1.1.0-beta.1"), ("1.0.0-rc.9", "1.0.0-rc.10")]
+        {
             assert_eq!(version(from).next().as_str(), to);
             assert!(version(from).next() > version(from));
         }

@@ -104,9 +104,10 @@ pub(super) async fn missing_variants(db: &mut PgConnection, checked: &Checked) -
     };
     let published = store::version_keys(db, recipe.id.as_str()).await?;
     let variants = Path::default().key("recipe").key("ab_testing").key("variants");
-    let missing = ab_testing.variants.iter().enumerate().filter(|(_, variant)| {
-        variant.version != recipe.version && !published.contains(&variant.version.sort_key())
-    });
+    let missing =
+        ab_testing.variants.iter().enumerate().filter(|(_, variant)| {
+            variant.version != recipe.version && !published.contains(&variant.version.sort_key())
+        });
     Ok(missing
         .map(|(index, variant)| {
             let message = format!("version {} is not published yet; it takes no part until it is", variant.version);

@@ -97,5 +97,19 @@ pub async fn same_version(
 
 /// Sort keys of all published versions of a slug.
 pub async fn version_keys(db: &mut PgConnection, slug: &str) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar!("select version_key from recipes where slug = $1 and status = 'published'", slug).fetch_all(db).await
+    sqlx::query_scalar!("select version_key from recipes where slug = $1 and status = 'published'", slug)
+        .fetch_all(db)
+        .await
+}
+
+#[cfg(test)]
+pub mod tests {
+    use sqlx::PgPool;
+
+    use crate::base::AgencyId;
+
+    /// An agency to publish for.
+    pub async fn agency(owner: &PgPool, id: AgencyId, name: &str) {
+        sqlx::query!("insert into agencies (id, name) values ($1, $2)", id.0, name).execute(owner).await.unwrap();
+    }
 }

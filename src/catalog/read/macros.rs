@@ -92,13 +92,11 @@ pub(in crate::catalog) use {choice, section};
 pub fn word<'t, T: Copy + Default>(tree: &'t Tree, at: &mut Reader<'t>, words: &[(&str, T)]) -> T {
     let Some(found) = super::text(tree, at, 200) else { return T::default() };
     let known = || words.iter().map(|(word, _)| *word);
-    match words.iter().find(|(word, _)| *word == found) {
-        Some((_, value)) => *value,
-        None => {
-            let near = super::suggestion(found, known());
-            at.refuse(tree, format!("`{found}` is not one of {}{near}", known().collect::<Vec<_>>().join(", ")))
-        }
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == found) {
+        return *value;
     }
+    let near = super::suggestion(found, known());
+    at.refuse(tree, format!("`{found}` is not one of {}{near}", known().collect::<Vec<_>>().join(", ")))
 }
 
 /// Corrects what is derived: a key is required if the reader says so, and a
@@ -108,7 +106,9 @@ pub fn require(schema: &mut Schema, keys: &[(&str, bool)]) {
     if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
         for (key, property) in properties {
             let empty = |value: &serde_json::Value| {
-                value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(serde_json::Map::is_empty)
+                value.is_null()
+                    || value.as_array().is_some_and(Vec::is_empty)
+                    || value.as_object().is_some_and(serde_json::Map::is_empty)
             };
             let Some(property) = property.as_object_mut() else { continue };
             if required.contains(&key.as_str()) || property.get("default").is_some_and(empty) {

@@ -136,9 +136,7 @@ impl<T: Read> Read for std::collections::BTreeMap<String, T> {
             Kind::Null => Self::new(),
             Kind::Map(entries) => entries
                 .iter()
-                .map(|(key, value)| {
-                    (key.name.clone(), at.within(Step::Key(&key.name), |at| T::read(value, at)))
-                })
+                .map(|(key, value)| (key.name.clone(), at.within(Step::Key(&key.name), |at| T::read(value, at))))
                 .collect(),
             _ => at.refuse(tree, format!("expected a mapping, found {}", tree.describe())),
         }

@@ -16,7 +16,9 @@ impl Read for bool {
 impl Read for u32 {
     fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
         let number = whole(tree).and_then(|n| Self::try_from(n).ok());
-        number.unwrap_or_else(|| at.refuse(tree, format!("expected a whole number from 0 to {}, found {}", Self::MAX, tree.describe())))
+        number.unwrap_or_else(|| {
+            at.refuse(tree, format!("expected a whole number from 0 to {}, found {}", Self::MAX, tree.describe()))
+        })
     }
 }
 
@@ -25,7 +27,9 @@ impl Read for u64 {
         // Stored as JSON and counted in BIGINT: 2^53 is plenty and exact in both.
         const MAX: u64 = 1 << 53;
         let number = whole(tree).filter(|n| *n <= MAX);
-        number.unwrap_or_else(|| at.refuse(tree, format!("expected a whole number from 0 to {MAX}, found {}", tree.describe())))
+        number.unwrap_or_else(|| {
+            at.refuse(tree, format!("expected a whole number from 0 to {MAX}, found {}", tree.describe()))
+        })
     }
 }
 
@@ -50,7 +54,9 @@ pub fn text<'t>(tree: &'t Tree, at: &mut Reader<'t>, max_chars: usize) -> Option
         Kind::Text(text) => {
             at.refuse(tree, format!("{} characters; at most {max_chars} are accepted", text.chars().count()))
         }
-        Kind::Number(_, raw) => at.refuse(tree, format!("expected a text, found the number {raw}; put it in quotes: \"{raw}\"")),
+        Kind::Number(_, raw) => {
+            at.refuse(tree, format!("expected a text, found the number {raw}; put it in quotes: \"{raw}\""))
+        }
         _ => at.refuse(tree, format!("expected a text, found {}", tree.describe())),
     }
 }

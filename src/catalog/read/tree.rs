@@ -68,9 +68,9 @@ impl Tree {
             Kind::Number(number, _) => Value::Number(number.clone()),
             Kind::Text(text) => Value::String(text.clone()),
             Kind::List(items) => items.iter().map(Self::to_json).collect(),
-            Kind::Map(entries) => {
-                Value::Object(entries.iter().map(|(key, value)| (key.name.clone(), value.to_json())).collect::<Map<_, _>>())
-            }
+            Kind::Map(entries) => Value::Object(
+                entries.iter().map(|(key, value)| (key.name.clone(), value.to_json())).collect::<Map<_, _>>(),
+            ),
         }
     }
 
@@ -173,7 +173,9 @@ impl<'s> Builder<'s> {
             Event::Scalar(text, _, 0, None) => Kind::Text(text.into_owned()),
             Event::SequenceStart(_, 0, None) => self.list(depth)?,
             Event::MappingStart(_, 0, None) => self.map(depth)?,
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => {
                 return Err(Problem::new("", "YAML tags (`!name`) are not accepted; leave the tag out").at(mark));
             }
             _ => {

@@ -96,7 +96,11 @@ impl Compiler {
             Value::Array(items) => {
                 let compile = |(index, item)| self.value(item, escape, &format!("{path}[{index}]"));
                 let items = items.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-                if items.iter().all(Compiled::is_literal) { Compiled::Literal(value.clone()) } else { Compiled::List(items) }
+                if items.iter().all(Compiled::is_literal) {
+                    Compiled::Literal(value.clone())
+                } else {
+                    Compiled::List(items)
+                }
             }
             Value::Object(map) => {
                 let compile = |(key, value): (&String, &Value)| {

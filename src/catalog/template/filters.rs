@@ -8,7 +8,7 @@ const TRUNCATE: usize = 255;
 pub fn install(engine: &mut Environment<'_>) {
     engine.add_filter("default", default);
     engine.add_filter("d", default);
-    engine.add_filter("truncate", truncate);
+    engine.add_filter("truncate", |text: &str, length: Option<usize>, rest: Rest<Value>| truncate(text, length, &rest));
     engine.add_filter("wordcount", |text: &str| text.split_whitespace().count());
     engine.add_filter("slug", slug);
 }
@@ -22,7 +22,7 @@ fn default(value: &Value, other: Option<Value>, falsy_too: Option<bool>) -> Valu
 
 /// `truncate(length=255, killwords=false, end="...")`, Jinja's arguments; the
 /// result has at most `length` characters, the end included.
-fn truncate(text: &str, length: Option<usize>, rest: Rest<Value>) -> String {
+fn truncate(text: &str, length: Option<usize>, rest: &[Value]) -> String {
     let length = length.unwrap_or(TRUNCATE);
     let cut_words = rest.first().is_some_and(Value::is_true);
     let end = rest.get(1).map_or_else(|| "...".to_owned(), ToString::to_string);

@@ -69,7 +69,9 @@ mod tests {
 
     #[test]
     fn finds_names_and_leaves_out_what_the_template_sets() {
-        let found = references("{% for p in crawl.pages %}{{ loop.index }} {{ p.title }} {{ inputs.x }}{% endfor %}{{ range(3) }}");
+        let found = references(
+            "{% for p in crawl.pages %}{{ loop.index }} {{ p.title }} {{ inputs.x }}{% endfor %}{{ range(3) }}",
+        );
         let names: Vec<String> = found.unwrap().names.into_iter().collect();
         assert_eq!(names, ["crawl.pages", "inputs.x"]);
         assert!(references("no template, {single} braces").unwrap().names.is_empty());

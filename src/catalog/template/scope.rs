@@ -89,11 +89,9 @@ impl Finished {
         // An output with a field `output` of its own (a report) answers to both:
         // NODE.output is the field, and NODE.output.filename is still found.
         let under_output = match field(&output, &Value::from("output")) {
-            Some(inner) => Value::from_object(Self {
-                output: inner.clone(),
-                shown: inner,
-                around: Some(output.clone()),
-            }),
+            Some(inner) => {
+                Value::from_object(Self { output: inner.clone(), shown: inner, around: Some(output.clone()) })
+            }
             None => output.clone(),
         };
         Self { shown: output, output: under_output, around: None }

@@ -49,7 +49,10 @@ pub async fn ask(
         biased;
         () = context.cancel.cancelled() => None,
         answer = tokio::time::timeout(request.timeout + GRACE, choice.provider.complete(request, key.as_ref())) => {
-            Some(answer.unwrap_or_else(|_| Err(overdue(provider, request.timeout))))
+            Some(match answer {
+                Ok(answer) => answer,
+                Err(_) => Err(overdue(provider, request.timeout)),
+            })
         }
     };
     let outcome = outcome(answer.as_ref(), started.elapsed());
@@ -133,7 +136,13 @@ fn no_key(choice: &Choice) -> Failure {
         "there is no key for {name}; store it in the locker as {name}_api_key, for the team or the agency, or give the \
          node secrets.api_key"
     );
-    Failure { model: choice.to_string(), code: "secret_missing", message, field: "secrets.api_key", retry: Retry::Never }
+    Failure {
+        model: choice.to_string(),
+        code: "secret_missing",
+        message,
+        field: "secrets.api_key",
+        retry: Retry::Never,
+    }
 }
 
 fn overdue(provider: &str, timeout: Duration) -> ProviderError {

@@ -25,15 +25,13 @@ impl fmt::Display for Choice {
 pub fn choices(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<Choice>, ComponentError> {
     let own = settings.text("model")?.filter(|model| !model.trim().is_empty());
     let provider = settings.text("provider")?.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    let (model, provider) = match own {
-        Some(model) => (model, provider),
-        None => match &context.runtime.default_model {
-            Some(model) => (model.clone(), provider.or_else(|| context.runtime.default_provider.clone())),
-            None => {
-                let remedy = "set it, or the agent's model, or the agency's default model";
-                return Err(wrong("model", format!("is not set and there is no default; {remedy}")));
-            }
-        },
+    let (model, provider) = match (own, &context.runtime.default_model) {
+        (Some(model), _) => (model, provider),
+        (None, Some(model)) => (model.clone(), provider.or_else(|| context.runtime.default_provider.clone())),
+        (None, None) => {
+            let remedy = "set it, or the agent's model, or the agency's default model";
+            return Err(wrong("model", format!("is not set and there is no default; {remedy}")));
+        }
     };
     let mut choices = vec![choose(context, "model", &model, provider.as_deref(), None)?];
     for key in ["fallback_model", "fallback_models"] {

@@ -32,19 +32,26 @@ impl Provider for Fake {
     async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError> {
         let fail = |kind, status, usage| {
             let message = format!("{} refused the call", self.name);
-            Err(ProviderError { kind, message, status, request_id: Some("r-1".into()), usage })
+            ProviderError { kind, message, status, request_id: Some("r-1".into()), usage }
         };
         match request.model.as_str() {
-            "rejected" => fail(ErrorKind::Rejected, Some(401), None),
-            "busy" => fail(ErrorKind::Retry { after: Some(Duration::from_secs(9)) }, Some(429), None),
-            "down" => fail(ErrorKind::NotSent, None, None),
-            "late" => fail(ErrorKind::Timeout, None, None),
-            "lost" => fail(ErrorKind::Unknown, None, Some((Usage { input: 4, ..Usage::default() }, json!({"in": 4})))),
+            "rejected" => Err(fail(ErrorKind::Rejected, Some(401), None)),
+            "busy" => Err(fail(ErrorKind::Retry { after: Some(Duration::from_secs(9)) }, Some(429), None)),
+            "down" => Err(fail(ErrorKind::NotSent, None, None)),
+            "late" => Err(fail(ErrorKind::Timeout, None, None)),
+            "lost" => {
+                Err(fail(ErrorKind::Unknown, None, Some((Usage { input: 4, ..Usage::default() }, json!({"in": 4})))))
+            }
             "hang" => std::future::pending().await,
             model => Ok(Completion {
                 content: match model {
                     "json" => "```json\n{\"score\": 7}\n```".into(),
-                    _ => format!("{}|{}|{}", request.system.as_deref().unwrap_or("-"), request.prompt, key.map_or("-", |key| key.expose_secret())),
+                    _ => format!(
+                        "{}|{}|{}",
+                        request.system.as_deref().unwrap_or("-"),
+                        request.prompt,
+                        key.map_or("-", |key| key.expose_secret())
+                    ),
                 },
                 model: format!("{model}-2026"),
                 usage: Usage { input: 10, output: 3, ..Usage::default() },
@@ -77,7 +84,12 @@ async fn ask(world: &World, mut config: Value) -> Result<Value, ComponentError> 
 #[tokio::test]
 async fn asks_and_keeps_the_books() {
     let world = world();
-    let output = ask(&world, json!({"model": "acme/m1", "system_message": "Be brief", "temperature": "0.2", "max_tokens": "50"})).await.unwrap();
+    let output = ask(
+        &world,
+        json!({"model": "acme/m1", "system_message": "Be brief", "temperature": "0.2", "max_tokens": "50"}),
+    )
+    .await
+    .unwrap();
     assert_eq!(output["content"], "Be brief|Hello|k3y");
     assert_eq!((output["provider"].as_str(), output["model"].as_str()), (Some("acme"), Some("m1-2026")));
     assert_eq!(output["usage"]["total_tokens"], 13);
@@ -105,7 +117,8 @@ async fn finds_the_model_wherever_it_is_named() {
     }
     world.runtime.default_model = Some("base".into());
     world.runtime.default_provider = Some("local".into());
-    let output = ask(&world, json!({})).await.unwrap();
+    let output = ask(&world, json!({"prompt_template": [{"a": 1}]})).await.unwrap();
+    assert_eq!(output["content"], "-|[{\"a\":1}]|-");
     assert_eq!((output["provider"].as_str(), output["model"].as_str()), (Some("local"), Some("base-2026")));
 }
 
@@ -115,11 +128,26 @@ async fn an_unknown_model_is_named() {
     for (config, code, field, words) in [
         (json!({}), "invalid_config", "config.model", "no default"),
         (json!({"model": "mystery"}), "unknown_model", "config.model", "provider/model"),
-        (json!({"model": "nope/m"}), "unknown_model", "config.model", "\"nope\", which is not installed here; there is acme, local"),
+        (
+            json!({"model": "nope/m"}),
+            "unknown_model",
+            "config.model",
+            "\"nope\", which is not installed here; there is acme, local",
+        ),
         (json!({"model": "m", "provider": "nope"}), "unknown_model", "config.provider", "acme, local"),
         (json!({"model": "known", "fallback_model": "mystery"}), "unknown_model", "config.fallback_model", "mystery"),
-        (json!({"model": "known", "fallback_models": [{}]}), "invalid_config", "config.fallback_models", "list of texts"),
-        (json!({"model": "known", "prompt_template": " "}), "invalid_config", "config.prompt_template", "missing or empty"),
+        (
+            json!({"model": "known", "fallback_models": [{}]}),
+            "invalid_config",
+            "config.fallback_models",
+            "list of texts",
+        ),
+        (
+            json!({"model": "known", "prompt_template": " "}),
+            "invalid_config",
+            "config.prompt_template",
+            "missing or empty",
+        ),
         (json!({"model": "known", "temperature": 3}), "invalid_config", "config.temperature", "0 to 2"),
         (json!({"model": "known", "prompt": "x"}), "invalid_config", "config.prompt", "prompt_template"),
     ] {
@@ -133,12 +161,18 @@ async fn an_unknown_model_is_named() {
 #[tokio::test]
 async fn falls_back_in_order_with_a_line_for_each_call() {
     let world = world();
-    let output = ask(&world, json!({"model": "acme/busy", "fallback_models": ["acme/rejected", "local/good"]})).await.unwrap();
+    let output =
+        ask(&world, json!({"model": "acme/busy", "fallback_models": ["acme/rejected", "local/good"]})).await.unwrap();
     assert_eq!((output["model"].as_str(), output["fallback_used"].as_bool()), (Some("good-2026"), Some(true)));
-    let lines: Vec<_> = world.calls().into_iter().map(|(call, outcome)| (call.model.unwrap(), outcome.status)).collect();
+    let lines: Vec<_> =
+        world.calls().into_iter().map(|(call, outcome)| (call.model.unwrap(), outcome.status)).collect();
     assert_eq!(
         lines,
-        [("busy".into(), CallStatus::Failed), ("rejected".into(), CallStatus::Failed), ("good".into(), CallStatus::Success)]
+        [
+            ("busy".into(), CallStatus::Failed),
+            ("rejected".into(), CallStatus::Failed),
+            ("good".into(), CallStatus::Success)
+        ]
     );
 }
 
@@ -165,7 +199,9 @@ async fn failures_are_told_apart() {
 #[tokio::test]
 async fn one_failure_that_may_pass_makes_all_worth_another_try() {
     let world = world();
-    let error = ask(&world, json!({"model": "acme/rejected", "fallback_models": ["acme/down", "acme/busy"]})).await.unwrap_err();
+    let error = ask(&world, json!({"model": "acme/rejected", "fallback_models": ["acme/down", "acme/busy"]}))
+        .await
+        .unwrap_err();
     assert_eq!((error.code, error.retry), ("provider_unavailable", Retry::May { after: Some(Duration::from_secs(9)) }));
     assert!(error.message.contains("none of the 3 models answered") && error.message.contains("acme/busy:"), "{error}");
 }
@@ -175,7 +211,10 @@ async fn a_missing_key_says_where_to_store_it() {
     let mut world = world();
     world.keys.keys.clear();
     let error = ask(&world, json!({"model": "acme/m"})).await.unwrap_err();
-    assert_eq!((error.code, error.field.as_deref(), error.retry), ("secret_missing", Some("secrets.api_key"), Retry::Never));
+    assert_eq!(
+        (error.code, error.field.as_deref(), error.retry),
+        ("secret_missing", Some("secrets.api_key"), Retry::Never)
+    );
     assert!(error.message.contains("acme_api_key") && error.message.contains("locker"), "{error}");
     assert!(world.calls().is_empty());
     assert_eq!(ask(&world, json!({"model": "local/m"})).await.unwrap()["content"], "-|Hello|-");

@@ -60,7 +60,8 @@ fn read_object(map: &Map<String, Value>, level: u8, out: &mut Vec<Block>) {
         Value::Object(map) => map.is_empty(),
         _ => true,
     };
-    let facts: Vec<_> = map.iter().filter(|(_, value)| is_fact(value)).map(|(key, value)| (label(key), cell(value))).collect();
+    let facts: Vec<_> =
+        map.iter().filter(|(_, value)| is_fact(value)).map(|(key, value)| (label(key), cell(value))).collect();
     if !facts.is_empty() {
         out.push(Block::Facts(facts));
     }

@@ -53,22 +53,33 @@ fn write_block(block: &Block, out: &mut String) {
             writeln!(out, "</dl>")
         }
         Block::Table { columns, rows, more } => {
-            let head: String = columns.iter().map(|name| format!("<th>{}</th>", escape(name))).collect();
-            let _ = writeln!(out, "<table>\n<thead><tr>{head}</tr></thead>\n<tbody>");
+            out.push_str("<table>\n<thead><tr>");
+            write_each(columns, "<th>", escape, "</th>", out);
+            out.push_str("</tr></thead>\n<tbody>\n");
             for row in rows {
-                let cells: String = row.iter().map(|cell| format!("<td>{}</td>", linked(cell))).collect();
-                let _ = writeln!(out, "<tr>{cells}</tr>");
+                out.push_str("<tr>");
+                write_each(row, "<td>", linked, "</td>", out);
+                out.push_str("</tr>\n");
             }
             out.push_str("</tbody>\n</table>\n");
             write_more(*more, "rows", out)
         }
         Block::List { items, more } => {
-            let items: String = items.iter().map(|item| format!("<li>{}</li>\n", linked(item))).collect();
-            let _ = writeln!(out, "<ul>\n{items}</ul>");
+            out.push_str("<ul>\n");
+            write_each(items, "<li>", linked, "</li>\n", out);
+            out.push_str("</ul>\n");
             write_more(*more, "items", out)
         }
         Block::Code(code) => writeln!(out, "<pre><code>{}</code></pre>", escape(code)),
     };
+}
+
+fn write_each(texts: &[String], open: &str, render: fn(&str) -> String, close: &str, out: &mut String) {
+    for text in texts {
+        out.push_str(open);
+        out.push_str(&render(text));
+        out.push_str(close);
+    }
 }
 
 fn write_more(more: usize, what: &str, out: &mut String) -> std::fmt::Result {
@@ -100,7 +111,8 @@ fn link(target: CowStr<'_>) -> Tag<'_> {
 /// Text, as a link if it is an address.
 fn linked(text: &str) -> String {
     let escaped = escape(text);
-    let is_address = (text.starts_with("https://") || text.starts_with("http://")) && !text.contains(char::is_whitespace);
+    let is_address =
+        (text.starts_with("https://") || text.starts_with("http://")) && !text.contains(char::is_whitespace);
     if is_address { format!("<a href=\"{escaped}\" rel=\"noopener nofollow\">{escaped}</a>") } else { escaped }
 }
 

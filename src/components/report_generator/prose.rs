@@ -96,7 +96,11 @@ mod tests {
 
     #[test]
     fn form_stays_and_html_goes() {
-        for text in ["## Head\n\n- a\n- **b**", "the data: here [1] and [x](https://e.com) `<b>`", "```html\n<title>x</title>\n```"] {
+        for text in [
+            "## Head\n\n- a\n- **b**",
+            "the data: here [1] and [x](https://e.com) `<b>`",
+            "```html\n<title>x</title>\n```",
+        ] {
             assert_eq!(disarmed(text), text);
         }
         assert_eq!(disarmed("a <b>x</b>"), "a &lt;b>x&lt;/b>");

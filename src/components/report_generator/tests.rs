@@ -70,8 +70,15 @@ async fn html_from_nodes() {
 #[tokio::test]
 async fn nothing_breaks_out_of_the_page() {
     for hostile in [
-        "<img src=x onerror=alert(1)>", "\"><svg onload=alert(1)>", "<a href=\"javascript:x\">", "<!-- ", "```\n<script>",
-        "https://x/\"onmouseover=\"alert(1)", "[x]( JaVaScRiPt:alert(1))", "<https://x/><script>x</script>", "[a]: javascript:x\n\n[a]",
+        "<img src=x onerror=alert(1)>",
+        "\"><svg onload=alert(1)>",
+        "<a href=\"javascript:x\">",
+        "<!-- ",
+        "```\n<script>",
+        "https://x/\"onmouseover=\"alert(1)",
+        "[x]( JaVaScRiPt:alert(1))",
+        "<https://x/><script>x</script>",
+        "[a]: javascript:x\n\n[a]",
         "data:text/html,<script>",
     ] {
         let nodes = json!({"n": {"long": format!("{hostile}\nsecond line"), "short": hostile, "list": [hostile], "rows": [{"a": hostile}], hostile: 1}, hostile: 1});
@@ -111,7 +118,10 @@ async fn sections_are_chosen_in_order() {
 #[tokio::test]
 async fn json_is_json() {
     let output = report(crawl(), json!({"format": "json", "title": "T"})).await.unwrap();
-    assert_eq!((output["content_type"].as_str(), output["filename"].as_str()), (Some("application/json"), Some("t.json")));
+    assert_eq!(
+        (output["content_type"].as_str(), output["filename"].as_str()),
+        (Some("application/json"), Some("t.json"))
+    );
     let parsed: Value = serde_json::from_str(output["output"].as_str().unwrap()).unwrap();
     assert_eq!((&parsed["title"], &parsed["sections"]["crawl"]["total_pages"]), (&json!("T"), &json!(2)));
     assert_eq!(text(json!({}), json!({"format": "json", "template": {"a": 1}})).await, "{\n  \"a\": 1\n}");

@@ -16,12 +16,28 @@ const LARGE: usize = 64 * 1024;
 
 /// What an address turned out to be.
 pub enum Found {
-    Page { status: StatusCode, content_type: String, elapsed: Duration, bytes: usize, page: Box<Page> },
-    Redirect { status: StatusCode, to: Url },
+    Page {
+        status: StatusCode,
+        content_type: String,
+        elapsed: Duration,
+        bytes: usize,
+        page: Box<Page>,
+    },
+    Redirect {
+        status: StatusCode,
+        to: Url,
+    },
     /// Not HTML; not read.
-    Other { status: StatusCode, content_type: String },
+    Other {
+        status: StatusCode,
+        content_type: String,
+    },
     /// Status 400 or above.
-    Broken { status: StatusCode, content_type: Option<String>, retry_after: Option<Duration> },
+    Broken {
+        status: StatusCode,
+        content_type: Option<String>,
+        retry_after: Option<Duration>,
+    },
     Failed(egress::Error),
 }
 

@@ -111,7 +111,12 @@ mod tests {
         for inside in ["https://example.com/", "http://example.com/y", "https://EXAMPLE.com:443/"] {
             assert!(site.holds(&url(inside)), "{inside}");
         }
-        for outside in ["https://www.example.com/", "https://example.com:8443/", "https://example.com.evil.org/", "https://sub.example.com/"] {
+        for outside in [
+            "https://www.example.com/",
+            "https://example.com:8443/",
+            "https://example.com.evil.org/",
+            "https://sub.example.com/",
+        ] {
             assert!(!site.holds(&url(outside)), "{outside}");
         }
     }

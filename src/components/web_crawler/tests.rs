@@ -39,7 +39,7 @@ fn site(pages: Pages) -> (impl Endpoint, Log) {
 }
 
 fn html(links: &[&str]) -> (u16, &'static str, String) {
-    let links: String = links.iter().map(|link| format!("<a href='{link}'>x</a>")).collect();
+    let links = links.iter().map(|link| format!("<a href='{link}'>x</a>")).collect::<Vec<_>>().concat();
     (200, "text/html; charset=utf-8", format!("<title>T</title><h1>H</h1><p>{links}</p>"))
 }
 
@@ -93,10 +93,16 @@ async fn walks_a_site_and_reports_its_faults() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|s| (s["url"].as_str().unwrap().replace(&format!("http://{address}"), ""), s["reason"].as_str().unwrap().to_owned()))
+        .map(|s| {
+            (
+                s["url"].as_str().unwrap().replace(&format!("http://{address}"), ""),
+                s["reason"].as_str().unwrap().to_owned(),
+            )
+        })
         .collect();
     skipped.sort();
-    let reason = |path: &str| skipped.iter().find(|(url, _)| url == path).map(|(_, reason)| reason.as_str()).unwrap_or_default();
+    let reason =
+        |path: &str| skipped.iter().find(|(url, _)| url == path).map(|(_, reason)| reason.as_str()).unwrap_or_default();
     assert_eq!(reason("/d"), "deeper than max_depth 2");
     assert_eq!(reason("/private/x"), "robots.txt disallows it");
     assert!(reason("/file.pdf").contains("application/pdf"), "{skipped:?}");
@@ -186,7 +192,11 @@ async fn robots_that_fail_keep_us_out() {
 
 #[tokio::test]
 async fn the_delay_is_kept() {
-    let address = serve(site(Pages::from([("/", html(&["/1", "/2", "/3"])), ("/1", html(&[])), ("/2", html(&[])), ("/3", html(&[]))])).0).await;
+    let address = serve(
+        site(Pages::from([("/", html(&["/1", "/2", "/3"])), ("/1", html(&[])), ("/2", html(&[])), ("/3", html(&[]))]))
+            .0,
+    )
+    .await;
     let started = std::time::Instant::now();
     let (_, outcome) = crawl(&address, json!({"rate_limit_delay": "60ms"})).await;
     assert_eq!(outcome.unwrap()["total_pages"], 4);
@@ -198,10 +208,24 @@ async fn a_busy_server_is_asked_again_later() {
     let tries = Arc::new(Mutex::new(0));
     let endpoint = make(move |request: Request| {
         let path = request.uri().path().to_owned();
-        let busy = path == "/" && { let mut tries = tries.lock().unwrap(); *tries += 1; *tries == 1 };
+        let busy = path == "/" && {
+            let mut tries = tries.lock().unwrap();
+            *tries += 1;
+            *tries == 1
+        };
         async move {
-            let status = if busy { 429 } else if path == "/" { 200 } else { 404 };
-            Response::builder().status(StatusCode::from_u16(status).unwrap()).header("retry-after", "0").content_type("text/html").body("<title>T")
+            let status = if busy {
+                429
+            } else if path == "/" {
+                200
+            } else {
+                404
+            };
+            Response::builder()
+                .status(StatusCode::from_u16(status).unwrap())
+                .header("retry-after", "0")
+                .content_type("text/html")
+                .body("<title>T")
         }
     });
     let address = serve(endpoint).await;
@@ -266,15 +290,44 @@ async fn bad_config_names_the_key() {
     assert_eq!(error.field.as_deref(), Some("config.url"));
 }
 
+/// `/slow` links to `/x` directly, `/quick` by a detour that is done first.
+#[tokio::test]
+async fn every_page_is_found_by_its_shortest_way() {
+    let endpoint = make(|request: Request| async move {
+        let links = match request.uri().path() {
+            "/" => "<a href=/slow>s</a><a href=/quick>q</a>",
+            "/slow" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                "<a href=/x>x</a>"
+            }
+            "/quick" => "<a href=/detour>d</a>",
+            "/detour" => "<a href=/x>x</a>",
+            "/x" => "<p>here</p>",
+            _ => return Response::builder().status(StatusCode::NOT_FOUND).finish(),
+        };
+        Response::builder().content_type("text/html").body(links)
+    });
+    let address = serve(endpoint).await;
+    let (_, outcome) = crawl(&address, json!({"max_depth": 2})).await;
+    let report = outcome.unwrap();
+    assert_eq!(paths(&report["pages"], &address), ["/", "/quick", "/slow", "/detour", "/x"], "{report}");
+    assert_eq!(report["pages"][4]["depth"], 2);
+}
+
 #[tokio::test]
 async fn a_thousand_pages_are_quick() {
     let endpoint = make(|request: Request| async move {
         let path = request.uri().path().to_owned();
         let Ok(n) = path.trim_start_matches('/').parse::<u32>() else {
-            return Response::builder().status(if path == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND }).content_type("text/html").body("<a href=/1>1</a>");
+            return Response::builder()
+                .status(if path == "/" { StatusCode::OK } else { StatusCode::NOT_FOUND })
+                .content_type("text/html")
+                .body("<a href=/1>1</a>");
         };
         let links: String = (1..=10).map(|k| format!("<a href=/{}>x</a>", n * 10 + k)).filter(|_| n < 1000).collect();
-        Response::builder().content_type("text/html").body(format!("<title>{n}</title>{links}{}", "<p>some text here</p>".repeat(200)))
+        Response::builder()
+            .content_type("text/html")
+            .body(format!("<title>{n}</title>{links}{}", "<p>some text here</p>".repeat(200)))
     });
     let address = serve(endpoint).await;
     let started = std::time::Instant::now();

@@ -6,7 +6,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::{
-    MAX_BYTES, MAX_DURATION, Plan,
+    MAX_BYTES, MAX_DURATION, MAX_KEPT_BYTES, Plan,
     fetch::{Found, fetch},
     frontier::{Frontier, Item, Site, canonical},
     report::{BrokenLink, PageEntry, RedirectEntry, Report},
@@ -32,6 +32,7 @@ pub struct Walk<'a> {
     /// No fetch starts before.
     next_start: Instant,
     bytes: usize,
+    kept_bytes: usize,
     /// The depth being fetched. The next one waits until it is done, so that every
     /// page is found by its shortest way.
     level: u64,
@@ -50,6 +51,7 @@ impl<'a> Walk<'a> {
             report: Report::default(),
             next_start: Instant::now(),
             bytes: 0,
+            kept_bytes: 0,
             level: 0,
             budget: plan.max_pages.saturating_mul(5).saturating_add(50),
         }
@@ -57,7 +59,7 @@ impl<'a> Walk<'a> {
 
     pub async fn run(mut self) -> Result<Report, ComponentError> {
         let start = canonical(self.plan.url.clone());
-        self.report.base_url = start.as_str().to_owned();
+        start.as_str().clone_into(&mut self.report.base_url);
         self.frontier.claim(&start);
         self.frontier.push(Item { url: start, depth: 0, found_on: None, hops: 0, delays: 0 });
         let deadline = Instant::now() + MAX_DURATION;
@@ -91,6 +93,8 @@ impl<'a> Walk<'a> {
             Some("max_pages is reached")
         } else if self.bytes >= MAX_BYTES {
             Some("the crawl has read as many bytes as it may")
+        } else if self.kept_bytes >= MAX_KEPT_BYTES {
+            Some("the report is as large as it may be")
         } else if self.budget == 0 {
             Some("the crawl has made as many requests as it may")
         } else if Instant::now() >= deadline {
@@ -161,6 +165,7 @@ impl<'a> Walk<'a> {
         match found {
             Found::Page { status, content_type, elapsed, bytes, page } => {
                 self.bytes = self.bytes.saturating_add(bytes);
+                self.kept_bytes = self.kept_bytes.saturating_add(page.weight());
                 if !(self.plan.respect_robots && page.nofollow) {
                     self.enqueue(&item, &page.links);
                 }
@@ -214,16 +219,16 @@ impl<'a> Walk<'a> {
         if !inside {
             if is_start {
                 let shown = egress::shown(&to);
-                return Err(start_error("redirected", format!("redirects to another host, {shown}; start there")));
+                return Err(start_error("redirected", &format!("redirects to another host, {shown}; start there")));
             }
             self.report.skip(&item.url, format!("redirects to another host: {}", egress::shown(&to)), item.found_on);
             return Ok(());
         }
-        if item.hops == MAX_HOPS || (to == item.url) {
-            return self.give_up(item, None, format!("more than {MAX_HOPS} redirects"), Retry::Never);
+        if item.hops == MAX_HOPS {
+            return self.give_up(item, None, format!("leads to more than {MAX_HOPS} redirects"), Retry::Never);
         }
         if is_start {
-            self.report.base_url = to.as_str().to_owned();
+            to.as_str().clone_into(&mut self.report.base_url);
         }
         if self.frontier.claim(&to) {
             self.frontier.push_front(Item { url: to, hops: item.hops + 1, ..item });
@@ -234,9 +239,13 @@ impl<'a> Walk<'a> {
     }
 
     fn not_html(&mut self, item: Item, status: StatusCode, content_type: &str) -> Result<(), ComponentError> {
-        let reason = format!("not HTML: {} (HTTP {})", if content_type.is_empty() { "no content type" } else { content_type }, status.as_u16());
+        let reason = format!(
+            "not HTML: {} (HTTP {})",
+            if content_type.is_empty() { "no content type" } else { content_type },
+            status.as_u16()
+        );
         if item.found_on.is_none() {
-            return Err(start_error("not_html", format!("is {reason}; start at a page")));
+            return Err(start_error("not_html", &format!("is {reason}; start at a page")));
         }
         self.report.skip(&item.url, reason, item.found_on);
         Ok(())
@@ -258,8 +267,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let body = content_type.map(|kind| format!(" with a body of type {kind}")).unwrap_or_default();
-        let retry =
-            if later || status.is_server_error() { Retry::May { after: retry_after } } else { Retry::Never };
+        let retry = if later || status.is_server_error() { Retry::May { after: retry_after } } else { Retry::Never };
         self.give_up(item, Some(status), format!("answered HTTP {}{body}", status.as_u16()), retry)
     }
 
@@ -277,11 +285,17 @@ impl<'a> Walk<'a> {
     }
 
     /// A page that cannot be had is data; the start is the crawl's own failure.
-    fn give_up(&mut self, item: Item, status: Option<StatusCode>, why: String, retry: Retry) -> Result<(), ComponentError> {
+    fn give_up(
+        &mut self,
+        item: Item,
+        status: Option<StatusCode>,
+        why: String,
+        retry: Retry,
+    ) -> Result<(), ComponentError> {
         if item.found_on.is_none() {
             let code = if status.is_some() { "http_status" } else { "too_many_redirects" };
             let shown = egress::shown(&item.url);
-            return Err(start_error(code, format!("{shown} {why}, so there is nothing to crawl")).retry(retry));
+            return Err(start_error(code, &format!("{shown} {why}, so there is nothing to crawl")).retry(retry));
         }
         self.report.broken_links.push(BrokenLink {
             url: item.url.into(),
@@ -293,7 +307,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn start_error(code: &'static str, why: String) -> ComponentError {
+fn start_error(code: &'static str, why: &str) -> ComponentError {
     ComponentError::new(code, format!("config.url {why}")).field("config.url")
 }
 
@@ -301,5 +315,5 @@ fn start_refused(url: &Url, reason: &str, robots: &Robots) -> ComponentError {
     let shown = egress::shown(url);
     let retry = if matches!(robots, Robots::Closed(_)) { Retry::May { after: None } } else { Retry::Never };
     let remedy = "ask the site's owner, or set respect_robots to false if it is your own";
-    start_error("robots_disallowed", format!("{shown} may not be crawled: {reason}; {remedy}")).retry(retry)
+    start_error("robots_disallowed", &format!("{shown} may not be crawled: {reason}; {remedy}")).retry(retry)
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::Task;
 use crate::{
     base::{AgencyId, AgentId, Clock, RecipeId, TaskId, cache::Cache, ids::uuid_at},
-    catalog::{Problem, inputs, store::Published},
+    catalog::{Problem, Published, inputs},
     db::lane::{Lane, LaneError},
     experiments::Experiment,
     queue::Tickets,

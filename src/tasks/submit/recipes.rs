@@ -7,8 +7,8 @@ use sqlx::PgPool;
 
 use super::SubmitError;
 use crate::{
-    base::{AgencyId, RecipeId, cache::Cache},
-    catalog::store::{self, Published},
+    base::{AgencyId, cache::Cache},
+    catalog::{self, Published, RecipeRef},
 };
 
 /// A version published by another process is seen after this at the latest; one
@@ -41,17 +41,13 @@ impl Recipes {
             Ok(published) => return Ok(published),
             Err(ticket) => ticket,
         };
-        let found = match recipe.parse::<RecipeId>() {
-            Ok(id) => store::get(&self.pool, agency, id).await?,
-            Err(_) => store::find(&self.pool, agency, recipe, version).await?,
+        let found = match RecipeRef::parse(recipe) {
+            Some(named) => catalog::resolve(&self.pool, agency, &named, version).await?,
+            None => None,
         };
         let Some(published) = found.map(Arc::new) else {
             return Err(if version.is_some() { SubmitError::VersionUnknown } else { SubmitError::RecipeUnknown });
         };
-        // An id names its version already; one given beside it has to agree.
-        if version.is_some_and(|v| v != published.recipe.version.as_str()) {
-            return Err(SubmitError::VersionUnknown);
-        }
         self.known.keep(ticket, name, Arc::clone(&published));
         Ok(published)
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{NewTask, SubmitError, Submitter};
 use crate::{
     base::{ExperimentId, RecipeId, ids::uuid_at, random},
-    catalog::{model::AbTesting, store::Published},
+    catalog::{Published, model::AbTesting},
     experiments::{self, Declaration, Experiment},
     tenancy::TenantScope,
 };

@@ -16,65 +16,71 @@ fn scope() -> Scope {
     scope
 }
 
-fn render_as(value: Value, escape: Escape) -> Result<Value, TemplateError> {
+fn render_as(value: &Value, escape: Escape) -> Result<Value, TemplateError> {
     let mut compiler = Compiler::default();
-    let compiled = compiler.value(&value, escape, "config")?;
-    compiler.finish().render(&compiled, escape, &scope(), "config")
+    let ready = compiler.value(value, escape, "config")?;
+    compiler.finish().render(&ready, escape, &scope(), "config")
 }
 
-fn render(value: Value) -> Value {
+fn render(value: &Value) -> Value {
     render_as(value, Escape::None).unwrap()
 }
 
 fn error(text: &str) -> String {
-    let error = render_as(json!({"prompt": {"x": [text]}}), Escape::None).unwrap_err();
+    let error = render_as(&json!({"prompt": {"x": [text]}}), Escape::None).unwrap_err();
     assert_eq!(error.path, "config.prompt.x[0]");
     error.message
 }
 
 #[test]
 fn one_expression_keeps_its_type_and_other_strings_do_not() {
-    assert_eq!(render(json!({"a": "{{ inputs.depth }}", "b": "{{ inputs.depth }} deep", "c": 7})), json!({"a": 3, "b": "3 deep", "c": 7}));
-    assert_eq!(render(json!("{{ crawl.pages | length > 1 }}\n")), json!(true));
-    assert_eq!(render(json!("{{ inputs.depth }}{{ inputs.depth }}")), json!("33"));
-    assert_eq!(render(json!("{{- inputs.depth -}}")), json!(3));
-    assert_eq!(render(json!("{{ inputs.off }}")), Value::Null);
+    assert_eq!(
+        render(&json!({"a": "{{ inputs.depth }}", "b": "{{ inputs.depth }} deep", "c": 7})),
+        json!({"a": 3, "b": "3 deep", "c": 7})
+    );
+    assert_eq!(render(&json!("{{ crawl.pages | length > 1 }}\n")), json!(true));
+    assert_eq!(render(&json!("{{ inputs.depth }}{{ inputs.depth }}")), json!("33"));
+    assert_eq!(render(&json!("{{- inputs.depth -}}")), json!(3));
+    assert_eq!(render(&json!("{{ inputs.off }}")), Value::Null);
 }
 
 #[test]
 fn a_node_answers_to_both_names() {
     for text in ["{{ crawl.pages }}", "{{ crawl.output.pages }}", "{{ crawl['pages'] }}"] {
-        assert_eq!(render(json!(text)), json!([{"title": "A & B"}, {"title": null}]), "{text}");
+        assert_eq!(render(&json!(text)), json!([{"title": "A & B"}, {"title": null}]), "{text}");
     }
-    assert_eq!(render(json!("{{ crawl }}")), render(json!("{{ crawl.output }}")));
-    assert_eq!(render(json!("{{ report.output }}")), json!("# Report"));
-    assert_eq!(render(json!("{{ report.output | upper }} {{ report.output }}")), json!("# REPORT # Report"));
-    assert_eq!(render(json!("{{ report.output.filename }} {{ report.filename }}")), json!("r.md r.md"));
-    assert_eq!(render(json!("{{ report.output.output }}")), json!("# Report"));
+    assert_eq!(render(&json!("{{ crawl }}")), render(&json!("{{ crawl.output }}")));
+    assert_eq!(render(&json!("{{ report.output }}")), json!("# Report"));
+    assert_eq!(render(&json!("{{ report.output | upper }} {{ report.output }}")), json!("# REPORT # Report"));
+    assert_eq!(render(&json!("{{ report.output.filename }} {{ report.filename }}")), json!("r.md r.md"));
+    assert_eq!(render(&json!("{{ report.output.output }}")), json!("# Report"));
 }
 
 #[test]
 fn an_output_that_is_no_mapping_behaves_as_what_it_is() {
-    assert_eq!(render(json!("{% for n in list %}{{ n }};{% endfor %}{{ list | length }}{{ list[1] }}")), json!("1;2;22"));
-    assert_eq!(render(json!("{{ list }}")), json!([1, 2]));
-    assert_eq!(render(json!("{{ words | upper }}/{{ words.output }}")), json!("TWO WORDS/two words"));
-    assert_eq!(render(json!("{{ words }}")), json!("two words"));
+    assert_eq!(
+        render(&json!("{% for n in list %}{{ n }};{% endfor %}{{ list | length }}{{ list[1] }}")),
+        json!("1;2;22")
+    );
+    assert_eq!(render(&json!("{{ list }}")), json!([1, 2]));
+    assert_eq!(render(&json!("{{ words | upper }}/{{ words.output }}")), json!("TWO WORDS/two words"));
+    assert_eq!(render(&json!("{{ words }}")), json!("two words"));
 }
 
 #[test]
 fn what_was_rendered_is_data() {
-    assert_eq!(render(json!("{{ inputs.evil }}")), json!("{{ 7*7 }}<b>"));
-    assert_eq!(render(json!("text: {{ inputs.evil }}")), json!("text: {{ 7*7 }}<b>"));
+    assert_eq!(render(&json!("{{ inputs.evil }}")), json!("{{ 7*7 }}<b>"));
+    assert_eq!(render(&json!("text: {{ inputs.evil }}")), json!("text: {{ 7*7 }}<b>"));
 }
 
 #[test]
 fn html_escapes_everything_from_outside() {
-    let html = |value| render_as(value, Escape::Html).unwrap();
-    assert_eq!(html(json!("<p>{{ inputs.evil }}</p>")), json!("<p>{{ 7*7 }}&lt;b&gt;</p>"));
-    assert_eq!(html(json!("{{ inputs.evil }}")), json!("{{ 7*7 }}&lt;b&gt;"));
-    assert_eq!(html(json!("<i>{{ crawl.pages[0].title }}</i>{{ '<b>' | safe }}")), json!("<i>A &amp; B</i><b>"));
-    assert_eq!(html(json!("x{{ words }}{{ report.output }}")), json!("xtwo words# Report"));
-    assert_eq!(html(json!("{{ crawl.pages }}")), json!([{"title": "A &amp; B"}, {"title": null}]));
+    let html = |value: &Value| render_as(value, Escape::Html).unwrap();
+    assert_eq!(html(&json!("<p>{{ inputs.evil }}</p>")), json!("<p>{{ 7*7 }}&lt;b&gt;</p>"));
+    assert_eq!(html(&json!("{{ inputs.evil }}")), json!("{{ 7*7 }}&lt;b&gt;"));
+    assert_eq!(html(&json!("<i>{{ crawl.pages[0].title }}</i>{{ '<b>' | safe }}")), json!("<i>A &amp; B</i><b>"));
+    assert_eq!(html(&json!("x{{ words }}{{ report.output }}")), json!("xtwo words# Report"));
+    assert_eq!(html(&json!("{{ crawl.pages }}")), json!([{"title": "A &amp; B"}, {"title": null}]));
 }
 
 #[test]
@@ -97,19 +103,22 @@ fn a_name_that_is_not_there_is_named() {
 #[test]
 fn default_takes_missing_and_null() {
     let text = "{{ inputs.off | default('x') }}{{ crawl.nope | default('y') }}{{ skipped.z | default('z') }}{% if skipped %}!{% endif %}";
-    assert_eq!(render(json!(text)), json!("xyz"));
-    assert_eq!(render(json!("{{ inputs.name | d('x') }}{% if inputs.off %}!{% endif %}")), json!("Ann"));
+    assert_eq!(render(&json!(text)), json!("xyz"));
+    assert_eq!(render(&json!("{{ inputs.name | d('x') }}{% if inputs.off %}!{% endif %}")), json!("Ann"));
 }
 
 #[test]
 fn filters_that_recipes_expect() {
-    assert_eq!(render(json!("x{{ 'one two three' | truncate(9) }}")), json!("xone..."));
-    assert_eq!(render(json!("x{{ 'one two three' | truncate(9, true, '~') }}")), json!("xone two~"));
-    assert_eq!(render(json!("x{{ 'one' | truncate(9) }}")), json!("xone"));
-    assert_eq!(render(json!("{{ 'one two' | wordcount }}")), json!(2));
-    assert_eq!(render(json!("{{ 'Site Audit: now!' | slug }}")), json!("site-audit-now"));
-    assert_eq!(render(json!("x{{ crawl.pages | tojson }}")), json!("x[{\"title\": \"A \\u0026 B\"}, {\"title\": null}]"));
-    assert_eq!(render(json!("x{{ crawl.pages | map(attribute='title') | select | join(', ') }}")), json!("xA & B"));
+    assert_eq!(render(&json!("x{{ 'one two three' | truncate(9) }}")), json!("xone..."));
+    assert_eq!(render(&json!("x{{ 'one two three' | truncate(9, true, '~') }}")), json!("xone two~"));
+    assert_eq!(render(&json!("x{{ 'one' | truncate(9) }}")), json!("xone"));
+    assert_eq!(render(&json!("{{ 'one two' | wordcount }}")), json!(2));
+    assert_eq!(render(&json!("{{ 'Site Audit: now!' | slug }}")), json!("site-audit-now"));
+    assert_eq!(
+        render(&json!("x{{ crawl.pages | tojson }}")),
+        json!("x[{\"title\": \"A \\u0026 B\"}, {\"title\": null}]")
+    );
+    assert_eq!(render(&json!("x{{ crawl.pages | map(attribute='title') | select | join(', ') }}")), json!("xA & B"));
 }
 
 #[test]
