@@ -20,7 +20,7 @@ use crate::{
 impl Run<'_> {
     pub(super) async fn finish(&self, end: WalkEnd) -> Outcome {
         let (record, finish) = match end {
-            WalkEnd::Completed { scope, outputs, unwritten } => (unwritten, self.completed(&scope, &outputs)),
+            WalkEnd::Completed { scope, outputs, unwritten } => (*unwritten, self.completed(&scope, &outputs)),
             WalkEnd::Failed { node_id, error } => (Record::default(), self.failed(Some(&node_id), &error)),
             WalkEnd::Stopped(StopReason::Cancelled) => (self.cut_off(), self.end(TaskStatus::Cancelled, None, None)),
             WalkEnd::Stopped(StopReason::Shutdown) => return self.handed_back().await,
@@ -170,7 +170,8 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         error: Some(json!({"code": code, "message": error.to_string()})),
         quality_score: None,
     };
-    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await {
+    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await
+    {
         Ok(()) => Outcome::Finished(TaskStatus::Failed),
         Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
         Err(error) => Outcome::Unwritten(error),

@@ -53,8 +53,13 @@ pub struct Run<'a> {
 /// How a node came out.
 pub enum NodeEnd {
     /// `unwritten` is to go with the finish.
-    Done { output: Value, unwritten: Option<Record> },
-    Skipped { unwritten: Option<Record> },
+    Done {
+        output: Value,
+        unwritten: Option<Record>,
+    },
+    Skipped {
+        unwritten: Option<Record>,
+    },
     /// Its failure is committed.
     Failed(ComponentError),
     Unwritten(RecordError),
@@ -64,7 +69,7 @@ pub enum NodeEnd {
 
 /// How the walk ended.
 pub enum WalkEnd {
-    Completed { scope: Scope, outputs: Outputs, unwritten: Record },
+    Completed { scope: Scope, outputs: Outputs, unwritten: Box<Record> },
     Failed { node_id: String, error: ComponentError },
     Unwritten(RecordError),
     Stopped(StopReason),
@@ -91,15 +96,9 @@ impl<'a> Run<'a> {
         }
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
-        let budget = Budget {
-            max_cost: claimed.budget_usd.map(Usd),
-            max_tokens: recipe.budget.max_tokens,
-        };
-        let before = Totals {
-            calls: 0,
-            tokens: u64::try_from(claimed.tokens_used).unwrap_or(0),
-            cost: Usd(claimed.cost_usd),
-        };
+        let budget = Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: recipe.budget.max_tokens };
+        let before =
+            Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);
         let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
         let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before));
@@ -116,7 +115,18 @@ impl<'a> Run<'a> {
         let runtime = runtime(claimed);
         let meters = Mutex::default();
         Ok(Self {
-            parts, claimed, runnable, runtime, inputs, ledger, secrets, stop, committed, last_calls, left, meters,
+            parts,
+            claimed,
+            runnable,
+            runtime,
+            inputs,
+            ledger,
+            secrets,
+            stop,
+            committed,
+            last_calls,
+            left,
+            meters,
         })
     }
 
@@ -169,7 +179,7 @@ impl<'a> Run<'a> {
         drop(in_work);
         match failure {
             Some((node_id, error)) => WalkEnd::Failed { node_id, error },
-            None => WalkEnd::Completed { scope, outputs, unwritten },
+            None => WalkEnd::Completed { scope, outputs, unwritten: Box::new(unwritten) },
         }
     }
 
@@ -189,7 +199,10 @@ impl<'a> Run<'a> {
     /// The lines of calls that were in flight when the run was stopped.
     pub fn cut_off(&self) -> Record {
         let meters = std::mem::take(&mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner));
-        Record { lines: meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect(), ..Record::default() }
+        Record {
+            lines: meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect(),
+            ..Record::default()
+        }
     }
 
     /// Whether this is the last node without a result.
