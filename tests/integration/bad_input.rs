@@ -56,7 +56,11 @@ async fn fails(acme: &Customer, slug: &str, url: &str, node: &str, code: &str, f
 #[sqlx::test(migrations = "./migrations")]
 async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     let site = Site::pages(PAGES).await;
-    let broken = Site::serve(|_| html_page(StatusCode::INTERNAL_SERVER_ERROR, "<h1>Out of order</h1>")).await;
+    let broken = Site::serve(|visit| match visit.path.as_str() {
+        "/" => html_page(StatusCode::INTERNAL_SERVER_ERROR, "<h1>Out of order</h1>"),
+        _ => html_page(StatusCode::NOT_FOUND, ""),
+    })
+    .await;
     let gone = Site::pages(PAGES).await.allowed();
     let model = Model::serve().await;
     let settings = [
@@ -69,7 +73,8 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     acme.secret("openai_api_key", "bad-key").await;
     for (slug, node) in [
         ("no-secret", "component: HttpRequest, config: { url: \"{{ inputs.website_url }}\" }, secrets: { key: \"secret:nobody\" }"),
-        ("no-model", "component: LLMProcessor, config: { model: gpt-99-ultra/x, prompt_template: Hello }"),
+        ("no-model", "component: LLMProcessor, config: { model: scripted/gpt-99-ultra, prompt_template: Hello }"),
+        ("no-provider", "component: LLMProcessor, config: { provider: opnai, model: gpt-4o-mini, prompt_template: Hello }"),
         ("bad-key", "component: LLMProcessor, config: { model: openai/gpt-4o-mini, prompt_template: Hello }"),
         ("no-key", "component: LLMProcessor, config: { model: anthropic/claude-haiku-4-5, prompt_template: Hello }"),
         ("bad-config", "component: LLMProcessor, config: { temperature: 9, prompt_template: Hello }"),
@@ -80,10 +85,11 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
 
     for (slug, code, field) in [
         ("no-secret", "secret_missing", "secrets.key"),
-        ("no-model", "unknown_model", "config.model"),
+        ("no-model", "provider_rejected", "config.model"),
+        ("no-provider", "unknown_model", "config.provider"),
         ("bad-key", "provider_rejected", "secrets.api_key"),
         ("no-key", "secret_missing", "secrets.api_key"),
-        ("bad-config", "config", "config.temperature"),
+        ("bad-config", "invalid_config", "config.temperature"),
         ("no-field", "template", "config.value.deep"),
     ] {
         let (task, steps) = fails(&acme, slug, &site.url(), "last", code, field).await;
@@ -92,10 +98,13 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
         let message = task["error"]["message"].as_str().unwrap();
         assert!(!message.contains("bad-key"), "a key is never shown: {message}");
     }
-    // A refusal is a call that left: one line, at no cost.
+    // A refusal is a call that left: one line, at no cost. What is wrong before that leaves none.
     assert_eq!(model.requests().len(), 1);
-    assert_eq!(stack.count("select count(*) from audit_logs where kind = 'llm' and status = 'failed' and cost_usd = 0").await, 1);
-    assert_eq!(stack.count("select count(*) from audit_logs where kind = 'llm'").await, 1);
+    let refused = "select count(*) from audit_logs where kind = 'llm' and status = 'failed' and cost_usd = 0";
+    assert_eq!(stack.count(refused).await, 1, "of openai with the bad key");
+    let unpriced = "select count(*) from audit_logs where kind = 'llm' and cost_usd is null and 'unpriced' = any (flags)";
+    assert_eq!(stack.count(unpriced).await, 1, "of scripted, which has no such model");
+    assert_eq!(stack.count("select count(*) from audit_logs where kind = 'llm'").await, 2);
 
     let (task, _) = fails(&acme, "no-field", &format!("http://{gone}/"), "crawl", "unreachable", "config.url").await;
     assert!(task["error"]["message"].as_str().unwrap().contains(&gone), "{}", task["error"]);
