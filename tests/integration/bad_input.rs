@@ -111,7 +111,7 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     let (task, _) = fails(&acme, "no-field", &broken.url(), "crawl", "http_status", "config.url").await;
     assert!(task["error"]["message"].as_str().unwrap().contains("500"), "{}", task["error"]);
     // The guard: an address inside that nobody allowed.
-    fails(&acme, "no-field", "http://127.0.0.1:1/", "crawl", "egress_refused", "config.url").await;
+    fails(&acme, "no-field", "http://127.0.0.1:1/", "crawl", "address_refused", "config.url").await;
 }
 
 #[sqlx::test(migrations = "./migrations")]

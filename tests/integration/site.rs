@@ -18,6 +18,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 #[derive(Debug, Clone)]
 pub struct Visit {
     pub path: String,
+    pub query: String,
     pub headers: HeaderMap,
     pub body: String,
 }
@@ -45,7 +46,8 @@ impl Site {
             async move {
                 let body = request.take_body().into_string().await.unwrap_or_default();
                 let path = request.uri().path().to_owned();
-                let visit = Visit { path, headers: request.headers().clone(), body };
+                let query = request.uri().query().unwrap_or_default().to_owned();
+                let visit = Visit { path, query, headers: request.headers().clone(), body };
                 seen.lock().unwrap_or_else(PoisonError::into_inner).push(visit.clone());
                 Ok::<_, std::convert::Infallible>(answer(&visit))
             }

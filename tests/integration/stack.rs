@@ -29,7 +29,7 @@ pub struct Stack {
     pub base: String,
     env: BTreeMap<String, String>,
     started: AtomicUsize,
-    _api: Process,
+    pub api: Process,
     dir: TempDir,
 }
 
@@ -56,7 +56,7 @@ impl Stack {
             api.log().lines().find_map(|line| Some(line.split_once("the API answers at ")?.1.trim().to_owned()))
         })
         .await;
-        Self { root: root.clone(), redis, base, env, started: AtomicUsize::new(0), _api: api, dir }
+        Self { root: root.clone(), redis, base, env, started: AtomicUsize::new(0), api, dir }
     }
 
     /// A worker. Tasks that wait are its own from when it is up.

@@ -23,8 +23,13 @@ recipe:
     nodes:
       - { id: crawl, component: WebCrawler, config: { max_pages: 5, max_depth: 2 } }
       - { id: first, component: LLMProcessor, depends_on: [crawl], config: { model: openai/scripted-small, prompt_template: First } }
-      - { id: slow, component: LLMProcessor, depends_on: [first], config: { model: openai/scripted-slow-2500, max_tokens: 100, prompt_template: Slowly } }
-      - { id: end, component: Transform, depends_on: [slow], config: { value: "{{ slow.content }}" } }
+      - id: each
+        component: LLMProcessor
+        depends_on: [first]
+        for_each: "['scripted-cached', 'scripted-slow-2500', 'scripted-large']"
+        max_parallel: 1
+        config: { model: "openai/{{ item }}", max_tokens: 100, prompt_template: "Number {{ index }}" }
+      - { id: end, component: Transform, depends_on: [each], config: { value: "{{ each.output | map(attribute='model') | list }}" } }
 "#;
 
 #[sqlx::test(migrations = "./migrations")]
@@ -58,10 +63,13 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
     let task = acme.finished(&id).await;
     assert_eq!((&task["status"], &task["attempt"]), (&json!("completed"), &json!(2)), "{task}");
     assert_eq!(site.visits().len(), visited, "the crawl was done and is not done again");
-    assert_eq!((asked("scripted-small"), asked("scripted-slow-2500")), (1, 2));
+    assert_eq!((asked("scripted-small"), asked("scripted-cached")), (1, 1), "what was answered is not asked again");
+    assert_eq!((asked("scripted-slow-2500"), asked("scripted-large")), (2, 1));
+    assert_eq!(task["output"], json!(["scripted-cached", "scripted-slow-2500", "scripted-large"]));
+    assert_eq!(task["progress"], json!({"done": 4, "total": 4}));
 
     let lines = acme.lines(&id).await;
-    let slow: Vec<_> = of_kind(&lines, "llm").into_iter().filter(|line| line["node_id"] == "slow").collect();
+    let slow: Vec<_> = of_kind(&lines, "llm").into_iter().filter(|line| line["model"] == "scripted-slow-2500").collect();
     assert_eq!(slow.len(), 2, "{lines:#?}");
     let (lost, answered) = (slow[0], slow[1]);
     assert_eq!((&lost["status"], &lost["estimated"], &lost["call_no"]), (&json!("unknown"), &json!(true), &json!(1)));
@@ -75,7 +83,8 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
     assert_eq!(of_kind(&lines, "execution").len(), 1);
     add_up(&task, &lines);
     let steps = acme.steps(&id).await;
-    assert_eq!(steps.iter().map(|step| step["node_id"].as_str().unwrap()).collect::<Vec<_>>(), ["crawl", "first", "slow", "end"]);
+    let nodes: Vec<_> = steps.iter().map(|step| step["node_id"].as_str().unwrap()).collect();
+    assert_eq!(nodes, ["crawl", "first", "each", "each", "each", "end"]);
     assert_eq!(stack.count("select count(*) from call_intents where state = 'open'").await, 0);
 }
 

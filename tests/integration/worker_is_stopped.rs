@@ -1,5 +1,7 @@
 //! A worker is asked to stop (SIGTERM) in the middle of a task.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -36,7 +38,7 @@ async fn what_ends_in_time_is_finished_and_the_rest_is_handed_back(root: PgPool)
     let model = Model::serve().await;
     let settings =
         [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_WORKER__DRAIN_SECONDS", "3")];
-    let stack = Stack::start(&root, &settings).await;
+    let mut stack = Stack::start(&root, &settings).await;
     let mut first = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
     acme.secret("openai_api_key", "sk-test-1234567890").await;
@@ -54,7 +56,7 @@ async fn what_ends_in_time_is_finished_and_the_rest_is_handed_back(root: PgPool)
     assert_eq!(acme.steps(&long).await.len(), 1, "what was done is kept");
 
     // The default lease is a minute: only a task that was handed back is taken this soon.
-    let _second = stack.worker();
+    let mut second = stack.worker();
     let task = acme.finished(&long).await;
     assert_eq!((&task["status"], &task["attempt"]), (&json!("completed"), &json!(1)), "{task}");
     let lines = acme.lines(&long).await;
@@ -64,4 +66,8 @@ async fn what_ends_in_time_is_finished_and_the_rest_is_handed_back(root: PgPool)
     add_up(&task, &lines);
     let all = stack.count("select count(*) from audit_logs where kind = 'llm'").await;
     assert_eq!(usize::try_from(all).unwrap(), model.requests().len(), "one line for each request");
+
+    let asked_at = Instant::now();
+    assert_eq!((second.stop().await, stack.api.stop().await), (Some(0), Some(0)));
+    assert!(asked_at.elapsed() < Duration::from_secs(2), "nothing runs, so nothing is waited for");
 }
