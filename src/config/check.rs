@@ -51,6 +51,7 @@ impl Reader<'_> {
         let signing_key = self.signing_key();
         let bind = self.bind();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
+        let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
         let allow = self.allow();
         let json = self.format();
@@ -67,7 +68,7 @@ impl Reader<'_> {
             locker: Locker { root_key },
             auth: Auth { signing_key },
             http: Http { bind: bind? },
-            worker: Worker { concurrency: usize::try_from(concurrency?).ok()? },
+            worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
             lease: Lease { seconds: seconds? },
             egress: Egress { allow },
             log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },

@@ -68,6 +68,7 @@ pub const KEYS: &[Key] = &[
     key("auth.signing_key", Shown::Hidden, None, "Ed25519 private key in PEM; signs access tokens"),
     key("http.bind", Shown::Plainly, Some("127.0.0.1:8000"), "address and port of the API"),
     key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
+    key("worker.drain_seconds", Shown::Plainly, Some("25"), "how long a worker that stops lets its tasks finish"),
     key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
     key("egress.allow", Shown::Plainly, Some(""), "comma-separated exact host:port that tenants' traffic may reach"),
     key("log.format", Shown::Plainly, Some("text"), "text or json"),

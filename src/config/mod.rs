@@ -64,6 +64,8 @@ pub struct Http {
 pub struct Worker {
     /// Tasks in flight in one worker.
     pub concurrency: usize,
+    /// How long a worker that stops lets its tasks finish before it hands them back.
+    pub drain_seconds: u32,
 }
 
 #[derive(Debug, Clone)]

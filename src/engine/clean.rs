@@ -14,17 +14,20 @@ const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 const MIN_SECRET_CHARS: usize = 6;
 const REDACTED: &str = "[redacted]";
 
-/// Every secret that a run has opened.
+/// Every secret that a run has opened, in each of its spellings.
 #[derive(Debug, Default)]
 pub struct Redactor(Mutex<Vec<SecretString>>);
 
 impl Redactor {
     pub fn add(&self, secret: &SecretString) {
+        if secret.expose_secret().chars().count() < MIN_SECRET_CHARS {
+            return;
+        }
         let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if secret.expose_secret().chars().count() >= MIN_SECRET_CHARS
-            && !known.iter().any(|k| k.expose_secret() == secret.expose_secret())
-        {
-            known.push(secret.clone());
+        for spelling in spellings(secret.expose_secret()) {
+            if !known.iter().any(|k| k.expose_secret() == spelling) {
+                known.push(spelling.into());
+            }
         }
     }
 
@@ -88,6 +91,14 @@ impl Redactor {
     }
 }
 
+/// A server that repeats a request repeats a secret as it was sent: plainly, in a
+/// URL with either sign for a blank, or within a JSON string.
+fn spellings(secret: &str) -> [String; 4] {
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let json = Value::from(secret).to_string();
+    [secret.to_owned(), form.replace('+', "%20"), form, json[1..json.len() - 1].to_owned()]
+}
+
 /// Bytes as JSON text, escapes aside.
 fn approximate_size(value: &Value) -> usize {
     match value {
@@ -113,6 +124,15 @@ mod tests {
         assert!(!value.to_string().contains("canary"), "{value}");
         let error = redactor.error(ComponentError::new("x", "key sk-canary-123456 refused"));
         assert_eq!(error.message, "key [redacted] refused");
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_however_it_is_spelled() {
+        let redactor = Redactor::default();
+        redactor.add(&"s \"k/+é".into());
+        for spelling in ["s \"k/+é", "s+%22k%2F%2B%C3%A9", "s%20%22k%2F%2B%C3%A9", "s \\\"k/+é"] {
+            assert_eq!(redactor.text(&format!("a{spelling}b")), "a[redacted]b", "{spelling}");
+        }
     }
 
     #[test]

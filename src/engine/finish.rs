@@ -18,19 +18,21 @@ use crate::{
 };
 
 impl Run<'_> {
-    pub(super) async fn finish(&self, end: WalkEnd) -> Outcome {
-        let (record, finish) = match end {
-            WalkEnd::Completed { scope, outputs, unwritten } => (*unwritten, self.completed(&scope, &outputs)),
-            WalkEnd::Failed { node_id, error } => (Record::default(), self.failed(Some(&node_id), &error)),
-            WalkEnd::Stopped(StopReason::Cancelled) => (self.cut_off(), self.end(TaskStatus::Cancelled, None, None)),
-            WalkEnd::Stopped(StopReason::Shutdown) => return self.handed_back().await,
+    /// `record` is what of the nodes was not written yet.
+    pub(super) async fn finish(&self, end: WalkEnd, mut record: Record) -> Outcome {
+        record.lines.extend(self.cut_off());
+        let finish = match end {
+            WalkEnd::Completed { scope, outputs } => self.completed(&scope, &outputs),
+            WalkEnd::Failed { node_id, error } => self.failed(Some(&node_id), &error),
+            WalkEnd::Stopped(StopReason::Cancelled) => self.end(TaskStatus::Cancelled, None, None),
+            WalkEnd::Stopped(StopReason::Shutdown) => return self.handed_back(record).await,
             WalkEnd::Stopped(StopReason::LeaseLost) | WalkEnd::Unwritten(RecordError::LeaseLost) => {
                 return Outcome::Stopped(StopReason::LeaseLost);
             }
             WalkEnd::Unwritten(error) => return Outcome::Unwritten(error),
         };
         let status = finish.status.parse().unwrap_or(TaskStatus::Failed);
-        let mut record = Record { finish: Some(finish), ..record };
+        record.finish = Some(finish);
         if status != TaskStatus::Cancelled {
             record.lines.push(self.execution_line(status));
         }
@@ -67,10 +69,9 @@ impl Run<'_> {
         }
     }
 
-    /// The lines of what was in flight, so that the next claim need not guess.
-    async fn handed_back(&self) -> Outcome {
-        let record = self.cut_off();
-        if !record.lines.is_empty()
+    /// Writes what was done and what was in flight, so that the next claim need not guess.
+    async fn handed_back(&self, record: Record) -> Outcome {
+        if (record.step.is_some() || !record.lines.is_empty())
             && let Err(error) = self.write(record).await
         {
             warn!(%error, "the calls that were cut off could not be written; the next claim marks them unknown");
@@ -170,8 +171,7 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         error: Some(json!({"code": code, "message": error.to_string()})),
         quality_score: None,
     };
-    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await
-    {
+    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await {
         Ok(()) => Outcome::Finished(TaskStatus::Failed),
         Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
         Err(error) => Outcome::Unwritten(error),

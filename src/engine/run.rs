@@ -17,7 +17,7 @@ use super::{
     clean::Redactor,
     meter::{Budget, NodeMeter, RunLedger},
     plans::{LoadError, Runnable},
-    record::{Checkpoint, Record, RecordError, checkpoints},
+    record::{Checkpoint, LineWrite, Record, RecordError, checkpoints},
     secrets::RunSecrets,
 };
 use crate::{
@@ -53,13 +53,8 @@ pub struct Run<'a> {
 /// How a node came out.
 pub enum NodeEnd {
     /// `unwritten` is to go with the finish.
-    Done {
-        output: Value,
-        unwritten: Option<Record>,
-    },
-    Skipped {
-        unwritten: Option<Record>,
-    },
+    Done { output: Value, unwritten: Option<Record> },
+    Skipped { unwritten: Option<Record> },
     /// Its failure is committed.
     Failed(ComponentError),
     Unwritten(RecordError),
@@ -69,7 +64,7 @@ pub enum NodeEnd {
 
 /// How the walk ended.
 pub enum WalkEnd {
-    Completed { scope: Scope, outputs: Outputs, unwritten: Box<Record> },
+    Completed { scope: Scope, outputs: Outputs },
     Failed { node_id: String, error: ComponentError },
     Unwritten(RecordError),
     Stopped(StopReason),
@@ -80,8 +75,9 @@ pub async fn run(parts: &Parts, claimed: Claimed, stop: &StopSignal) -> Outcome 
         Ok(run) => run,
         Err(error) => return super::finish::unprepared(parts, &claimed, error).await,
     };
-    let end = run.walk().await;
-    run.finish(end).await
+    let mut unwritten = Record::default();
+    let end = run.walk(&mut unwritten).await;
+    run.finish(end, unwritten).await
 }
 
 impl<'a> Run<'a> {
@@ -96,9 +92,15 @@ impl<'a> Run<'a> {
         }
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
-        let budget = Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: recipe.budget.max_tokens };
-        let before =
-            Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
+        let budget = Budget {
+            max_cost: claimed.budget_usd.map(Usd),
+            max_tokens: recipe.budget.max_tokens,
+        };
+        let before = Totals {
+            calls: 0,
+            tokens: u64::try_from(claimed.tokens_used).unwrap_or(0),
+            cost: Usd(claimed.cost_usd),
+        };
         let claim = (claimed.id, claimed.epoch);
         let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
         let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before));
@@ -115,29 +117,18 @@ impl<'a> Run<'a> {
         let runtime = runtime(claimed);
         let meters = Mutex::default();
         Ok(Self {
-            parts,
-            claimed,
-            runnable,
-            runtime,
-            inputs,
-            ledger,
-            secrets,
-            stop,
-            committed,
-            last_calls,
-            left,
-            meters,
+            parts, claimed, runnable, runtime, inputs, ledger, secrets, stop, committed, last_calls, left, meters,
         })
     }
 
-    async fn walk(&self) -> WalkEnd {
+    /// `unwritten` gets the last node's result, which is to go with the finish, however the walk ends.
+    async fn walk(&self, unwritten: &mut Record) -> WalkEnd {
         let steps = self.runnable.plan.steps();
         let mut scope = Scope::new(&self.inputs, template_runtime(&self.runtime));
         let mut outputs = Outputs::new();
         let mut waiting: Vec<usize> = steps.iter().map(|step| step.depends_on.len()).collect();
         let mut ready: Vec<usize> = (0..steps.len()).filter(|index| waiting[*index] == 0).collect();
         let mut in_work = FuturesUnordered::new();
-        let mut unwritten = Record::default();
         let mut failure = None;
         loop {
             // After a failure nothing new starts; what runs may finish, and its result is kept.
@@ -153,14 +144,14 @@ impl<'a> Run<'a> {
             let Some((index, end)) = ended else { break };
             let node_id = steps[index].node.id.as_str();
             match end {
-                NodeEnd::Done { output, unwritten: record } => {
+                NodeEnd::Done { output, unwritten: last } => {
                     scope.finish(node_id, &output);
                     outputs.insert(node_id.to_owned(), Arc::new(output));
-                    unwritten = record.unwrap_or(unwritten);
+                    *unwritten = last.unwrap_or_else(|| std::mem::take(unwritten));
                 }
-                NodeEnd::Skipped { unwritten: record } => {
+                NodeEnd::Skipped { unwritten: last } => {
                     scope.skip(node_id);
-                    unwritten = record.unwrap_or(unwritten);
+                    *unwritten = last.unwrap_or_else(|| std::mem::take(unwritten));
                 }
                 NodeEnd::Failed(error) => {
                     failure.get_or_insert((node_id.to_owned(), error));
@@ -179,7 +170,7 @@ impl<'a> Run<'a> {
         drop(in_work);
         match failure {
             Some((node_id, error)) => WalkEnd::Failed { node_id, error },
-            None => WalkEnd::Completed { scope, outputs, unwritten: Box::new(unwritten) },
+            None => WalkEnd::Completed { scope, outputs },
         }
     }
 
@@ -197,12 +188,9 @@ impl<'a> Run<'a> {
     }
 
     /// The lines of calls that were in flight when the run was stopped.
-    pub fn cut_off(&self) -> Record {
+    pub fn cut_off(&self) -> Vec<LineWrite> {
         let meters = std::mem::take(&mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner));
-        Record {
-            lines: meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect(),
-            ..Record::default()
-        }
+        meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect()
     }
 
     /// Whether this is the last node without a result.

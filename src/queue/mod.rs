@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::TaskId;
 
-pub use push::Tickets;
+pub use push::{Depth, Tickets};
 pub use redis_pool::connect;
 pub use source::{Storage, storage};
 pub use wake::Wake;

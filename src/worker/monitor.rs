@@ -20,8 +20,6 @@ use crate::{
     tasks::lease::{self, ClaimFlush},
 };
 
-/// SIGTERM gives 30 s: what runs has 25 to finish, the rest is handed back.
-const FINISH_WITHIN: Duration = Duration::from_secs(25);
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
 /// Claims after which a task that never finished is dead.
 const MAX_CLAIMS: i32 = 5;
@@ -37,6 +35,8 @@ pub struct Worker {
     pub redis: (Client, ConnectionManager),
     /// Tasks in flight.
     pub concurrency: usize,
+    /// What runs at a stop has this long to finish; the rest is handed back.
+    pub finish_within: Duration,
     pub lease_seconds: u32,
     /// New at each boot: apalis refuses a name that it saw lately.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Worker {
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, redis: (client, connection), concurrency, lease_seconds, name } = worker;
+    let Worker { pool, engine, redis: (client, connection), concurrency, finish_within, lease_seconds, name } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {
@@ -65,11 +65,11 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
         tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), stop.clone())),
     ];
     info!(name, concurrency, "worker started");
-    let pulling = tokio::spawn(pull(name, connection, wake, concurrency, handler, stop.clone()));
+    let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));
 
     stop.cancelled().await;
     info!(running = running.len(), "stopping: nothing more is claimed");
-    if !running.drained(FINISH_WITHIN).await {
+    if !running.drained(finish_within).await {
         hand_back(&pool, &running).await;
     }
     background.cancel();
@@ -87,6 +87,7 @@ async fn pull(
     connection: ConnectionManager,
     wake: Wake,
     concurrency: usize,
+    finish_within: Duration,
     handler: Arc<Handler>,
     stop: CancellationToken,
 ) {
@@ -106,7 +107,7 @@ async fn pull(
                     .build(handler::handle)
             })
             .should_restart(|_, _| false)
-            .shutdown_timeout(FINISH_WITHIN + HAND_BACK_WITHIN);
+            .shutdown_timeout(finish_within + HAND_BACK_WITHIN);
         let signal = stop.clone();
         let ended = monitor
             .run_with_signal(async move {

@@ -3,10 +3,25 @@
 
 mod agents;
 mod auth;
+mod bad_input;
+mod cancel;
+mod customer;
 mod dev_is_killed;
+mod experiment;
 mod fixture;
 mod frame;
+mod main_job;
+mod many_tasks;
+mod model;
+mod redis_is_away;
 mod secrets;
+mod shipped_recipes;
+mod site;
+mod stack;
+mod strangers_recipe;
 mod support;
 mod teams;
+mod ticket_layout;
 mod way_of_a_task;
+mod worker_is_killed;
+mod worker_is_stopped;

@@ -1,0 +1,63 @@
+//! Redis loses everything, or is not there: tasks are late, not lost.
+
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::{
+    customer::Customer,
+    stack::{Stack, eventually},
+};
+
+const RECIPE: &str = r#"
+recipe:
+  id: small
+  name: Small
+  version: "1.0"
+  workflow:
+    nodes: [{ id: only, component: Transform, config: { value: done } }]
+"#;
+
+#[sqlx::test(migrations = "./migrations")]
+async fn tasks_whose_tickets_were_flushed_run_all_the_same(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(RECIPE).await;
+    let mut tasks = Vec::new();
+    for _ in 0..5 {
+        tasks.push(acme.submit(acme.task("small", json!({}))).await);
+    }
+    stack.redis.run("FLUSHALL").await;
+    stack.age_tickets().await;
+    let _worker = stack.worker();
+    for task in &tasks {
+        assert_eq!(acme.finished(task).await["status"], "completed");
+    }
+    // Also under a worker that is at work: apalis forgets its registration with the rest.
+    stack.redis.run("FLUSHALL").await;
+    let task = acme.submit(acme.task("small", json!({}))).await;
+    stack.redis.run("FLUSHALL").await;
+    stack.age_tickets().await;
+    assert_eq!(acme.finished(&task).await["status"], "completed");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_task_is_accepted_without_redis_and_runs_once_it_is_back(root: PgPool) {
+    let mut stack = Stack::start(&root, &[]).await;
+    let worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(RECIPE).await;
+    let before = acme.submit(acme.task("small", json!({}))).await;
+    assert_eq!(acme.finished(&before).await["status"], "completed");
+    stack.redis.down();
+    eventually("the worker has noticed", async || worker.log().contains("WARN").then_some(())).await;
+    let mut tasks = Vec::new();
+    for _ in 0..3 {
+        tasks.push(acme.submit(acme.task("small", json!({}))).await);
+    }
+    assert_eq!(acme.find(&tasks[0]).await["status"], "queued");
+    assert!(stack.redis.up().await);
+    stack.age_tickets().await;
+    for task in &tasks {
+        assert_eq!(acme.finished(task).await["status"], "completed");
+    }
+}
