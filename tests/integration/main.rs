@@ -14,6 +14,7 @@ mod main_job;
 mod many_tasks;
 mod model;
 mod redis_is_away;
+mod openapi;
 mod secrets;
 mod shipped_recipes;
 mod site;
