@@ -17,7 +17,7 @@ use teamai::{auth, base::SystemClock, billing, catalog, components};
 use tempfile::TempDir;
 
 /// Long enough for a machine that compiles at the same time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Postgres, Redis and the API; workers are started by the test. All processes end with it.
@@ -199,6 +199,11 @@ impl Redis {
         .await;
         self.process = Some(process);
         up
+    }
+
+    /// Holds it still, so that it takes connections and does not answer, or lets it go on.
+    pub fn hold(&self, still: bool) {
+        self.process.as_ref().unwrap().signal(if still { "STOP" } else { "CONT" });
     }
 
     /// Ends it, with everything that it held.

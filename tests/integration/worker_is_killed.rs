@@ -69,7 +69,8 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
     assert_eq!(task["progress"], json!({"done": 4, "total": 4}));
 
     let lines = acme.lines(&id).await;
-    let slow: Vec<_> = of_kind(&lines, "llm").into_iter().filter(|line| line["model"] == "scripted-slow-2500").collect();
+    let slow: Vec<_> =
+        of_kind(&lines, "llm").into_iter().filter(|line| line["model"] == "scripted-slow-2500").collect();
     assert_eq!(slow.len(), 2, "{lines:#?}");
     let (lost, answered) = (slow[0], slow[1]);
     assert_eq!((&lost["status"], &lost["estimated"], &lost["call_no"]), (&json!("unknown"), &json!(true), &json!(1)));
