@@ -73,6 +73,17 @@ impl Stack {
             .unwrap();
     }
 
+    /// The scripted models have a price as `openai`'s too. For workers that start later.
+    pub async fn price_of_scripted_openai(&self) {
+        sqlx::query(
+            "insert into prices (id, provider, model, effective_from, input, output, source)
+             values (gen_random_uuid(), 'openai', 'scripted-*', '2025-01-01', 1, 1, 'a test')",
+        )
+        .execute(&self.root)
+        .await
+        .unwrap();
+    }
+
     /// The only number that the query gives.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.root).await.unwrap()

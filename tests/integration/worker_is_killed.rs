@@ -41,13 +41,7 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
         ("TEAMAI_LEASE__SECONDS", "5"),
     ];
     let stack = Stack::start(&root, &settings).await;
-    sqlx::query(
-        "insert into prices (id, provider, model, effective_from, input, output, source)
-         values (gen_random_uuid(), 'openai', 'scripted-*', '2025-01-01', 1, 1, 'a test')",
-    )
-    .execute(&root)
-    .await
-    .unwrap();
+    stack.price_of_scripted_openai().await;
     let first = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
     acme.secret("openai_api_key", "sk-test-1234567890").await;
