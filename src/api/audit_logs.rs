@@ -39,7 +39,6 @@ enum CallStatus {
 }
 
 #[derive(Debug, Object)]
-#[expect(clippy::struct_field_names, reason = "names of the API")]
 struct AuditLine {
     id: Uuid,
     task_id: Uuid,
@@ -55,7 +54,7 @@ struct AuditLine {
     model: Option<String>,
     status: String,
     tokens_used: i64,
-    /// Disjoint buckets: input, cache_read, cache_write_5m, cache_write_1h, output, reasoning.
+    /// Disjoint buckets: `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `output`, `reasoning`.
     usage: Option<Any<Value>>,
     /// What the provider charged, a decimal string with 10 places; null when there was no price.
     cost_usd: Option<String>,
@@ -147,23 +146,27 @@ impl AuditLogsApi {
             team_id.0
         } else {
             // Another team's lines are not there for a member.
-            Some(team_id.0.filter(|team| *team == own_team).unwrap_or(if team_id.0.is_none() { own_team } else { Uuid::nil() }))
+            Some(team_id.0.filter(|team| *team == own_team).unwrap_or(if team_id.0.is_none() {
+                own_team
+            } else {
+                Uuid::nil()
+            }))
         };
         let filter = store::Filter {
             task_id: task_id.0,
             agent_instance_id: agent_instance_id.0,
             team_id,
-            kind: kind.0.map(|kind| name(kind)),
-            status: status.0.map(|status| name(status)),
+            kind: kind.0.map(name),
+            status: status.0.map(name),
             from: from.0,
             to: to.0,
         };
         let found = store::list(&state.pool, scope.agency_id(), &filter, page(limit, cursor)?).await?;
         let listing = Listing::<AuditLine>::of(found);
-        Ok(match wants_csv(&accept) {
-            true => Lines::Csv(PlainText(csv(&listing.items)), listing.next_cursor),
-            false => Lines::Json(Json(listing)),
-        })
+        if wants_csv(&accept) {
+            return Ok(Lines::Csv(PlainText(csv(&listing.items)), listing.next_cursor));
+        }
+        Ok(Lines::Json(Json(listing)))
     }
 }
 

@@ -85,11 +85,6 @@ fn rate(status: String, count: i64) -> Finished {
 
 impl From<store::Depth> for Depth {
     fn from(depth: store::Depth) -> Self {
-        Self {
-            team_id: depth.team_id,
-            status: depth.status,
-            count: depth.count,
-            oldest_run_at: depth.oldest_run_at,
-        }
+        Self { team_id: depth.team_id, status: depth.status, count: depth.count, oldest_run_at: depth.oldest_run_at }
     }
 }

@@ -91,13 +91,12 @@ pub async fn load(config: &Config, dir: Option<&Path>, clock: &dyn Clock) -> any
     connection.close().await?;
     let pool = db::connect(owner, "teamai catalog", 1)?;
     let offered = |name: &str| components::NAMES.contains(&name);
-    let loaded = match dir {
-        Some(dir) => load::load_dir(&pool, dir, &offered, clock).await,
-        None => {
-            let unpacked = tempfile::tempdir().context("cannot unpack the recipes")?;
-            BUNDLED.extract(unpacked.path()).context("cannot unpack the recipes")?;
-            load::load_dir(&pool, unpacked.path(), &offered, clock).await
-        }
+    let loaded = if let Some(dir) = dir {
+        load::load_dir(&pool, dir, &offered, clock).await
+    } else {
+        let unpacked = tempfile::tempdir().context("cannot unpack the recipes")?;
+        BUNDLED.extract(unpacked.path()).context("cannot unpack the recipes")?;
+        load::load_dir(&pool, unpacked.path(), &offered, clock).await
     };
     pool.close().await;
     loaded.context("the catalogue was not loaded")

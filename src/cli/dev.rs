@@ -11,6 +11,7 @@ use super::{
     serve::{self, Parts},
     shutdown,
     stack::Options,
+    telemetry::Output,
 };
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +32,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let bind = args.port.map(|port| format!("127.0.0.1:{port}"));
     let options = Options::durable(args.data_dir);
     let started = tokio::select! {
-        started = private::start(&env, &options, bind) => started?,
+        started = private::start(&env, &options, bind, &Output::Stderr) => started?,
         () = shutdown.cancelled() => return Ok(ExitCode::SUCCESS),
     };
     let Private { stack, config, env } = started;

@@ -1,6 +1,7 @@
 //! The commands: one file each. The only place that wires the parts together.
 
 mod api_client;
+mod bench;
 mod catalog;
 mod completions;
 mod config;
@@ -43,6 +44,8 @@ enum Command {
     Dev(dev::Args),
     /// Run the main job once, on real input, and show what it did and cost
     Demo(demo::Args),
+    /// Measure this machine with the real servers and a scripted model
+    Bench(bench::Args),
     /// Serve the API and run tasks, in one process
     Serve,
     /// Serve the API alone
@@ -103,6 +106,7 @@ fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => Ok(completions::run(&args)),
         Command::Dev(args) => wait(dev::run(args, env)),
         Command::Demo(args) => wait(demo::run(args, env)),
+        Command::Bench(args) => wait(bench::run(args, env)),
         Command::Healthcheck(args) => wait(healthcheck::run(args, env)),
         Command::Stack(args) => wait(stack_command::run(args, env)),
         Command::Serve => wait(run::run(Parts { api: true, worker: true }, env)),

@@ -1,4 +1,4 @@
-//! A private stack with its schema and keys, ready to be served: what `dev` and `demo` start from.
+//! A private stack with its schema and keys, ready to be served: what `dev`, `demo` and `bench` start from.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use anyhow::Context;
 use super::{
     Env, catalog, migrate,
     stack::{self, Stack},
-    store, telemetry,
+    store,
+    telemetry::{self, Output},
 };
 use crate::{
     base::SystemClock,
@@ -30,7 +31,12 @@ const OURS: [&str; 4] = ["database.url", "database.worker_url", "database.owner_
 ///
 /// # Errors
 /// The caller's settings are wrong, or a server does not start.
-pub async fn start(caller: &Env, options: &stack::Options, bind: Option<String>) -> anyhow::Result<Private> {
+pub async fn start(
+    caller: &Env,
+    options: &stack::Options,
+    bind: Option<String>,
+    log: &Output,
+) -> anyhow::Result<Private> {
     let nowhere = Path::new("/dev/null");
     let mut settings = callers_settings(caller);
     if let Some(bind) = bind {
@@ -39,7 +45,7 @@ pub async fn start(caller: &Env, options: &stack::Options, bind: Option<String>)
     // Wrong settings are found before anything is started.
     let mut probe = settings.clone();
     probe.insert("DATABASE_URL".to_owned(), "postgres://127.0.0.1/teamai".to_owned());
-    telemetry::init(&Config::load(probe, nowhere)?.log)?;
+    telemetry::init(&Config::load(probe, nowhere)?.log, log)?;
 
     let stack = Stack::start(options).await?;
     for (name, value) in stack.env() {

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often the worker looks for new prices.
-const PRICES_EVERY: Duration = Duration::from_secs(60);
+const PRICES_EVERY: Duration = Duration::from_mins(1);
 /// A worker that finds Postgres away at its start tries again after this.
 const RETRY: Duration = Duration::from_secs(1);
 /// Answers that are under way at a stop are given this long.
@@ -72,9 +72,10 @@ pub async fn run(
         metrics: metrics()?,
         config,
     };
-    let worker = match parts.worker {
-        true => Some(tokio::spawn(worker::run(build_worker(&shared, &shutdown).await?, shutdown.clone()))),
-        false => None,
+    let worker = if parts.worker {
+        Some(tokio::spawn(worker::run(build_worker(&shared, &shutdown).await?, shutdown.clone())))
+    } else {
+        None
     };
     if parts.api {
         serve_api(&shared, shutdown.clone(), ready).await?;
@@ -87,11 +88,7 @@ pub async fn run(
     Ok(())
 }
 
-async fn serve_api(
-    shared: &Shared,
-    shutdown: CancellationToken,
-    ready: impl FnOnce(SocketAddr),
-) -> anyhow::Result<()> {
+async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
     let Shared { config, clock, .. } = shared;
     let pool = db::connect(config.database.url.expose_secret(), "teamai api", config.database.max_connections)
         .context("DATABASE_URL is no Postgres URL")?;

@@ -15,12 +15,16 @@ use super::{
 };
 use crate::{
     base::random,
-    catalog::{Step, model::{OnUnknown, RetryPolicy}, template::Scope},
+    catalog::{
+        Step,
+        model::{OnUnknown, RetryPolicy},
+        template::Scope,
+    },
     components::{CallStatus, ComponentError, Context, Retry},
 };
 
 /// A node that says nothing has this long for one attempt.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 /// The code of a call whose answer was lost.
 const LOST: &str = "answer_lost";
 /// Pages of a crawl whose node does not say.
@@ -118,15 +122,12 @@ impl Run<'_> {
             cancel: self.stop.token(),
         };
         let limit = node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get);
-        match tokio::time::timeout(limit, component.run(&context, &config)).await {
-            Ok(result) => result,
-            Err(_) => {
-                meter.cut(CallStatus::Timeout);
-                Err(ComponentError::new("node_timeout", format!("the node had {} s and did not finish", limit.as_secs()))
-                    .field("timeout")
-                    .retry(Retry::May { after: None }))
-            }
+        if let Ok(result) = tokio::time::timeout(limit, component.run(&context, &config)).await {
+            return result;
         }
+        meter.cut(CallStatus::Timeout);
+        let message = format!("the node had {} s and did not finish", limit.as_secs());
+        Err(ComponentError::new("node_timeout", message).field("timeout").retry(Retry::May { after: None }))
     }
 
     /// The cookbook's cap on crawled pages holds whatever the recipe says.

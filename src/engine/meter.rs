@@ -264,7 +264,7 @@ impl Meter for NodeMeter {
         // the same, and a line has to follow it.
         self.calls().open.insert(call_no, OpenCall { call, price, reserved });
         let record = Record { intent: Some(intent), lines, ..Record::default() };
-        self.run.recorder.write(self.run.claim, record).await.map_err(stop)?;
+        self.run.recorder.write(self.run.claim, record).await.map_err(|error| stop(&error))?;
         Ok(call_no.unsigned_abs())
     }
 
@@ -286,10 +286,9 @@ fn charge(open: &OpenCall, outcome: &CallOutcome) -> (Option<Usd>, bool) {
     match (&open.price, &outcome.usage, outcome.status) {
         (None, ..) => (None, false),
         (Some(price), Some(usage), _) => (Some(price.cost(usage)), false),
-        (Some(_), None, CallStatus::Timeout | CallStatus::Unknown) => (Some(open.reserved), true),
         (Some(_), None, CallStatus::Failed) => (Some(Usd::ZERO), false),
-        // An answer without a count: charged, but nobody said how much.
-        (Some(_), None, CallStatus::Success) => (Some(open.reserved), true),
+        // Lost, or an answer without a count: charged, but nobody said how much.
+        (Some(_), None, CallStatus::Timeout | CallStatus::Unknown | CallStatus::Success) => (Some(open.reserved), true),
     }
 }
 
@@ -306,7 +305,7 @@ fn lost(status: CallStatus) -> CallOutcome {
 
 /// A run that cannot write is over on this worker; the next claim goes on from the last checkpoint.
 #[must_use]
-pub fn stop(error: RecordError) -> ComponentError {
+pub fn stop(error: &RecordError) -> ComponentError {
     ComponentError::new("run_stopped", error.to_string()).retry(Retry::Stop)
 }
 

@@ -91,6 +91,7 @@ impl Engine {
     }
 
     /// Runs a claimed task to its end, or until it is stopped.
+    #[must_use]
     pub fn run<'a>(&'a self, claimed: Claimed, stop: &'a StopSignal) -> BoxFuture<'a, Outcome> {
         run::run(&self.0, claimed, stop).boxed()
     }

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     base::Usd,
-    catalog::{Step, template::{Scope, TemplateError}},
+    catalog::{
+        Step,
+        template::{Scope, TemplateError},
+    },
     components::{ComponentError, Retry},
 };
 
@@ -25,7 +28,7 @@ const MAX_ITEMS: usize = 10_000;
 impl Run<'_> {
     pub(super) async fn node(&self, index: usize, scope: &Scope, outputs: &Outputs) -> NodeEnd {
         let step = &self.runnable.plan.steps()[index];
-        let end = match self.decide(step, scope) {
+        let end = match Work::of(step, scope) {
             Ok(Work::Skip) => self.skip(step).await,
             Ok(Work::Once) => self.once(step, scope, outputs).await,
             Ok(Work::Each(items)) => self.each(step, scope, outputs, items).await,
@@ -39,13 +42,6 @@ impl Run<'_> {
             }
             end => end,
         }
-    }
-
-    fn decide(&self, step: &Step, scope: &Scope) -> Result<Work, TemplateError> {
-        if !step.should_run(scope)? {
-            return Ok(Work::Skip);
-        }
-        Ok(step.items(scope)?.map_or(Work::Once, Work::Each))
     }
 
     async fn once(&self, step: &Step, scope: &Scope, outputs: &Outputs) -> NodeEnd {
@@ -218,6 +214,15 @@ enum Work {
     Skip,
     Once,
     Each(Vec<Value>),
+}
+
+impl Work {
+    fn of(step: &Step, scope: &Scope) -> Result<Self, TemplateError> {
+        if !step.should_run(scope)? {
+            return Ok(Self::Skip);
+        }
+        Ok(step.items(scope)?.map_or(Self::Once, Self::Each))
+    }
 }
 
 fn index(n: usize) -> i32 {

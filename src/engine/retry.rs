@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::components::{ComponentError, Retry};
 
 /// A provider that asks for a longer wait than this is taken as failed.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// A node's `retry:`, with the defaults where it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

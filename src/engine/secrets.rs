@@ -47,13 +47,18 @@ impl RunSecrets {
     ///
     /// # Errors
     /// One is missing; the error names it and where to put it.
-    pub async fn of_node(&self, refs: &BTreeMap<String, SecretRef>) -> Result<Vec<(String, SecretString)>, ComponentError> {
+    pub async fn of_node(
+        &self,
+        refs: &BTreeMap<String, SecretRef>,
+    ) -> Result<Vec<(String, SecretString)>, ComponentError> {
         let mut opened = Vec::with_capacity(refs.len());
         for (local, secret) in refs {
             let field = format!("secrets.{local}");
             let (lookup, whose) = match secret.scope() {
                 SecretScope::TeamOnly => (Lookup::TeamOnly, "the agent's team has no"),
-                SecretScope::TeamThenAgency => (Lookup::TeamThenAgency, "neither the agent's team nor the agency has a"),
+                SecretScope::TeamThenAgency => {
+                    (Lookup::TeamThenAgency, "neither the agent's team nor the agency has a")
+                }
             };
             let name = secret.key_name();
             let Some(value) = self.open(name, lookup, &field).await? else {

@@ -67,7 +67,7 @@ async fn the_team_comes_before_the_agency_unless_only_the_team_counts(root: PgPo
 async fn nothing_in_the_database_holds_a_value(root: PgPool) {
     let f = fixture(root).await;
     f.put(&locker(7), None, "key", "in plain sight").await;
-    let row: String = sqlx::query_scalar("select s::text || convert_from(ciphertext, 'LATIN1') from secret_locker s")
+    let row: String = sqlx::query_scalar("select s::text || encode(ciphertext, 'escape') from secret_locker s")
         .fetch_one(&f.root)
         .await
         .unwrap();

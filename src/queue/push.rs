@@ -7,7 +7,7 @@ use redis::{RedisError, Script, aio::ConnectionManager};
 use super::{QUEUE, Ticket, WAKE_CHANNEL};
 
 /// apalis' own push goes through `:scheduled`, where a backlog stops the worker
-/// (see docs/decisions). This one lays the same fields straight into `:active`.
+/// (docs/decisions/0002). This one lays the same fields straight into `:active`.
 /// KEYS: data, active, meta prefix, wake channel. ARGV: id and ticket by turns.
 static PUSH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(

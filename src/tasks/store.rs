@@ -6,7 +6,11 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Step, Task, TaskStatus};
-use crate::{base::{Page, Paged, TaskId}, db, tenancy::TenantScope};
+use crate::{
+    base::{Page, Paged, TaskId},
+    db,
+    tenancy::TenantScope,
+};
 
 /// What a list of tasks can be narrowed to; `None` is no bound.
 #[derive(Debug, Clone, Default)]
@@ -29,12 +33,7 @@ pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
 ///
 /// # Errors
 /// The database is away.
-pub async fn list(
-    pool: &PgPool,
-    scope: &TenantScope,
-    filter: &Filter,
-    page: Page,
-) -> Result<Paged<Task>, sqlx::Error> {
+pub async fn list(pool: &PgPool, scope: &TenantScope, filter: &Filter, page: Page) -> Result<Paged<Task>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let tasks = sqlx::query_as!(
         Task,

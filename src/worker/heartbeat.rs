@@ -17,15 +17,15 @@ const CANCEL_POLL: Duration = Duration::from_millis(500);
 pub async fn run(pool: PgPool, running: Running, lease_seconds: u32, stop: CancellationToken) {
     let lease = Duration::from_secs(u64::from(lease_seconds));
     let mut beat = tokio::time::interval(lease / 4);
-    let mut poll = tokio::time::interval(CANCEL_POLL);
-    for ticker in [&mut beat, &mut poll] {
+    let mut listen = tokio::time::interval(CANCEL_POLL);
+    for ticker in [&mut beat, &mut listen] {
         ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     }
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = beat.tick() => extend(&pool, &running, lease_seconds).await,
-            _ = poll.tick() => cancellations(&pool, &running).await,
+            _ = listen.tick() => cancellations(&pool, &running).await,
         }
         let dropped = running.drop_unconfirmed(lease * 2 / 3);
         if dropped > 0 {

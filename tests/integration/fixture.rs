@@ -1,8 +1,8 @@
 //! Rows that store tests start from, and pools under the real roles.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use teamai::base::ids::uuid_at;
+use teamai::base::{Clock, SystemClock, ids::uuid_at};
 use uuid::Uuid;
 
 /// A pool whose connections act as `teamai_api` or `teamai_worker`, so that
@@ -12,8 +12,13 @@ pub async fn as_role(owner: &PgPool, role: &str) -> PgPool {
     PgPoolOptions::new().max_connections(10).connect_with(options).await.expect("a pool under an app role")
 }
 
+/// The machine's time: leases and due times are compared with the database's.
+pub fn now() -> DateTime<Utc> {
+    SystemClock.now()
+}
+
 pub fn id() -> Uuid {
-    uuid_at(Utc::now())
+    uuid_at(now())
 }
 
 /// An agency with a team, an agent and a recipe of its own.

@@ -1,6 +1,5 @@
 //! Submit, claim, record, finish: what the batch functions promise.
 
-use chrono::Utc;
 use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgPool;
@@ -15,7 +14,7 @@ use teamai::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{self, Tenant, id};
+use crate::fixture::{self, Tenant, id, now};
 
 fn submission(tenant: Tenant) -> Submission {
     Submission {
@@ -105,7 +104,7 @@ fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
         status: "success".to_owned(),
         tokens_used: 120,
         cost_usd: Some(Decimal::new(2, 2)),
-        timestamp: Utc::now(),
+        timestamp: now(),
         ..LineWrite::default()
     };
     let step = StepWrite {
@@ -119,8 +118,8 @@ fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
         error: None,
         tokens_used: 120,
         cost_usd: Decimal::new(2, 2),
-        started_at: Utc::now(),
-        finished_at: Utc::now(),
+        started_at: now(),
+        finished_at: now(),
         closes_node: true,
     };
     Record { lines: vec![line], step: Some(step), ..Record::default() }
@@ -281,7 +280,7 @@ async fn due_tasks_are_those_without_a_recent_ticket_or_a_live_lease(owner: PgPo
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
     let fresh = stores.submit(tenant).await;
-    let later = Submission { run_at: Some(Utc::now() + chrono::TimeDelta::hours(1)), ..submission(tenant) };
+    let later = Submission { run_at: Some(now() + chrono::TimeDelta::hours(1)), ..submission(tenant) };
     stores.api.flush(&[later]).await.unwrap();
     assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty());
     sqlx::query("update task_queue set dispatched_at = now() - interval '20 s' where id = $1")

@@ -84,12 +84,7 @@ impl CatalogueApi {
 
     /// Get a role.
     #[oai(path = "/agent-roles/:id", method = "get", operation_id = "get_agent_role")]
-    async fn get_agent_role(
-        &self,
-        member: Member,
-        state: Data<&ApiState>,
-        id: Path<Uuid>,
-    ) -> Result<Json<AgentRole>> {
+    async fn get_agent_role(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<AgentRole>> {
         let role = listing::agent_role(&state.pool, member.scope().agency_id(), AgentRoleId(id.0)).await?;
         role.map(|role| Json(role.into())).ok_or_else(Problem::not_found)
     }
@@ -141,7 +136,7 @@ impl CatalogueApi {
     async fn publish_recipe(&self, admin: Admin, state: Data<&ApiState>, recipe: RecipeText) -> Result<PublishAnswer> {
         let offered = |name: &str| state.components.contains(&name);
         let checked = check::recipe(&recipe.0, &offered)
-            .map_err(|report| Problem::validation(fields(report.problems)).with_code("invalid_recipe"))?;
+            .map_err(|report| Problem::validation(fields(&report.problems)).with_code("invalid_recipe"))?;
         let agency = admin.scope().agency_id();
         let receipt = publish::publish(&state.pool, agency, &checked, state.clock.as_ref()).await?;
         state.submitter.catalogue_changed(admin.scope());
@@ -153,6 +148,7 @@ impl CatalogueApi {
 
     /// Check a recipe and report every problem, with path and line. Nothing is stored.
     #[oai(path = "/recipes/validate", method = "post", operation_id = "validate_recipe")]
+    #[expect(clippy::unused_async, reason = "the framework takes asynchronous handlers alone")]
     async fn validate_recipe(
         &self,
         _admin: Admin,
@@ -169,7 +165,7 @@ impl CatalogueApi {
 }
 
 /// A problem's line is part of its message: `errors` has no other place for it.
-fn fields(problems: Vec<catalog::Problem>) -> Vec<FieldError> {
+fn fields(problems: &[catalog::Problem]) -> Vec<FieldError> {
     let message = |problem: &catalog::Problem| match (problem.line, problem.column) {
         (Some(line), Some(column)) => format!("{} (line {line}, column {column})", problem.message),
         _ => problem.message.clone(),
@@ -181,7 +177,7 @@ impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::VersionTaken { .. } => Self::conflict("version_taken", error.to_string()),
-            PublishError::Invalid(problems) => Self::validation(fields(problems)).with_code("invalid_recipe"),
+            PublishError::Invalid(problems) => Self::validation(fields(&problems)).with_code("invalid_recipe"),
             PublishError::Database(error) => error.into(),
         }
     }

@@ -166,7 +166,8 @@ fn ascii(filename: &str) -> String {
 
 impl poem_openapi::ApiResponse for Output {
     fn meta() -> MetaResponses {
-        let text = |content_type| MetaMediaType { content_type, schema: <String as poem_openapi::types::Type>::schema_ref() };
+        let text =
+            |content_type| MetaMediaType { content_type, schema: <String as poem_openapi::types::Type>::schema_ref() };
         let json = MetaMediaType {
             content_type: Json::<serde_json::Value>::CONTENT_TYPE,
             schema: Json::<serde_json::Value>::schema_ref(),
@@ -196,7 +197,9 @@ impl From<SubmitError> for Problem {
                 problems.into_iter().map(|problem| FieldError::new(problem.path, problem.message)).collect(),
             ),
             SubmitError::KeyReused => Self::invalid("Idempotency-Key", detail).with_code("idempotency_key_reused"),
-            SubmitError::Unavailable => Self::unavailable("database_unavailable", "The database is away; try again shortly."),
+            SubmitError::Unavailable => {
+                Self::unavailable("database_unavailable", "The database is away; try again shortly.")
+            }
             SubmitError::Database(error) => error.into(),
         }
     }

@@ -44,7 +44,6 @@ pub struct Progress {
 }
 
 #[derive(Debug, Object)]
-#[expect(clippy::struct_field_names, reason = "names of the API")]
 pub struct Task {
     id: Uuid,
     agency_id: Uuid,

@@ -28,12 +28,7 @@ pub struct Filter {
 ///
 /// # Errors
 /// The database is away.
-pub async fn list(
-    pool: &PgPool,
-    agency: AgencyId,
-    filter: &Filter,
-    page: Page,
-) -> Result<Paged<Line>, sqlx::Error> {
+pub async fn list(pool: &PgPool, agency: AgencyId, filter: &Filter, page: Page) -> Result<Paged<Line>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
     let lines = sqlx::query_as!(
         Line,

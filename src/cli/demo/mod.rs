@@ -22,6 +22,7 @@ use super::{
     serve::{self, Parts},
     shutdown,
     stack::{Options, Stack},
+    telemetry::Output,
 };
 
 #[derive(Debug, clap::Args)]
@@ -101,7 +102,7 @@ impl Server {
             allowed.push_str(&site.address.to_string());
         }
         let Private { stack, config, .. } =
-            private::start(&env, &Options::durable(None), Some("127.0.0.1:0".to_owned())).await?;
+            private::start(&env, &Options::durable(None), Some("127.0.0.1:0".to_owned()), &Output::Stderr).await?;
         let shutdown = CancellationToken::new();
         let (sender, ready) = oneshot::channel();
         let parts = Parts { api: true, worker: true };

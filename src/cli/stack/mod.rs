@@ -151,6 +151,12 @@ impl Stack {
     }
 }
 
+/// A program that comes with Postgres, where it is installed.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    postgres::program(name)
+}
+
 /// The database of the private stack.
 pub const DATABASE: &str = "teamai";
 

@@ -126,9 +126,13 @@ async fn answers(server: &mut Server, keys: &Keys, log: &Path) -> anyhow::Result
 }
 
 fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    find(name, &installed()).with_context(|| {
+    program(name).with_context(|| {
         format!("{name} of Postgres 15 or newer is not installed: `apt-get install postgresql`, or `make setup`")
     })
+}
+
+pub fn program(name: &str) -> Option<PathBuf> {
+    find(name, &installed())
 }
 
 /// Debian keeps the servers' programs out of the search path, one directory a

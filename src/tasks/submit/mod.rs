@@ -22,7 +22,7 @@ use crate::{
     tenancy::TenantScope,
 };
 use recipes::Recipes;
-use store::{SubmitFlush, Submission, Written};
+use store::{Submission, SubmitFlush, Written};
 use variant::Assigned;
 
 /// Submissions in one statement.
@@ -86,7 +86,7 @@ impl Submitter {
         let lane = Lane::start(SubmitFlush::new(pool.clone(), Some(tickets)), MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let experiments = Cache::new(EXPERIMENT_BELIEVED_FOR, MAX_EXPERIMENTS);
-        Self(Arc::new(Inner { recipes, experiments, pool, lane, clock }))
+        Self(Arc::new(Inner { pool, lane, recipes, experiments, clock }))
     }
 
     /// Makes what was just published visible to the next submission.
@@ -213,7 +213,14 @@ fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task
 /// What makes two requests the same one. Object keys are sorted by `serde_json`.
 fn request_hash(new: &NewTask) -> Vec<u8> {
     let request = serde_json::json!([
-        new.agent_instance_id, new.recipe, new.version, new.inputs, new.priority, new.run_at, new.subject, new.tags,
+        new.agent_instance_id,
+        new.recipe,
+        new.version,
+        new.inputs,
+        new.priority,
+        new.run_at,
+        new.subject,
+        new.tags,
     ]);
     Sha256::digest(request.to_string().as_bytes()).to_vec()
 }
