@@ -72,9 +72,15 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     let acme = Customer::new(&stack, "acme").await;
     acme.secret("openai_api_key", "bad-key").await;
     for (slug, node) in [
-        ("no-secret", "component: HttpRequest, config: { url: \"{{ inputs.website_url }}\" }, secrets: { key: \"secret:nobody\" }"),
+        (
+            "no-secret",
+            "component: HttpRequest, config: { url: \"{{ inputs.website_url }}\" }, secrets: { key: \"secret:nobody\" }",
+        ),
         ("no-model", "component: LLMProcessor, config: { model: scripted/gpt-99-ultra, prompt_template: Hello }"),
-        ("no-provider", "component: LLMProcessor, config: { provider: opnai, model: gpt-4o-mini, prompt_template: Hello }"),
+        (
+            "no-provider",
+            "component: LLMProcessor, config: { provider: opnai, model: gpt-4o-mini, prompt_template: Hello }",
+        ),
         ("bad-key", "component: LLMProcessor, config: { model: openai/gpt-4o-mini, prompt_template: Hello }"),
         ("no-key", "component: LLMProcessor, config: { model: anthropic/claude-haiku-4-5, prompt_template: Hello }"),
         ("bad-config", "component: LLMProcessor, config: { temperature: 9, prompt_template: Hello }"),
@@ -102,7 +108,8 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     assert_eq!(model.requests().len(), 1);
     let refused = "select count(*) from audit_logs where kind = 'llm' and status = 'failed' and cost_usd = 0";
     assert_eq!(stack.count(refused).await, 1, "of openai with the bad key");
-    let unpriced = "select count(*) from audit_logs where kind = 'llm' and cost_usd is null and 'unpriced' = any (flags)";
+    let unpriced =
+        "select count(*) from audit_logs where kind = 'llm' and cost_usd is null and 'unpriced' = any (flags)";
     assert_eq!(stack.count(unpriced).await, 1, "of scripted, which has no such model");
     assert_eq!(stack.count("select count(*) from audit_logs where kind = 'llm'").await, 2);
 
@@ -127,10 +134,14 @@ async fn a_request_that_makes_no_sense_is_refused(root: PgPool) {
         task
     };
 
-    post(with("inputs", json!({"website_url": "not a url", "depth": 4, "colour": "red"})))
+    post(with("inputs", json!({"website_url": "not a url", "depth": 4, "colour": "red"}))).await.invalid(&[
+        "inputs.website_url",
+        "inputs.depth",
+        "inputs.colour",
+    ]);
+    post(with("inputs", json!({"website_url": 3, "depth": "deep"})))
         .await
-        .invalid(&["inputs.website_url", "inputs.depth", "inputs.colour"]);
-    post(with("inputs", json!({"website_url": 3, "depth": "deep"}))).await.invalid(&["inputs.website_url", "inputs.depth"]);
+        .invalid(&["inputs.website_url", "inputs.depth"]);
     post(with("inputs", json!({}))).await.invalid(&["inputs.website_url"]);
     post(with("recipe", json!("nobody-wrote-this"))).await.invalid(&["recipe"]);
     post(with("version", json!("7.0"))).await.invalid(&["version"]);

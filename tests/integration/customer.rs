@@ -87,7 +87,9 @@ impl Customer {
 
     /// The body of `POST /tasks` for this customer's agent.
     pub fn task(&self, recipe: &str, inputs: Value) -> Value {
-        json!({"agent_instance_id": self.agent, "recipe": recipe, "inputs": inputs})
+        let mut task = json!({"agent_instance_id": self.agent, "recipe": recipe});
+        task["inputs"] = inputs;
+        task
     }
 
     /// Submits a task and gives its id.

@@ -13,6 +13,7 @@ mod frame;
 mod main_job;
 mod many_tasks;
 mod model;
+mod model_misbehaves;
 mod redis_is_away;
 mod openapi;
 mod secrets;

@@ -59,9 +59,13 @@ async fn a_site_is_audited_and_the_ledger_is_what_the_model_counted(root: PgPool
     let (input, output) = (&request["input_tokens"], &request["output_tokens"]);
     let (input, output) = (input.as_u64().unwrap(), output.as_u64().unwrap());
     assert_eq!(line["tokens_used"], input + output);
-    let price = (Decimal::new(15, 2) * Decimal::from(input) + Decimal::new(60, 2) * Decimal::from(output)) / Decimal::from(1_000_000);
+    let price = (Decimal::new(15, 2) * Decimal::from(input) + Decimal::new(60, 2) * Decimal::from(output))
+        / Decimal::from(1_000_000);
     assert_eq!(usd(&line["cost_usd"]), price);
-    assert_eq!((&line["status"], &line["estimated"], &line["node_id"]), (&json!("success"), &json!(false), &json!("analysis")));
+    assert_eq!(
+        (&line["status"], &line["estimated"], &line["node_id"]),
+        (&json!("success"), &json!(false), &json!("analysis"))
+    );
     assert_eq!(of_kind(&lines, "crawl").len(), 1);
 
     let (tokens, cost) = add_up(&task, &lines);

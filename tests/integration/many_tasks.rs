@@ -44,12 +44,13 @@ async fn all_complete_with_one_execution_line_each_in_a_whole_chain(root: PgPool
     assert_eq!(stack.count("select count(*) from task_queue where status = 'completed' and attempt = 1").await, tasks);
     assert_eq!(stack.count("select count(*) from task_steps where status = 'completed'").await, 3 * tasks);
     for kind in ["llm", "execution"] {
-        let (lines, of_tasks): (i64, i64) =
-            sqlx::query_as("select count(*), count(distinct task_id) from audit_logs where kind = $1 and status = 'success'")
-                .bind(kind)
-                .fetch_one(&root)
-                .await
-                .unwrap();
+        let (lines, of_tasks): (i64, i64) = sqlx::query_as(
+            "select count(*), count(distinct task_id) from audit_logs where kind = $1 and status = 'success'",
+        )
+        .bind(kind)
+        .fetch_one(&root)
+        .await
+        .unwrap();
         assert_eq!((lines, of_tasks), (tasks, tasks), "{kind}");
     }
     let totals = "select count(*) from task_queue t

@@ -1,5 +1,7 @@
 //! Redis loses everything, or is not there: tasks are late, not lost.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -60,4 +62,24 @@ async fn a_task_is_accepted_without_redis_and_runs_once_it_is_back(root: PgPool)
     for task in &tasks {
         assert_eq!(acme.finished(task).await["status"], "completed");
     }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_redis_that_stalls_holds_up_neither_an_answer_nor_the_end_of_a_worker(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let mut worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(RECIPE).await;
+    let before = acme.submit(acme.task("small", json!({}))).await;
+    assert_eq!(acme.finished(&before).await["status"], "completed");
+    stack.redis.hold(true);
+    let asked_at = Instant::now();
+    let task = acme.submit(acme.task("small", json!({}))).await;
+    assert!(asked_at.elapsed() < Duration::from_secs(1), "took {:?}", asked_at.elapsed());
+    assert_eq!(worker.stop().await, Some(0));
+    assert!(asked_at.elapsed() < Duration::from_secs(15), "took {:?}", asked_at.elapsed());
+    stack.redis.hold(false);
+    let _worker = stack.worker();
+    stack.age_tickets().await;
+    assert_eq!(acme.finished(&task).await["status"], "completed");
 }

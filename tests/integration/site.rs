@@ -70,11 +70,14 @@ impl Site {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/site");
         Self::serve(move |visit| {
             if visit.path == "/shop" {
-                return Response::builder().status(StatusCode::MOVED_PERMANENTLY).header("location", "/bread.html").finish();
+                return Response::builder()
+                    .status(StatusCode::MOVED_PERMANENTLY)
+                    .header("location", "/bread.html")
+                    .finish();
             }
             let name = if visit.path == "/" { "index.html" } else { visit.path.trim_start_matches('/') };
             match std::fs::read_to_string(folder.join(name)) {
-                Ok(text) if name.ends_with(".txt") => Response::builder().content_type("text/plain").body(text),
+                Ok(text) if name == "robots.txt" => Response::builder().content_type("text/plain").body(text),
                 Ok(text) => html_page(StatusCode::OK, &text),
                 Err(_) => html_page(StatusCode::NOT_FOUND, "<title>Not found</title>"),
             }

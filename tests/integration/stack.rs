@@ -17,7 +17,7 @@ use teamai::{auth, base::SystemClock, billing, catalog, components};
 use tempfile::TempDir;
 
 /// Long enough for a machine that compiles at the same time.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Postgres, Redis and the API; workers are started by the test. All processes end with it.
@@ -71,6 +71,17 @@ impl Stack {
             .execute(&self.root)
             .await
             .unwrap();
+    }
+
+    /// The scripted models have a price as `openai`'s too. For workers that start later.
+    pub async fn price_of_scripted_openai(&self) {
+        sqlx::query(
+            "insert into prices (id, provider, model, effective_from, input, output, source)
+             values (gen_random_uuid(), 'openai', 'scripted-*', '2025-01-01', 1, 1, 'a test')",
+        )
+        .execute(&self.root)
+        .await
+        .unwrap();
     }
 
     /// The only number that the query gives.
@@ -199,6 +210,11 @@ impl Redis {
         .await;
         self.process = Some(process);
         up
+    }
+
+    /// Holds it still, so that it takes connections and does not answer, or lets it go on.
+    pub fn hold(&self, still: bool) {
+        self.process.as_ref().unwrap().signal(if still { "STOP" } else { "CONT" });
     }
 
     /// Ends it, with everything that it held.

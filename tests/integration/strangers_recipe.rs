@@ -80,7 +80,8 @@ async fn runs_with_all_that_the_format_offers(root: PgPool) {
     let metered = &step(&steps, "metering")["output"];
     assert_eq!((&metered["tokens_used"], usd(&metered["cost_usd"])), (&json!(tokens), cost));
     assert_eq!(metered["client"], site.url());
-    let models: Vec<_> = of_kind(&lines, "llm").iter().map(|line| (line["model"].clone(), line["status"].clone())).collect();
+    let models: Vec<_> =
+        of_kind(&lines, "llm").iter().map(|line| (line["model"].clone(), line["status"].clone())).collect();
     assert_eq!(models, [(json!("scripted-500"), json!("failed")), (json!("scripted-large"), json!("success"))]);
     assert_eq!(of_kind(&lines, "http").len(), 2);
     assert_eq!(usd(&of_kind(&lines, "execution")[0]["billed_usd"]), Decimal::new(125, 2));

@@ -81,7 +81,8 @@ async fn apalis_takes_and_acknowledges_what_we_push_and_prune_leaves_nothing() {
 
     assert_eq!(tickets.prune().await.unwrap(), 3);
     let left = keys(&mut connection).await;
-    let of_tickets = |key: &&String| ["done", "data", "meta"].iter().any(|part| key.starts_with(&format!("{{teamai}}:{part}")));
+    let of_tickets =
+        |key: &&String| ["done", "data", "meta"].iter().any(|part| key.starts_with(&format!("{{teamai}}:{part}")));
     assert_eq!(left.iter().filter(of_tickets).count(), 0, "{left:?}");
 
     stop.cancel();

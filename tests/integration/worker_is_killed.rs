@@ -41,13 +41,7 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
         ("TEAMAI_LEASE__SECONDS", "5"),
     ];
     let stack = Stack::start(&root, &settings).await;
-    sqlx::query(
-        "insert into prices (id, provider, model, effective_from, input, output, source)
-         values (gen_random_uuid(), 'openai', 'scripted-*', '2025-01-01', 1, 1, 'a test')",
-    )
-    .execute(&root)
-    .await
-    .unwrap();
+    stack.price_of_scripted_openai().await;
     let first = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
     acme.secret("openai_api_key", "sk-test-1234567890").await;
@@ -69,7 +63,8 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
     assert_eq!(task["progress"], json!({"done": 4, "total": 4}));
 
     let lines = acme.lines(&id).await;
-    let slow: Vec<_> = of_kind(&lines, "llm").into_iter().filter(|line| line["model"] == "scripted-slow-2500").collect();
+    let slow: Vec<_> =
+        of_kind(&lines, "llm").into_iter().filter(|line| line["model"] == "scripted-slow-2500").collect();
     assert_eq!(slow.len(), 2, "{lines:#?}");
     let (lost, answered) = (slow[0], slow[1]);
     assert_eq!((&lost["status"], &lost["estimated"], &lost["call_no"]), (&json!("unknown"), &json!(true), &json!(1)));

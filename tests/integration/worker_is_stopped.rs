@@ -36,8 +36,7 @@ async fn asked(model: &Model, name: &str) {
 #[sqlx::test(migrations = "./migrations")]
 async fn what_ends_in_time_is_finished_and_the_rest_is_handed_back(root: PgPool) {
     let model = Model::serve().await;
-    let settings =
-        [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_WORKER__DRAIN_SECONDS", "3")];
+    let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_WORKER__DRAIN_SECONDS", "3")];
     let mut stack = Stack::start(&root, &settings).await;
     let mut first = stack.worker();
     let acme = Customer::new(&stack, "acme").await;

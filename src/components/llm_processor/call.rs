@@ -91,8 +91,9 @@ fn outcome(answer: Option<&Result<Completion, ProviderError>>, elapsed: Duration
         None => outgoing::outcome(CallStatus::Unknown, elapsed),
         Some(Ok(completion)) => CallOutcome {
             status: CallStatus::Success,
-            usage: Some(completion.usage),
-            raw_usage: Some(completion.raw_usage.clone()),
+            // No prompt is empty: a usage without tokens is none, and its cost an estimate.
+            usage: (completion.usage.total() > 0).then_some(completion.usage),
+            raw_usage: Some(completion.raw_usage.clone()).filter(|raw| !raw.is_null()),
             usage_mismatch: completion.usage_mismatch,
             request_id: completion.request_id.clone(),
             elapsed,
