@@ -33,11 +33,8 @@ pub fn init(log: &Log, output: &Output) -> anyhow::Result<()> {
         }
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let started = if log.json {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.with_ansi(ansi).try_init()
-    };
+    let started =
+        if log.json { builder.json().flatten_event(true).try_init() } else { builder.with_ansi(ansi).try_init() };
     started.map_err(anyhow::Error::from_boxed).context("logging was started before")
 }
 

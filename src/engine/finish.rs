@@ -171,7 +171,8 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         error: Some(json!({"code": code, "message": error.to_string()})),
         quality_score: None,
     };
-    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await {
+    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await
+    {
         Ok(()) => Outcome::Finished(TaskStatus::Failed),
         Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
         Err(error) => Outcome::Unwritten(error),

@@ -53,8 +53,13 @@ pub struct Run<'a> {
 /// How a node came out.
 pub enum NodeEnd {
     /// `unwritten` is to go with the finish.
-    Done { output: Value, unwritten: Option<Record> },
-    Skipped { unwritten: Option<Record> },
+    Done {
+        output: Value,
+        unwritten: Option<Record>,
+    },
+    Skipped {
+        unwritten: Option<Record>,
+    },
     /// Its failure is committed.
     Failed(ComponentError),
     Unwritten(RecordError),
@@ -92,15 +97,9 @@ impl<'a> Run<'a> {
         }
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
-        let budget = Budget {
-            max_cost: claimed.budget_usd.map(Usd),
-            max_tokens: recipe.budget.max_tokens,
-        };
-        let before = Totals {
-            calls: 0,
-            tokens: u64::try_from(claimed.tokens_used).unwrap_or(0),
-            cost: Usd(claimed.cost_usd),
-        };
+        let budget = Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: recipe.budget.max_tokens };
+        let before =
+            Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);
         let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
         let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before));
@@ -117,7 +116,18 @@ impl<'a> Run<'a> {
         let runtime = runtime(claimed);
         let meters = Mutex::default();
         Ok(Self {
-            parts, claimed, runnable, runtime, inputs, ledger, secrets, stop, committed, last_calls, left, meters,
+            parts,
+            claimed,
+            runnable,
+            runtime,
+            inputs,
+            ledger,
+            secrets,
+            stop,
+            committed,
+            last_calls,
+            left,
+            meters,
         })
     }
 

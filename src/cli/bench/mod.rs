@@ -126,7 +126,14 @@ impl<'a> Bench<'a> {
 
     async fn round(&mut self, round: u8, progress: &mut Progress) -> anyhow::Result<()> {
         let tell = |what: &str| format!("round {round} of {}: {what}", self.args.rounds);
-        let steps = ["single-row commits with pgbench", "POST /tasks", "a backlog", "runs", "runs with a model", "one run alone"];
+        let steps = [
+            "single-row commits with pgbench",
+            "POST /tasks",
+            "a backlog",
+            "runs",
+            "runs with a model",
+            "one run alone",
+        ];
         let [anchor, post, backlog, runs, model, alone] = steps.map(tell);
         progress.now(&anchor);
         self.anchors().await?;
@@ -150,9 +157,10 @@ impl<'a> Bench<'a> {
 
     async fn anchors(&mut self) -> anyhow::Result<()> {
         let Some(pgbench) = &self.pgbench else { return Ok(()) };
-        for (clients, name, what) in
-            [(1, "pgbench_1", "pgbench, single-row commits, c=1"), (32, "pgbench_32", "pgbench, single-row commits, c=32")]
-        {
+        for (clients, name, what) in [
+            (1, "pgbench_1", "pgbench, single-row commits, c=1"),
+            (32, "pgbench_32", "pgbench, single-row commits, c=32"),
+        ] {
             let rate = pgbench.commits_per_second(clients, Duration::from_secs(self.args.seconds)).await?;
             self.figures.add(name, what, "/s", rate);
         }
@@ -174,7 +182,12 @@ impl<'a> Bench<'a> {
     async fn backlog(&mut self, queued: usize) -> anyhow::Result<()> {
         let started = Instant::now();
         self.drained().await?;
-        self.figures.add("backlog", "3-step runs, out of a backlog", "/s", queued as f64 / started.elapsed().as_secs_f64());
+        self.figures.add(
+            "backlog",
+            "3-step runs, out of a backlog",
+            "/s",
+            queued as f64 / started.elapsed().as_secs_f64(),
+        );
         Ok(())
     }
 
@@ -265,7 +278,11 @@ impl<'a> Bench<'a> {
             return json!({"settings": settings, "figures": self.figures.to_json(), "ratios": ratios}).to_string();
         }
         let ratios: String = ratios.into_iter().map(|(what, ratio)| format!("  {what:32}  {ratio:>6.2}\n")).collect();
-        let missing = if self.pgbench.is_some() { "" } else { "\npgbench is not installed: no anchor, no ratio to it.\n" };
-        format!("MEDIANS (least to most)\n\n{}\nRATIOS\n\n{ratios}{missing}\nSETTINGS\n\n  {settings}", self.figures.table())
+        let missing =
+            if self.pgbench.is_some() { "" } else { "\npgbench is not installed: no anchor, no ratio to it.\n" };
+        format!(
+            "MEDIANS (least to most)\n\n{}\nRATIOS\n\n{ratios}{missing}\nSETTINGS\n\n  {settings}",
+            self.figures.table()
+        )
     }
 }
