@@ -30,49 +30,88 @@ create type app.finish_write as (
 reset role;
 set local role teamai_definer;
 
--- The hash of a line over the hash before it. %L quotes and escapes, so that no
--- two lines print alike.
+-- What a line says, without its place in the chain. %L quotes and escapes, so that
+-- no two lines print alike. Without a SET clause, so that it is inlined.
+create function app.audit_text(l public.audit_logs) returns text
+language sql stable
+return format('%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L',
+  l.id, l.agency_id, l.task_id, l.node_id, l.occurrence, l.call_no, l.team_id, l.agent_instance_id, l.recipe_id,
+  l.kind, l.provider, l.model, l.status, l.tokens_used, l.usage, l.raw_usage, l.cost_usd, l.billed_usd, l.price_id,
+  l.estimated, l.flags, l.execution_time_ms || ' ' || coalesce(l.request_id, ''),
+  (extract(epoch from l."timestamp") * 1000000)::bigint);
+
+-- The hash of what a line says, its number, and the hash before it.
+create function app.chained(p_prev bytea, p_seq bigint, p_text text) returns bytea
+language sql immutable
+return sha256(p_prev || convert_to(p_seq::text || '|' || p_text, 'UTF8'));
+
 create function app.audit_hash(l public.audit_logs) returns bytea
-language sql immutable set search_path = pg_catalog
-as $$
-  select sha256(convert_to(format('%s|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L|%L',
-    encode(l.prev_hash, 'hex'), l.seq, l.id, l.agency_id, l.task_id, l.node_id, l.occurrence, l.call_no, l.team_id,
-    l.agent_instance_id, l.recipe_id, l.kind, l.provider, l.model, l.status, l.tokens_used, l.usage, l.raw_usage,
-    l.cost_usd, l.billed_usd, l.price_id, l.estimated, l.flags, l.execution_time_ms || ' ' || coalesce(l.request_id, ''),
-    (extract(epoch from l."timestamp") * 1000000)::bigint), 'UTF8'))
-$$;
+language sql stable
+return app.chained(l.prev_hash, l.seq, app.audit_text(l));
 
 -- Appends lines to the chains of their agencies. Heads are locked in a fixed
--- order, after any task rows.
+-- order, after any task rows. Only the hashing goes line by line: a statement for
+-- each line would cost five times as much.
 create function app.append_audit(p_lines public.audit_logs[]) returns void
 language plpgsql set search_path = pg_catalog
 as $$
 declare
+  l record;
   v_agency uuid;
   v_seq bigint;
+  v_prev bytea;
   v_hash bytea;
-  v_line public.audit_logs;
+  v_ids uuid[] := '{}';
+  v_agencies uuid[] := '{}';
+  v_seqs bigint[] := '{}';
+  v_prevs bytea[] := '{}';
+  v_hashes bytea[] := '{}';
 begin
-  for v_agency in select distinct l.agency_id from unnest(p_lines) l order by 1 loop
-    insert into public.ledger_heads (agency_id, seq, hash) values (v_agency, 0, '\x') on conflict do nothing;
-    select h.seq, h.hash into v_seq, v_hash from public.ledger_heads h where h.agency_id = v_agency for update;
-    for v_line in select * from unnest(p_lines) l where l.agency_id = v_agency order by l."timestamp", l.id loop
-      v_seq := v_seq + 1;
-      v_line.seq := v_seq;
-      v_line.prev_hash := v_hash;
-      v_hash := app.audit_hash(v_line);
-      v_line.hash := v_hash;
-      insert into public.audit_logs select (v_line).*;
-    end loop;
-    update public.ledger_heads h set seq = v_seq, hash = v_hash where h.agency_id = v_agency;
+  insert into public.ledger_heads (agency_id, seq, hash)
+  select distinct u.agency_id, 0, ''::bytea from unnest(p_lines) u
+   where not exists (select from public.ledger_heads h where h.agency_id = u.agency_id)
+   order by 1
+  on conflict do nothing;
+  perform from public.ledger_heads h
+    where h.agency_id in (select u.agency_id from unnest(p_lines) u) order by h.agency_id for update;
+  for l in
+    select u.id, u.agency_id, app.audit_text(u) as text, h.seq, h.hash
+      from unnest(p_lines) u join public.ledger_heads h on h.agency_id = u.agency_id
+     order by u.agency_id, u."timestamp", u.id
+  loop
+    if l.agency_id is distinct from v_agency then
+      v_agency := l.agency_id;
+      v_seq := l.seq;
+      v_hash := l.hash;
+    end if;
+    v_prev := v_hash;
+    v_seq := v_seq + 1;
+    v_hash := app.chained(v_prev, v_seq, l.text);
+    v_ids := v_ids || l.id;
+    v_agencies := v_agencies || v_agency;
+    v_seqs := v_seqs || v_seq;
+    v_prevs := v_prevs || v_prev;
+    v_hashes := v_hashes || v_hash;
   end loop;
+  insert into public.audit_logs
+  select u.id, u.agency_id, u.task_id, u.node_id, u.occurrence, u.call_no, u.team_id, u.agent_instance_id, u.recipe_id,
+         u.kind, u.provider, u.model, u.status, u.tokens_used, u.usage, u.raw_usage, u.cost_usd, u.billed_usd, u.price_id,
+         u.estimated, u.flags, u.execution_time_ms, u.request_id, u."timestamp", c.seq, c.prev_hash, c.hash
+    from unnest(p_lines) u
+    join unnest(v_ids, v_seqs, v_prevs, v_hashes) c (id, seq, prev_hash, hash) on c.id = u.id;
+  update public.ledger_heads h set seq = last.seq, hash = last.hash
+    from (select distinct on (c.agency_id) c.agency_id, c.seq, c.hash
+            from unnest(v_agencies, v_seqs, v_hashes) c (agency_id, seq, hash)
+           order by c.agency_id, c.seq desc) last
+   where h.agency_id = last.agency_id;
 end $$;
 
 -- Writes new tasks. outcome: created | agent_unknown | recipe_unknown | key_taken.
 -- Repeating a batch whose answer was lost is harmless: ids are the caller's.
 create function app.submit_tasks(p app.submission[])
-returns table (ord integer, outcome text, team_id uuid, created_at timestamptz)
-language plpgsql volatile security definer set search_path = pg_catalog
+returns table (id uuid, outcome text, team_id uuid, created_at timestamptz)
+language plpgsql volatile security definer
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 #variable_conflict use_column
 begin
@@ -110,19 +149,21 @@ begin
     on conflict (id) do nothing
     returning id, team_id, created_at
   )
-  select b.n,
-         case when made.id is not null then 'created'
-              when known.id is null then 'agent_unknown'
+  select m.id, 'created', m.team_id, m.created_at from made m
+  union all
+  select b.id,
+         case when known.id is null then 'agent_unknown'
               when not known.recipe_known then 'recipe_unknown'
               when t.id is not null then 'created'
               else 'key_taken' end,
-         coalesce(made.team_id, t.team_id),
-         coalesce(made.created_at, t.created_at)
+         t.team_id,
+         t.created_at
     from b
     left join known on known.n = b.n
-    left join made on made.id = b.id
     -- not null only where an earlier try of this very batch was committed
-    left join public.task_queue t on t.id = b.id and t.agency_id = b.agency_id;
+    left join public.task_queue t on t.id = b.id and t.agency_id = b.agency_id
+   -- NOT IN is hashed, where a join of few expected rows would compare all with all
+   where b.id not in (select made.id from made);
 end $$;
 
 -- Claims what is due, or whose lease ran out, among the ids. An older claim's
@@ -134,7 +175,8 @@ returns table (id uuid, agency_id uuid, team_id uuid, agent_instance_id uuid, re
                experiment_id uuid, epoch bigint, attempt integer, status text, inputs jsonb, budget_usd numeric,
                tokens_used bigint, cost_usd numeric, started_at timestamptz, created_at timestamptz,
                configuration jsonb, settings jsonb)
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
@@ -197,16 +239,20 @@ end $$;
 create function app.record(p_intents app.intent_write[], p_lines app.line_write[], p_steps app.step_write[],
                            p_finishes app.finish_write[])
 returns table (task_id uuid, epoch bigint)
-language plpgsql volatile security definer set search_path = pg_catalog
+language plpgsql volatile security definer
+set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
-  v_held uuid[];
+  -- of the claims whose fence holds, in step with each other
+  v_ids uuid[];
+  v_epochs bigint[];
+  v_agencies uuid[];
   v_closed uuid[];
   v_lines public.audit_logs[];
 begin
-  select coalesce(array_agg(s.id), '{}') into v_held from (
-    select t.id from public.task_queue t
+  select array_agg(s.id), array_agg(s.epoch), array_agg(s.agency_id) into v_ids, v_epochs, v_agencies from (
+    select t.id, t.epoch, t.agency_id from public.task_queue t
       join (select i.task_id, i.epoch from unnest(p_intents) i
             union select l.task_id, l.epoch from unnest(p_lines) l
             union select s.task_id, s.epoch from unnest(p_steps) s
@@ -215,84 +261,99 @@ begin
      where t.status = 'running'
      order by t.id for update of t) s;
 
-  insert into public.call_intents (task_id, agency_id, node_id, occurrence, call_no, epoch, kind, provider, model,
-                                   request_hash, reserved_usd, price_id)
-  select i.task_id, t.agency_id, i.node_id, i.occurrence, i.call_no, i.epoch, i.kind, i.provider, i.model,
-         i.request_hash, i.reserved_usd, i.price_id
-    from unnest(p_intents) i join public.task_queue t on t.id = i.task_id and t.epoch = i.epoch
-   where i.task_id = any (v_held)
-  on conflict do nothing;
+  if cardinality(p_intents) > 0 then
+    insert into public.call_intents (task_id, agency_id, node_id, occurrence, call_no, epoch, kind, provider, model,
+                                     request_hash, reserved_usd, price_id)
+    select i.task_id, h.agency_id, i.node_id, i.occurrence, i.call_no, i.epoch, i.kind, i.provider, i.model,
+           i.request_hash, i.reserved_usd, i.price_id
+      from unnest(p_intents) i
+      join unnest(v_ids, v_epochs, v_agencies) h (id, epoch, agency_id) on h.id = i.task_id and h.epoch = i.epoch
+    on conflict do nothing;
+  end if;
 
-  -- A call's line is written by whoever closes its open intent, and by no one else.
-  with closed as (
-    update public.call_intents i set state = 'settled'
-      from unnest(p_lines) l
-     where l.task_id = any (v_held) and i.state = 'open' and i.epoch = l.epoch
-       and (i.task_id, i.node_id, i.occurrence, i.call_no) = (l.task_id, l.node_id, l.occurrence, l.call_no)
-    returning l as line
-  ), due as (
-    select (c.line).* from closed c
-    union all
-    select l.* from unnest(p_lines) l
-     where l.kind = 'execution' and l.task_id = any (v_held)
-  )
-  select array_agg(row(l.id, t.agency_id, l.task_id, l.node_id, l.occurrence, l.call_no, t.team_id,
-           t.agent_instance_id, t.recipe_id, l.kind, l.provider, l.model, l.status, l.tokens_used, l.usage, l.raw_usage,
-           l.cost_usd, l.billed_usd, l.price_id, l.estimated, l.flags, l.execution_time_ms, l.request_id,
-           l."timestamp", 0, '', '')::public.audit_logs)
-    into v_lines from due l join public.task_queue t on t.id = l.task_id and t.epoch = l.epoch;
+  if cardinality(p_lines) > 0 then
+    -- A call's line is written by whoever closes its open intent, and by no one else.
+    with held as (
+      select l.* from unnest(p_lines) l
+        join unnest(v_ids, v_epochs) h (id, epoch) on h.id = l.task_id and h.epoch = l.epoch
+    ), closed as (
+      update public.call_intents i set state = 'settled'
+        from held l
+       where i.state = 'open' and i.epoch = l.epoch
+         and (i.task_id, i.node_id, i.occurrence, i.call_no) = (l.task_id, l.node_id, l.occurrence, l.call_no)
+      returning l.*
+    ), due as (
+      select c.* from closed c
+      union all
+      select l.* from held l where l.kind = 'execution'
+    )
+    select array_agg(row(l.id, t.agency_id, l.task_id, l.node_id, l.occurrence, l.call_no, t.team_id,
+             t.agent_instance_id, t.recipe_id, l.kind, l.provider, l.model, l.status, l.tokens_used, l.usage,
+             l.raw_usage, l.cost_usd, l.billed_usd, l.price_id, l.estimated, l.flags, l.execution_time_ms,
+             l.request_id, l."timestamp", 0, '', '')::public.audit_logs)
+      into v_lines from due l join public.task_queue t on t.id = l.task_id;
+  end if;
+
+  if cardinality(p_steps) > 0 then
+    with written as (
+      insert into public.task_steps (task_id, agency_id, node_id, occurrence, status, attempts, output, error,
+                                     tokens_used, cost_usd, started_at, finished_at)
+      select s.task_id, h.agency_id, s.node_id, s.occurrence, s.status, s.attempts, s.output, s.error, s.tokens_used,
+             s.cost_usd, s.started_at, s.finished_at
+        from unnest(p_steps) s
+        join unnest(v_ids, v_epochs, v_agencies) h (id, epoch, agency_id) on h.id = s.task_id and h.epoch = s.epoch
+      on conflict do nothing
+      returning task_id, node_id, occurrence
+    )
+    select array_agg(w.task_id) into v_closed
+      from written w join unnest(p_steps) s using (task_id, node_id, occurrence) where s.closes_node;
+  end if;
+
+  if v_lines is not null or v_closed is not null or cardinality(p_finishes) > 0 then
+    update public.task_queue t
+       set tokens_used = t.tokens_used + coalesce(spent.tokens, 0),
+           cost_usd = t.cost_usd + coalesce(spent.cost, 0),
+           steps_done = least(t.steps_total, t.steps_done + coalesce(done.nodes, 0)),
+           status = coalesce(f.status, t.status),
+           output = coalesce(f.output, t.output),
+           error = coalesce(f.error, t.error),
+           lease_until = case when f.task_id is null then t.lease_until end,
+           finished_at = case when f.task_id is not null then clock_timestamp() end
+      from unnest(v_ids, v_epochs) h (id, epoch)
+      left join (select l.task_id, sum(l.tokens_used)::bigint as tokens, sum(l.cost_usd) as cost
+                   from unnest(v_lines) l group by 1) spent on spent.task_id = h.id
+      left join (select c.task_id, count(*)::integer as nodes from unnest(v_closed) c (task_id) group by 1) done
+        on done.task_id = h.id
+      left join unnest(p_finishes) f on f.task_id = h.id and f.epoch = h.epoch
+     where t.id = h.id and (spent.task_id is not null or done.task_id is not null or f.task_id is not null);
+  end if;
+
+  if cardinality(p_finishes) > 0 then
+    insert into public.ab_test_results (id, agency_id, experiment_id, task_id, recipe_id, variant, success_metric,
+        metric_value, quality_score, execution_time_ms, tokens_used, token_cost, outcome)
+    select gen_random_uuid(), t.agency_id, t.experiment_id, t.id, t.recipe_id, t.variant, e.success_metric,
+           case e.success_metric when 'quality_score' then f.quality_score when 'execution_time' then took.ms
+                                 else t.cost_usd end,
+           f.quality_score, took.ms, t.tokens_used, t.cost_usd, f.status
+      from unnest(p_finishes) f
+      join unnest(v_ids, v_epochs) h (id, epoch) on h.id = f.task_id and h.epoch = f.epoch
+      join public.task_queue t on t.id = f.task_id and t.experiment_id is not null
+      join public.experiments e on e.id = t.experiment_id
+     cross join lateral (select (extract(epoch from t.finished_at - t.started_at) * 1000)::bigint as ms) took
+     where f.status in ('completed', 'failed')
+    on conflict do nothing;
+  end if;
+
+  -- Last: until the commit nobody else can append to these agencies' chains.
   if v_lines is not null then
     perform app.append_audit(v_lines);
   end if;
 
-  with written as (
-    insert into public.task_steps (task_id, agency_id, node_id, occurrence, status, attempts, output, error, tokens_used,
-                                   cost_usd, started_at, finished_at)
-    select s.task_id, t.agency_id, s.node_id, s.occurrence, s.status, s.attempts, s.output, s.error, s.tokens_used,
-           s.cost_usd, s.started_at, s.finished_at
-      from unnest(p_steps) s join public.task_queue t on t.id = s.task_id and t.epoch = s.epoch
-     where s.task_id = any (v_held)
-    on conflict do nothing
-    returning task_id, node_id, occurrence
-  )
-  select array_agg(w.task_id) into v_closed
-    from written w join unnest(p_steps) s using (task_id, node_id, occurrence) where s.closes_node;
-
-  update public.task_queue t
-     set tokens_used = t.tokens_used + coalesce(spent.tokens, 0),
-         cost_usd = t.cost_usd + coalesce(spent.cost, 0),
-         steps_done = least(t.steps_total, t.steps_done + coalesce(done.nodes, 0)),
-         status = coalesce(f.status, t.status),
-         output = coalesce(f.output, t.output),
-         error = coalesce(f.error, t.error),
-         lease_until = case when f.task_id is null then t.lease_until end,
-         finished_at = case when f.task_id is not null then clock_timestamp() end
-    from (select q.id, q.epoch from public.task_queue q where q.id = any (v_held)) h
-    left join (select l.task_id, sum(l.tokens_used)::bigint as tokens, sum(l.cost_usd) as cost
-                 from unnest(v_lines) l group by 1) spent on spent.task_id = h.id
-    left join (select c.task_id, count(*)::integer as nodes from unnest(v_closed) c (task_id) group by 1) done
-      on done.task_id = h.id
-    left join unnest(p_finishes) f on f.task_id = h.id and f.epoch = h.epoch
-   where t.id = h.id and (spent.task_id is not null or done.task_id is not null or f.task_id is not null);
-
-  insert into public.ab_test_results (id, agency_id, experiment_id, task_id, recipe_id, variant, success_metric,
-      metric_value, quality_score, execution_time_ms, tokens_used, token_cost, outcome)
-  select gen_random_uuid(), t.agency_id, t.experiment_id, t.id, t.recipe_id, t.variant, e.success_metric,
-         case e.success_metric when 'quality_score' then f.quality_score when 'execution_time' then took.ms
-                               else t.cost_usd end,
-         f.quality_score, took.ms, t.tokens_used, t.cost_usd, f.status
-    from unnest(p_finishes) f
-    join public.task_queue t on t.id = f.task_id and t.epoch = f.epoch and t.experiment_id is not null
-    join public.experiments e on e.id = t.experiment_id
-   cross join lateral (select (extract(epoch from t.finished_at - t.started_at) * 1000)::bigint as ms) took
-   where f.task_id = any (v_held) and f.status in ('completed', 'failed')
-  on conflict do nothing;
-
-  return query
-  select t.id, t.epoch from public.task_queue t where t.id = any (v_held)
-  union
+  return query select h.id, h.epoch from unnest(v_ids, v_epochs) h (id, epoch);
   -- an earlier try of this batch was committed
-  select t.id, t.epoch from unnest(p_finishes) f
+  return query
+  select t.id, t.epoch
+    from (select f.* from unnest(p_finishes) f where not exists (select from unnest(v_ids) h (id) where h.id = f.task_id)) f
     join public.task_queue t on t.id = f.task_id and t.epoch = f.epoch and t.status = f.status;
 end $$;
 
@@ -373,7 +434,8 @@ as $$
   delete from public.sessions where expires_at < clock_timestamp() - interval '30 days';
 $$;
 
-revoke all on function app.audit_hash(public.audit_logs), app.append_audit(public.audit_logs[]),
+revoke all on function app.audit_text(public.audit_logs), app.chained(bytea, bigint, text),
+  app.audit_hash(public.audit_logs), app.append_audit(public.audit_logs[]),
   app.submit_tasks(app.submission[]), app.claim_tasks(uuid[], text, integer, integer),
   app.record(app.intent_write[], app.line_write[], app.step_write[], app.finish_write[]),
   app.heartbeat(uuid[], bigint[], integer), app.cancel_requests(uuid[]), app.release_tasks(uuid[], bigint[]),

@@ -270,9 +270,57 @@ async fn the_chain_of_lines_is_whole_and_lines_cannot_be_changed(owner: PgPool) 
                    where l.prev_hash <> l.before";
     assert_eq!(count(&owner, broken).await, 0);
     assert_eq!(count(&owner, "select count(distinct hash) from audit_logs").await, 3);
+    assert_eq!(count(&owner, "select count(*) from audit_logs l where hash <> app.audit_hash(l)").await, 0);
     for change in ["update audit_logs set cost_usd = 0", "delete from audit_logs", "truncate audit_logs"] {
         assert!(sqlx::query(change).execute(&owner).await.is_err(), "{change} went through");
     }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_batch_of_many_agencies_continues_each_agency_s_own_chain(owner: PgPool) {
+    let tenants = [fixture::tenant(&owner).await, fixture::tenant(&owner).await];
+    let stores = stores(&owner).await;
+    let mut claims = Vec::new();
+    for tenant in [tenants[0], tenants[1], tenants[0], tenants[1]] {
+        let task = stores.submit(tenant).await;
+        claims.push((task, stores.claim(task).await.unwrap().epoch));
+    }
+    for call_no in 1..=2 {
+        for claim in &claims {
+            assert!(stores.record(*claim, intent(*claim, call_no)).await);
+        }
+        let batch: Vec<_> = claims.iter().map(|c| (*c, Record { step: None, ..settled(*c, call_no) })).collect();
+        assert_eq!(stores.record.flush(&batch).await.unwrap(), [true; 4]);
+    }
+    let broken = "select count(*) from (
+        select a.*, lag(hash, 1, '\\x') over w as before, row_number() over w as place from audit_logs a
+        window w as (partition by agency_id order by seq)) l
+        where l.prev_hash <> l.before or l.seq <> l.place";
+    assert_eq!(count(&owner, broken).await, 0);
+    assert_eq!(count(&owner, "select count(*) from audit_logs l where hash <> app.audit_hash(l)").await, 0);
+    let heads = "select count(*) from ledger_heads h join audit_logs l on (l.agency_id, l.seq, l.hash) = (h.agency_id, h.seq, h.hash)
+                  where h.seq = 4";
+    assert_eq!(count(&owner, heads).await, 2);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_repeated_finish_stands_beside_writes_of_other_tasks(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let mut claims = Vec::new();
+    for _ in 0..3 {
+        let task = stores.submit(tenant).await;
+        claims.push((task, stores.claim(task).await.unwrap().epoch));
+    }
+    assert!(stores.record(claims[0], finish(claims[0])).await);
+    let stale = (claims[2].0, claims[2].1 - 1);
+    let batch = [
+        (claims[0], finish(claims[0])),
+        (claims[1], intent(claims[1], 1)),
+        (claims[2], finish(claims[2])),
+        (stale, intent(stale, 1)),
+    ];
+    assert_eq!(stores.record.flush(&batch).await.unwrap(), [true, true, true, false]);
 }
 
 #[sqlx::test(migrations = "./migrations")]

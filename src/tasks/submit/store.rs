@@ -1,6 +1,7 @@
 //! Writes submissions in batches through `app.submit_tasks`.
 
 use std::{
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -107,16 +108,16 @@ impl Flush for SubmitFlush {
     async fn flush(&self, batch: &[Submission]) -> Result<Vec<Written>, sqlx::Error> {
         let mut answers = vec![Written::AgentUnknown; batch.len()];
         let rows = sqlx::query!(
-            r#"select ord as "ord!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
+            r#"select id as "id!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
             batch as _,
         )
         .fetch_all(&self.pool)
         .await?;
+        let places: HashMap<Uuid, usize> = batch.iter().enumerate().map(|(index, s)| (s.id, index)).collect();
         let mut created = Vec::with_capacity(rows.len());
         for row in rows {
-            let index = usize::try_from(row.ord - 1).unwrap_or(usize::MAX);
-            let Some(answer) = answers.get_mut(index) else { continue };
-            *answer = match (row.outcome.as_str(), row.team_id, row.created_at) {
+            let Some(&index) = places.get(&row.id) else { continue };
+            answers[index] = match (row.outcome.as_str(), row.team_id, row.created_at) {
                 ("created", Some(team), Some(created_at)) => {
                     let submission = &batch[index];
                     if submission.run_at.is_none_or(|at| at <= created_at) {
