@@ -114,6 +114,9 @@ language plpgsql volatile security definer
 set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 #variable_conflict use_column
+declare
+  -- one time for both columns: the answer to the caller is made of created_at alone
+  v_now timestamptz := clock_timestamp();
 begin
   return query
   with b as (
@@ -138,12 +141,12 @@ begin
   ), made as (
     insert into public.task_queue (id, agency_id, team_id, agent_instance_id, created_by, recipe_id, recipe_slug,
         recipe_version, experiment_id, variant, subject, priority, inputs, budget_usd, steps_total, tags, run_at,
-        dispatch_id, dispatched_at)
+        created_at, dispatch_id, dispatched_at)
     select k.id, k.agency_id, k.agent_team_id, k.agent_instance_id, k.created_by, k.recipe_id, k.recipe_slug,
         k.recipe_version, k.experiment_id, k.variant, k.subject, k.priority, k.inputs, k.budget_usd, k.steps_total,
-        k.tags, coalesce(k.run_at, clock_timestamp()), k.dispatch_id,
+        k.tags, coalesce(k.run_at, v_now), v_now, k.dispatch_id,
         -- a task for later gets its first ticket from the reconciler
-        case when k.run_at > clock_timestamp() then null else clock_timestamp() end
+        case when k.run_at > v_now then null else v_now end
       from known k
      where k.recipe_known and (k.idempotency_key is null or k.id in (select task_id from keyed))
     on conflict (id) do nothing
@@ -167,7 +170,8 @@ begin
 end $$;
 
 -- Claims what is due, or whose lease ran out, among the ids. An older claim's
--- calls without a line become `unknown`, their reservation estimated spend.
+-- calls without a line become `unknown`, their reservation estimated spend; one of
+-- a model without a price costs NULL and is flagged, as if it had been answered.
 -- status says what the claim found: running (go on), cancelled, or dead (claimed
 -- more than p_max_claims times).
 create function app.claim_tasks(p_ids uuid[], p_worker text, p_lease_seconds integer, p_max_claims integer)
@@ -209,16 +213,18 @@ begin
     update public.call_intents i set state = 'unknown'
       from unnest(v_claimed) t
      where t.epoch > 1 and i.task_id = t.id and i.state = 'open'
-    returning i.*, t.team_id, t.agent_instance_id, t.recipe_id
+    returning i.*, t.team_id, t.agent_instance_id, t.recipe_id,
+              i.kind = 'llm' and i.price_id is null and i.reserved_usd = 0 as unpriced
   )
   select array_agg(row(gen_random_uuid(), l.agency_id, l.task_id, l.node_id, l.occurrence, l.call_no, l.team_id,
-           l.agent_instance_id, l.recipe_id, l.kind, l.provider, l.model, 'unknown', 0, null, null, l.reserved_usd, 0,
-           l.price_id, true, '{}', 0, null, clock_timestamp(), 0, '', '')::public.audit_logs)
+           l.agent_instance_id, l.recipe_id, l.kind, l.provider, l.model, 'unknown', 0, null, null,
+           case when l.unpriced then null else l.reserved_usd end, 0, l.price_id, not l.unpriced,
+           case when l.unpriced then array['unpriced'] else '{}' end, 0, null, clock_timestamp(), 0, '', '')::public.audit_logs)
     into v_lost from lost l;
 
   if v_lost is not null then
     perform app.append_audit(v_lost);
-    update public.task_queue t set cost_usd = t.cost_usd + l.cost
+    update public.task_queue t set cost_usd = t.cost_usd + coalesce(l.cost, 0)
       from (select u.task_id, sum(u.cost_usd) as cost from unnest(v_lost) u group by 1) l
      where t.id = l.task_id;
   end if;
