@@ -98,7 +98,7 @@ async fn measure(args: &Args, private: &Private, progress: &mut Progress) -> any
     bench.check().await?;
     let settings = bench.settings().await?;
     api.stop().await?;
-    Ok(bench.report(settings))
+    Ok(bench.report(&settings))
 }
 
 struct Bench<'a> {
@@ -263,7 +263,7 @@ impl<'a> Bench<'a> {
         }))
     }
 
-    fn report(&self, settings: Value) -> String {
+    fn report(&self, settings: &Value) -> String {
         let ratios: Vec<_> = [
             ("POST /tasks / pgbench c=32", "post", self.figures.median("pgbench_32")),
             ("3-step runs / DBOS, c=128", "runs", Some(DBOS_RUNS)),
@@ -277,7 +277,9 @@ impl<'a> Bench<'a> {
                 ratios.into_iter().map(|(what, ratio)| (what.to_owned(), ratio.into())).collect();
             return json!({"settings": settings, "figures": self.figures.to_json(), "ratios": ratios}).to_string();
         }
-        let ratios: String = ratios.into_iter().map(|(what, ratio)| format!("  {what:32}  {ratio:>6.2}\n")).collect();
+        let ratios: Vec<String> =
+            ratios.into_iter().map(|(what, ratio)| format!("  {what:32}  {ratio:>6.2}\n")).collect();
+        let ratios = ratios.concat();
         let missing =
             if self.pgbench.is_some() { "" } else { "\npgbench is not installed: no anchor, no ratio to it.\n" };
         format!(
