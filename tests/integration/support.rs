@@ -91,7 +91,7 @@ pub fn pool_as(root: &PgPool, role: &str) -> PgPool {
 
 #[expect(clippy::disallowed_methods, reason = "the test's own configuration")]
 pub fn redis_url() -> String {
-    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:63790".to_owned())
+    std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
 }
 
 impl Api {
