@@ -142,15 +142,11 @@ impl AuditLogsApi {
     ) -> Result<Lines> {
         let scope = member.scope();
         let own_team = scope.team_id().map_or(Uuid::nil(), |team| team.0);
-        let team_id = if scope.is_admin() {
-            team_id.0
-        } else {
+        let team_id = match team_id.0 {
+            asked if scope.is_admin() => asked,
             // Another team's lines are not there for a member.
-            Some(team_id.0.filter(|team| *team == own_team).unwrap_or(if team_id.0.is_none() {
-                own_team
-            } else {
-                Uuid::nil()
-            }))
+            Some(other) if other != own_team => Some(Uuid::nil()),
+            _ => Some(own_team),
         };
         let filter = store::Filter {
             task_id: task_id.0,

@@ -193,6 +193,11 @@ impl ComponentError {
     }
 }
 
+/// The code of a call whose answer was lost: it may have been charged.
+pub const ANSWER_LOST: &str = "answer_lost";
+/// Pages of a crawl whose node does not say.
+pub const DEFAULT_MAX_PAGES: u64 = 100;
+
 /// A component shared by all tasks of a process.
 pub type Shared = Arc<dyn Component>;
 

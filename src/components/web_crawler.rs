@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{
-    CallKind, CallStatus, Component, ComponentError, Context, outgoing,
+    CallKind, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, outgoing,
     settings::{Settings, parse_url, wrong},
 };
 use crate::egress::{self, Url, header::HeaderValue};
@@ -78,7 +78,7 @@ impl Plan {
         let integer = |key, range, default: u64| settings.integer(key, range).map(|given| given.unwrap_or(default));
         Ok(Self {
             url: start_url(context, &settings)?,
-            max_pages: usize::try_from(integer("max_pages", 1..=10_000, 100)?).unwrap_or(usize::MAX),
+            max_pages: usize::try_from(integer("max_pages", 1..=10_000, DEFAULT_MAX_PAGES)?).unwrap_or(usize::MAX),
             max_depth: integer("max_depth", 0..=100, 3)?,
             respect_robots: settings.boolean("respect_robots")?.unwrap_or(true),
             timeout: settings.duration("timeout", second / 10..=second * 60)?.unwrap_or(second * 10),

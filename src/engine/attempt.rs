@@ -20,15 +20,11 @@ use crate::{
         model::{OnUnknown, RetryPolicy},
         template::Scope,
     },
-    components::{CallStatus, ComponentError, Context, Retry},
+    components::{ANSWER_LOST, CallStatus, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
 };
 
 /// A node that says nothing has this long for one attempt.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
-/// The code of a call whose answer was lost.
-const LOST: &str = "answer_lost";
-/// Pages of a crawl whose node does not say.
-const DEFAULT_MAX_PAGES: u32 = 100;
 
 /// How an occurrence came out; the record is still to be written.
 pub enum AttemptEnd {
@@ -59,7 +55,7 @@ impl Run<'_> {
             };
             // Asking somebody comes later; until then a call that may have been
             // charged is not repeated without leave.
-            if error.code == LOST && step.node.on_unknown != OnUnknown::Retry {
+            if error.code == ANSWER_LOST && step.node.on_unknown != OnUnknown::Retry {
                 break Err(error);
             }
             let Some(wait) = policy.wait(attempts, &error, jitter()) else { break Err(error) };
@@ -134,7 +130,7 @@ impl Run<'_> {
     fn clamp(&self, component: &str, config: &mut Map<String, Value>) {
         let Some(cap) = self.runnable.limits.max_pages_per_crawl.filter(|_| component == "WebCrawler") else { return };
         let asked = match config.get("max_pages") {
-            None | Some(Value::Null) => Some(u64::from(DEFAULT_MAX_PAGES)),
+            None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(value) => value.as_u64(),
         };

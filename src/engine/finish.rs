@@ -36,11 +36,7 @@ impl Run<'_> {
         if status != TaskStatus::Cancelled {
             record.lines.push(self.execution_line(status));
         }
-        match self.write(record).await {
-            Ok(()) => Outcome::Finished(status),
-            Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
-            Err(error) => Outcome::Unwritten(error),
-        }
+        outcome(self.write(record).await, status)
     }
 
     fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
@@ -171,9 +167,14 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         error: Some(json!({"code": code, "message": error.to_string()})),
         quality_score: None,
     };
-    match parts.recorder.write((claimed.id, claimed.epoch), Record { finish: Some(finish), ..Record::default() }).await
-    {
-        Ok(()) => Outcome::Finished(TaskStatus::Failed),
+    let record = Record { finish: Some(finish), ..Record::default() };
+    outcome(parts.recorder.write((claimed.id, claimed.epoch), record).await, TaskStatus::Failed)
+}
+
+/// What the last write's answer means for the run.
+fn outcome(written: Result<(), RecordError>, status: TaskStatus) -> Outcome {
+    match written {
+        Ok(()) => Outcome::Finished(status),
         Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
         Err(error) => Outcome::Unwritten(error),
     }

@@ -8,111 +8,15 @@ use std::{
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use super::record::{IntentWrite, LineWrite, Record, RecordError, Recorder};
+use super::{
+    record::{IntentWrite, LineWrite, Record, RecordError},
+    run_ledger::RunLedger,
+};
 use crate::{
-    base::{AuditId, Clock, Usd},
-    billing::{Price, PriceBook},
+    base::{AuditId, Usd},
+    billing::Price,
     components::{CallKind, CallOutcome, CallStatus, ComponentError, Meter, NewCall, Retry, Totals},
 };
-
-/// What all nodes of a run share: the claim, its money, the writer.
-#[derive(Debug)]
-pub struct RunLedger {
-    pub claim: (uuid::Uuid, i64),
-    pub agency: crate::base::AgencyId,
-    pub budget: Budget,
-    pub prices: Arc<PriceBook>,
-    pub recorder: Recorder,
-    pub clock: Arc<dyn Clock>,
-    spent: Mutex<Spent>,
-}
-
-/// The recipe's own bounds of one run.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Budget {
-    pub max_cost: Option<Usd>,
-    pub max_tokens: Option<u64>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    totals: Totals,
-    reserved: Usd,
-}
-
-impl RunLedger {
-    #[must_use]
-    pub fn new(
-        claim: (uuid::Uuid, i64),
-        agency: crate::base::AgencyId,
-        budget: Budget,
-        prices: Arc<PriceBook>,
-        recorder: Recorder,
-        clock: Arc<dyn Clock>,
-        before: Totals,
-    ) -> Self {
-        let spent = Mutex::new(Spent { totals: before, reserved: Usd::ZERO });
-        Self { claim, agency, budget, prices, recorder, clock, spent }
-    }
-
-    #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.spent().totals
-    }
-
-    fn spent(&self) -> MutexGuard<'_, Spent> {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts the reservation aside, or says which bound it would break.
-    fn reserve(&self, call: &NewCall, price: Option<&Price>) -> Result<Usd, ComponentError> {
-        if call.kind != CallKind::Llm {
-            return Ok(Usd::ZERO);
-        }
-        let (prompt, answer) = call.estimate.unwrap_or_default();
-        let reserve = price.map_or(Usd::ZERO, |p| p.reserve(prompt, answer));
-        let mut spent = self.spent();
-        if let Some(limit) = self.budget.max_cost {
-            if price.is_none() {
-                return Err(ComponentError::new(
-                    "unpriced_model",
-                    format!(
-                        "the price book has no price for {}/{}, and the recipe has a budget in USD: add a price, or \
-                         remove budget.max_cost_usd",
-                        call.provider.as_deref().unwrap_or("?"),
-                        call.model.as_deref().unwrap_or("?"),
-                    ),
-                )
-                .field("config.model"));
-            }
-            let left = limit - spent.totals.cost - spent.reserved;
-            if reserve > left {
-                return Err(ComponentError::new(
-                    "budget_exhausted",
-                    format!(
-                        "this call may cost {reserve} USD and {left} of the budget of {limit} USD is left: raise \
-                         budget.max_cost_usd, or lower max_tokens",
-                    ),
-                )
-                .field("budget.max_cost_usd"));
-            }
-        }
-        if let Some(limit) = self.budget.max_tokens
-            && spent.totals.tokens + prompt > limit
-        {
-            return Err(ComponentError::new(
-                "budget_exhausted",
-                format!(
-                    "{} of {limit} tokens are used and this prompt has about {prompt}: raise budget.max_tokens",
-                    spent.totals.tokens
-                ),
-            )
-            .field("budget.max_tokens"));
-        }
-        spent.reserved += reserve;
-        Ok(reserve)
-    }
-}
 
 /// The meter of one node, or of one item of its `for_each`.
 #[derive(Debug)]
@@ -203,13 +107,7 @@ impl NodeMeter {
             ..self.blank_line(call_no)
         };
         let spent_now = cost.unwrap_or_default().to_ledger();
-        {
-            let mut spent = self.run.spent();
-            spent.reserved = spent.reserved - open.reserved;
-            spent.totals.calls += 1;
-            spent.totals.tokens += tokens;
-            spent.totals.cost += spent_now;
-        }
+        self.run.spend(open.reserved, tokens, spent_now);
         let mut calls = self.calls();
         calls.tokens += tokens;
         calls.cost += spent_now;

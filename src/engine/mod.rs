@@ -5,7 +5,7 @@
 //! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
 //! - [`finish`]: the task's output and last write
 //! - [`record`]: the group-commit writer of intents, lines, steps and finishes
-//! - [`meter`]: the ledger's side of a node's calls
+//! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
 //! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
 
 mod attempt;
@@ -17,6 +17,7 @@ mod plans;
 pub mod record;
 mod retry;
 mod run;
+mod run_ledger;
 mod secrets;
 mod stop;
 

@@ -45,13 +45,8 @@ impl Run<'_> {
     }
 
     async fn once(&self, step: &Step, scope: &Scope, outputs: &Outputs) -> NodeEnd {
-        let node_id = step.node.id.as_str();
-        if let Some(committed) = self.committed.get(&(node_id.to_owned(), 0)) {
-            return match committed.status.as_str() {
-                "completed" => NodeEnd::Done { output: committed.output.clone().unwrap_or_default(), unwritten: None },
-                "skipped" => NodeEnd::Skipped { unwritten: None },
-                _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
-            };
+        if let Some(end) = self.committed_end(step, 0) {
+            return end;
         }
         match self.occurrence(step, scope, outputs, 0, true).await {
             AttemptEnd::Done { output, record } => match self.write_unless_last(record).await {
@@ -118,12 +113,8 @@ impl Run<'_> {
     }
 
     async fn item(&self, step: &Step, scope: &Scope, outputs: &Outputs, n: usize, left: &AtomicUsize) -> NodeEnd {
-        let node_id = step.node.id.as_str();
-        if let Some(committed) = self.committed.get(&(node_id.to_owned(), index(n))) {
-            return match committed.status.as_str() {
-                "failed" => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
-                _ => NodeEnd::Done { output: committed.output.clone().unwrap_or_default(), unwritten: None },
-            };
+        if let Some(end) = self.committed_end(step, index(n)) {
+            return end;
         }
         let end = self.occurrence(step, scope, outputs, index(n), false).await;
         let closes = left.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -142,6 +133,16 @@ impl Run<'_> {
             Ok(()) => result,
             Err(error) => NodeEnd::Unwritten(error),
         }
+    }
+
+    /// What an older claim committed of an occurrence: it is not run again.
+    fn committed_end(&self, step: &Step, occurrence: i32) -> Option<NodeEnd> {
+        let committed = self.committed.get(&(step.node.id.to_string(), occurrence))?;
+        Some(match committed.status.as_str() {
+            "completed" => NodeEnd::Done { output: committed.output.clone().unwrap_or_default(), unwritten: None },
+            "skipped" => NodeEnd::Skipped { unwritten: None },
+            _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
+        })
     }
 
     async fn skip(&self, step: &Step) -> NodeEnd {

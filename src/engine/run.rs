@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 use super::{
     Outcome, Parts, StopReason, StopSignal,
     clean::Redactor,
-    meter::{Budget, NodeMeter, RunLedger},
+    meter::NodeMeter,
     plans::{LoadError, Runnable},
     record::{Checkpoint, LineWrite, Record, RecordError, checkpoints},
+    run_ledger::{Budget, RunLedger},
     secrets::RunSecrets,
 };
 use crate::{
@@ -80,9 +81,9 @@ pub async fn run(parts: &Parts, claimed: Claimed, stop: &StopSignal) -> Outcome 
         Ok(run) => run,
         Err(error) => return super::finish::unprepared(parts, &claimed, error).await,
     };
-    let mut unwritten = Record::default();
+    let mut unwritten = None;
     let end = run.walk(&mut unwritten).await;
-    run.finish(end, unwritten).await
+    run.finish(end, unwritten.unwrap_or_default()).await
 }
 
 impl<'a> Run<'a> {
@@ -108,7 +109,7 @@ impl<'a> Run<'a> {
             pool: parts.pool.clone(),
             agency,
             team: claimed.team_id.into(),
-            redactor: Arc::new(Redactor::default()),
+            redactor: Redactor::default(),
             prices,
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
@@ -132,7 +133,7 @@ impl<'a> Run<'a> {
     }
 
     /// `unwritten` gets the last node's result, which is to go with the finish, however the walk ends.
-    async fn walk(&self, unwritten: &mut Record) -> WalkEnd {
+    async fn walk(&self, unwritten: &mut Option<Record>) -> WalkEnd {
         let steps = self.runnable.plan.steps();
         let mut scope = Scope::new(&self.inputs, template_runtime(&self.runtime));
         let mut outputs = Outputs::new();
@@ -157,11 +158,11 @@ impl<'a> Run<'a> {
                 NodeEnd::Done { output, unwritten: last } => {
                     scope.finish(node_id, &output);
                     outputs.insert(node_id.to_owned(), Arc::new(output));
-                    *unwritten = last.unwrap_or_else(|| std::mem::take(unwritten));
+                    *unwritten = last.or(unwritten.take());
                 }
                 NodeEnd::Skipped { unwritten: last } => {
                     scope.skip(node_id);
-                    *unwritten = last.unwrap_or_else(|| std::mem::take(unwritten));
+                    *unwritten = last.or(unwritten.take());
                 }
                 NodeEnd::Failed(error) => {
                     failure.get_or_insert((node_id.to_owned(), error));

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    super::{CallKind, CallOutcome, CallStatus, ComponentError, Context, NewCall, Retry, outgoing},
+    super::{ANSWER_LOST, CallKind, CallOutcome, CallStatus, ComponentError, Context, NewCall, Retry, outgoing},
     choice::Choice,
     estimate,
 };
@@ -122,7 +122,7 @@ fn failure(choice: &Choice, error: &ProviderError) -> Failure {
         ErrorKind::Retry { after } => ("provider_unavailable", Retry::May { after }),
         ErrorKind::Timeout => ("provider_timeout", Retry::May { after: None }),
         // The node's `on_unknown` decides what becomes of a lost answer, by this code.
-        ErrorKind::Unknown => ("answer_lost", Retry::May { after: None }),
+        ErrorKind::Unknown => (ANSWER_LOST, Retry::May { after: None }),
     };
     let field = match error.status {
         Some(401 | 403) => "secrets.api_key",
