@@ -3,6 +3,8 @@
 //! The only maker of a [`TenantScope`]: whoever holds one was checked here.
 
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod keys;
 mod password;
 mod sign_in;
