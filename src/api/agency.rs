@@ -1,11 +1,10 @@
 //! `/agency`
 
 use chrono::{DateTime, Utc};
-use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::MaybeUndefined};
 use uuid::Uuid;
 
-use super::{Admin, ApiState, Member, Problem, Result, body::Body, check::Check, tags::Tag};
+use super::{Admin, Member, Problem, Result, body::Body, check::Check, need, tags::Tag};
 use crate::tenancy::{
     Email, Name,
     agencies::{self, AgencyChange},
@@ -80,21 +79,16 @@ pub struct AgencyApi;
 impl AgencyApi {
     /// Get your agency.
     #[oai(path = "/", method = "get", operation_id = "get_agency")]
-    async fn get_agency(&self, member: Member, state: Data<&ApiState>) -> Result<Json<Agency>> {
-        let agency = agencies::get(member.scope(), &state.pool).await?;
+    async fn get_agency(&self, member: Member<need::AgencyRead>) -> Result<Json<Agency>> {
+        let agency = agencies::get(member.scope(), &member.state.pool).await?;
         agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
     }
 
     /// Change your agency. What is left out stays as it is.
     #[oai(path = "/", method = "patch", operation_id = "change_agency")]
-    async fn change_agency(
-        &self,
-        admin: Admin,
-        state: Data<&ApiState>,
-        body: Body<AgencyBody>,
-    ) -> Result<Json<Agency>> {
+    async fn change_agency(&self, admin: Admin<need::AgencyWrite>, body: Body<AgencyBody>) -> Result<Json<Agency>> {
         let change = change(&body.0)?;
-        let agency = agencies::update(admin.scope(), &state.pool, &change).await?;
+        let agency = agencies::update(admin.scope(), &admin.state.pool, &change).await?;
         agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
     }
 }

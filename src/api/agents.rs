@@ -1,7 +1,6 @@
 //! `/agents`: roles hired for a team.
 
 use chrono::{DateTime, Utc};
-use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::{Path, Query},
@@ -11,10 +10,11 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Member, Problem, Result,
+    Admin, Member, Problem, Result,
     body::Body,
     check::{Check, checked},
     json_object::JsonObject,
+    need,
     page::{Listing, page},
     problem::FieldError,
     tags::Tag,
@@ -125,8 +125,7 @@ impl AgentsApi {
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_agents(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::AgentsRead>,
         team_id: Query<Option<Uuid>>,
         agent_role_id: Query<Option<Uuid>>,
         status: Query<Option<AgentStatus>>,
@@ -142,22 +141,22 @@ impl AgentsApi {
                 AgentStatus::Retired => agents::AgentStatus::Retired,
             }),
         };
-        let found = agents::list(member.scope(), &state.pool, filter, page(limit, cursor)?).await?;
+        let found = agents::list(member.scope(), &member.state.pool, filter, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Hire an agent for a team. Takes a seat, else 402.
     #[oai(path = "/", method = "post", operation_id = "hire_agent")]
-    async fn hire_agent(&self, admin: Admin, state: Data<&ApiState>, body: Body<NewAgentBody>) -> Result<Hired> {
+    async fn hire_agent(&self, admin: Admin<need::AgentsWrite>, body: Body<NewAgentBody>) -> Result<Hired> {
         let new = new_agent(body.0)?;
-        let agent = agents::hire(admin.scope(), &state.pool, &new, state.clock.now()).await?;
+        let agent = agents::hire(admin.scope(), &admin.state.pool, &new, admin.state.clock.now()).await?;
         Ok(Hired::Agent(Json(agent.into())))
     }
 
     /// Get an agent, retired or not.
     #[oai(path = "/:id", method = "get", operation_id = "get_agent")]
-    async fn get_agent(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Agent>> {
-        let agent = agents::get(member.scope(), &state.pool, AgentId(id.0)).await?;
+    async fn get_agent(&self, member: Member<need::AgentsRead>, id: Path<Uuid>) -> Result<Json<Agent>> {
+        let agent = agents::get(member.scope(), &member.state.pool, AgentId(id.0)).await?;
         agent.map(|agent| Json(agent.into())).ok_or_else(Problem::not_found)
     }
 
@@ -165,20 +164,19 @@ impl AgentsApi {
     #[oai(path = "/:id", method = "patch", operation_id = "change_agent")]
     async fn change_agent(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::AgentsWrite>,
         id: Path<Uuid>,
         body: Body<AgentChangeBody>,
     ) -> Result<Json<Agent>> {
         let change = change(body.0)?;
-        let agent = agents::change(admin.scope(), &state.pool, AgentId(id.0), &change).await?;
+        let agent = agents::change(admin.scope(), &admin.state.pool, AgentId(id.0), &change).await?;
         agent.map(|agent| Json(agent.into())).ok_or_else(Problem::not_found)
     }
 
     /// Retire an agent for good and free its seat. Its runs and their costs stay.
     #[oai(path = "/:id", method = "delete", operation_id = "retire_agent")]
-    async fn retire_agent(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Retired> {
-        let retired = agents::retire(admin.scope(), &state.pool, AgentId(id.0)).await?;
+    async fn retire_agent(&self, admin: Admin<need::AgentsWrite>, id: Path<Uuid>) -> Result<Retired> {
+        let retired = agents::retire(admin.scope(), &admin.state.pool, AgentId(id.0)).await?;
         if retired { Ok(Retired::Done) } else { Err(Problem::not_found()) }
     }
 }

@@ -1,7 +1,7 @@
 //! `/audit-logs`: the ledger, one line for each call that left.
 
 use chrono::{DateTime, Utc};
-use poem::web::{Accept, Data};
+use poem::web::Accept;
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::Query,
@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    ApiState, Member, Result,
+    Member, Result, need,
     page::{Listing, page},
     tags::Tag,
 };
@@ -125,8 +125,7 @@ impl AuditLogsApi {
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_audit_logs(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::AuditRead>,
         accept: Accept,
         task_id: Query<Option<Uuid>>,
         agent_instance_id: Query<Option<Uuid>>,
@@ -157,7 +156,7 @@ impl AuditLogsApi {
             from: from.0,
             to: to.0,
         };
-        let found = store::list(&state.pool, scope.agency_id(), &filter, page(limit, cursor)?).await?;
+        let found = store::list(&member.state.pool, scope.agency_id(), &filter, page(limit, cursor)?).await?;
         let listing = Listing::<AuditLine>::of(found);
         if wants_csv(&accept) {
             return Ok(Lines::Csv(PlainText(csv(&listing.items)), listing.next_cursor));

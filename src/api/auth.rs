@@ -1,13 +1,13 @@
 //! `/auth`: registering, signing in and out.
 
 use chrono::{DateTime, Utc};
-use poem::{http::HeaderMap, web::Data};
+use poem::http::HeaderMap;
 use poem_openapi::{ApiResponse, Enum, Object, OpenApi, payload::Json, types::Password};
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::{
-    ApiState, Member, Problem, Result,
+    Open, Person, Problem, Result,
     agency::Agency,
     body::Body,
     check::{Check, checked},
@@ -151,60 +151,55 @@ pub struct AuthApi;
 impl AuthApi {
     /// Make an agency and its first admin, and sign in.
     #[oai(path = "/register", method = "post", operation_id = "register")]
-    async fn register(
-        &self,
-        state: Data<&ApiState>,
-        headers: &HeaderMap,
-        body: Body<RegisterBody>,
-    ) -> Result<Registered> {
+    async fn register(&self, open: Open, headers: &HeaderMap, body: Body<RegisterBody>) -> Result<Registered> {
         let registration = registration(&body.0)?;
-        let signed_in = state.auth.register(&registration, user_agent(headers)).await?;
+        let signed_in = open.state.auth.register(&registration, user_agent(headers)).await?;
         Ok(Registered::SignedIn(Json(signed_in.into())))
     }
 
     /// Sign in.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, state: Data<&ApiState>, headers: &HeaderMap, body: Body<LoginBody>) -> Result<Json<SignIn>> {
+    async fn login(&self, open: Open, headers: &HeaderMap, body: Body<LoginBody>) -> Result<Json<SignIn>> {
         let email = Email::parse(&body.0.email).map_err(|error| Problem::invalid("email", error))?;
         let password = SecretString::from(body.0.password.0);
-        Ok(Json(state.auth.login(&email, &password, user_agent(headers)).await?.into()))
+        Ok(Json(open.state.auth.login(&email, &password, user_agent(headers)).await?.into()))
     }
 
     /// Get new tokens. The refresh token is used up; using it again ends the session.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, state: Data<&ApiState>, body: Body<RefreshBody>) -> Result<Json<SignIn>> {
-        Ok(Json(state.auth.refresh(&body.0.refresh_token).await?.into()))
+    async fn refresh(&self, open: Open, body: Body<RefreshBody>) -> Result<Json<SignIn>> {
+        Ok(Json(open.state.auth.refresh(&body.0.refresh_token).await?.into()))
     }
 
     /// Sign out: ends the session, its access tokens included.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, state: Data<&ApiState>, body: Body<RefreshBody>) -> Result<Done> {
-        state.auth.logout(&body.0.refresh_token).await?;
+    async fn logout(&self, open: Open, body: Body<RefreshBody>) -> Result<Done> {
+        open.state.auth.logout(&body.0.refresh_token).await?;
         Ok(Done::Done)
     }
 
     /// Who am I?
     #[oai(path = "/me", method = "get", operation_id = "me")]
-    async fn me(&self, member: Member, state: Data<&ApiState>) -> Result<Json<User>> {
-        Ok(Json(me(&member, &state).await?.into()))
+    async fn me(&self, person: Person) -> Result<Json<User>> {
+        Ok(Json(me(&person).await?.into()))
     }
 
     /// Change the password. All other sessions end.
     #[oai(path = "/password", method = "post", operation_id = "change_password")]
-    async fn change_password(&self, member: Member, state: Data<&ApiState>, body: Body<PasswordBody>) -> Result<Done> {
-        let user = me(&member, &state).await?;
+    async fn change_password(&self, person: Person, body: Body<PasswordBody>) -> Result<Done> {
+        let user = me(&person).await?;
         let email = Email::parse(&user.email).map_err(|error| Problem::internal(&error))?;
         let new = NewPassword::parse(&body.0.new_password.0, &email)
             .map_err(|error| Problem::invalid("new_password", error))?;
         let current = SecretString::from(body.0.current_password.0);
-        state.auth.change_password(member.session(), &email, &current, &new).await?;
+        person.state.auth.change_password(person.session(), &email, &current, &new).await?;
         Ok(Done::Done)
     }
 }
 
-async fn me(member: &Member, state: &ApiState) -> Result<users::User> {
-    let scope = member.scope();
-    users::get(scope, &state.pool, scope.user_id()).await?.ok_or_else(Problem::not_found)
+async fn me(person: &Person) -> Result<users::User> {
+    let session = person.session();
+    users::get(session.scope(), &person.state.pool, session.user_id()).await?.ok_or_else(Problem::not_found)
 }
 
 fn registration(body: &RegisterBody) -> Result<Registration> {

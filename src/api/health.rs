@@ -1,6 +1,6 @@
 //! For operators and their machines: is the process up, is it ready, what does it count.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use poem::{IntoResponse, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
@@ -20,7 +20,7 @@ pub fn healthz() -> Response {
 /// 200 when Postgres and Redis answer and the schema is this binary's, else 503;
 /// the body names each check.
 #[handler]
-pub async fn readyz(state: Data<&ApiState>) -> Response {
+pub async fn readyz(state: Data<&Arc<ApiState>>) -> Response {
     let (schema, redis) = tokio::join!(migrations(&state), redis(&state));
     let (postgres, migrations) = match schema {
         Ok(migrations) => (Ok(()), migrations),
@@ -63,6 +63,6 @@ async fn redis(state: &ApiState) -> Result<(), String> {
 /// Prometheus text.
 #[handler]
 #[expect(clippy::needless_pass_by_value, reason = "an extractor")]
-pub fn metrics(state: Data<&ApiState>) -> Response {
+pub fn metrics(state: Data<&Arc<ApiState>>) -> Response {
     Response::builder().content_type("text/plain; version=0.0.4").body(state.metrics.render())
 }

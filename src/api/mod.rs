@@ -2,6 +2,7 @@
 //!
 //! To add a resource: write `mod name;` and put its API into [`resources`].
 
+mod access;
 mod agency;
 mod agents;
 mod audit_logs;
@@ -34,11 +35,12 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use sqlx::PgPool;
 
 pub use problem::{Problem, Result};
-pub use security::{Admin, Member};
+pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
+pub use crate::auth::need;
 use crate::{auth::Auth, base::Clock, locker::Locker, queue::Tickets, tasks::submit::Submitter};
 
-/// What handlers reach; cheap to clone. Handlers take it as `Data<&ApiState>`.
+/// What handlers reach through their access argument; see [`security`].
 #[derive(Clone)]
 pub struct ApiState {
     /// As the role `teamai_api`, under row-level security.
@@ -56,7 +58,7 @@ pub struct ApiState {
 }
 
 fn resources() -> impl OpenApi + Clone {
-    (
+    access::Stated((
         auth::AuthApi,
         agency::AgencyApi,
         teams::TeamsApi,
@@ -68,7 +70,7 @@ fn resources() -> impl OpenApi + Clone {
         tasks::TasksApi,
         queue::QueueApi,
         audit_logs::AuditLogsApi,
-    )
+    ))
 }
 
 fn service() -> OpenApiService<impl OpenApi + Clone, ()> {
@@ -76,7 +78,7 @@ fn service() -> OpenApiService<impl OpenApi + Clone, ()> {
         .summary("Runs AI agent recipes for digital agencies, and accounts for every model call.")
         .description(
             "JSON in, JSON out. Sign in with POST /auth/login and send the access token as \
-             `Authorization: Bearer TOKEN`. Every error is an RFC 9457 problem whose `code` is stable. \
+             `Authorization: Bearer TOKEN`, or an API key in its place. Every error is an RFC 9457 problem whose `code` is stable. \
              Lists take `limit` (1 to 200) and `cursor`, and go from the newest to the oldest.",
         )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
@@ -94,15 +96,15 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
     let spec = service.spec();
     let schema = Arc::clone(&state.recipe_schema);
+    let state = Arc::new(state);
     Route::new()
         .at("/healthz", poem::get(health::healthz))
-        .at("/readyz", poem::get(health::readyz))
-        .at("/metrics", poem::get(health::metrics))
+        .at("/readyz", poem::get(health::readyz).data(Arc::clone(&state)))
+        .at("/metrics", poem::get(health::metrics).data(Arc::clone(&state)))
         .at("/openapi.json", poem::get(json_text(spec.into())))
         .at("/schemas/recipe.json", poem::get(json_text(schema)))
         .nest("/docs", service.swagger_ui())
-        .nest("/", service)
-        .data(state)
+        .nest("/", service.data(security::Attached(state)))
         .with(frame::Frame)
 }
 

@@ -196,7 +196,7 @@ impl ResponseError for Problem {
 const DOCUMENTED: [(u16, &str, Option<&str>); 11] = [
     (401, "Not signed in, or the token is no longer good.", Some("WWW-AUTHENTICATE")),
     (402, "Seats or budget exhausted.", None),
-    (403, "The role is too low.", None),
+    (403, "The role is too low, or the API key has not the scope.", None),
     (404, "No such object, or not yours to see.", None),
     (409, "In conflict with the present state.", None),
     (413, "The body is too large.", None),

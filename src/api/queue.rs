@@ -1,12 +1,11 @@
 //! `/queue`: what is open, how old it is, how fast it goes.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use poem::web::Data;
 use poem_openapi::{Object, OpenApi, payload::Json};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Admin, ApiState, Result, tags::Tag};
+use super::{Admin, Result, need, tags::Tag};
 use crate::tasks::store;
 
 /// Rates are counted over this many minutes.
@@ -55,12 +54,12 @@ pub struct QueueApi;
 impl QueueApi {
     /// Depth by status and team, the oldest age, rates.
     #[oai(path = "/", method = "get", operation_id = "get_queue")]
-    async fn get_queue(&self, admin: Admin, state: Data<&ApiState>) -> Result<Json<Queue>> {
-        let now = state.clock.now();
-        let depth = store::depth(&state.pool, admin.scope()).await?;
+    async fn get_queue(&self, admin: Admin<need::QueueRead>) -> Result<Json<Queue>> {
+        let now = admin.state.clock.now();
+        let depth = store::depth(&admin.state.pool, admin.scope()).await?;
         let since = now - TimeDelta::minutes(RATE_MINUTES);
-        let finished = store::finished_since(&state.pool, admin.scope(), since).await?;
-        let redis = match state.tickets.depth().await {
+        let finished = store::finished_since(&admin.state.pool, admin.scope(), since).await?;
+        let redis = match admin.state.tickets.depth().await {
             Ok(depth) => Some(Redis { tickets_waiting: depth.waiting, workers: depth.workers }),
             Err(error) => {
                 warn!(%error, "Redis is away");

@@ -1,7 +1,6 @@
 //! `/secrets`: the locker. Values go in and never come out.
 
 use chrono::{DateTime, Utc};
-use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
@@ -11,8 +10,9 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
+    Admin, Problem, Result,
     body::Body,
+    need,
     page::{Listing, page},
     tags::Tag,
 };
@@ -83,14 +83,13 @@ impl SecretsApi {
     #[oai(path = "/", method = "get", operation_id = "list_secrets")]
     async fn list_secrets(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::SecretsRead>,
         team_id: Query<Option<Uuid>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Secret>>> {
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let found = locker::list(&state.pool, agency, team, page(limit, cursor)?).await?;
+        let found = locker::list(&admin.state.pool, agency, team, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
@@ -98,8 +97,7 @@ impl SecretsApi {
     #[oai(path = "/:key_name", method = "put", operation_id = "put_secret")]
     async fn put_secret(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::SecretsWrite>,
         key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
         body: Body<SecretBody>,
@@ -107,8 +105,8 @@ impl SecretsApi {
         let name = KeyName::parse(&key_name.0).map_err(|error| Problem::invalid("key_name", error))?;
         let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let now = state.clock.now();
-        let (secret, new) = state.locker.put(&state.pool, agency, team, &name, &value, now).await?;
+        let now = admin.state.clock.now();
+        let (secret, new) = admin.state.locker.put(&admin.state.pool, agency, team, &name, &value, now).await?;
         let secret = Json(secret.into());
         Ok(if new { Put::New(secret) } else { Put::Changed(secret) })
     }
@@ -117,14 +115,13 @@ impl SecretsApi {
     #[oai(path = "/:key_name", method = "get", operation_id = "get_secret")]
     async fn get_secret(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::SecretsRead>,
         key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<Secret>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let secret = locker::get(&state.pool, agency, team, &name).await?;
+        let secret = locker::get(&admin.state.pool, agency, team, &name).await?;
         secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
     }
 
@@ -132,14 +129,13 @@ impl SecretsApi {
     #[oai(path = "/:key_name", method = "delete", operation_id = "delete_secret")]
     async fn delete_secret(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::SecretsWrite>,
         key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Deleted> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let deleted = state.locker.delete(&state.pool, agency, team, &name).await?;
+        let deleted = admin.state.locker.delete(&admin.state.pool, agency, team, &name).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 }

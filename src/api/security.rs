@@ -1,50 +1,218 @@
-//! Who may call: the role check is the type of a handler's argument.
+//! Who may call: role and scope are the type of a handler's access argument.
+//!
+//! A handler reaches the API's state through that argument alone, so that one
+//! without it can do nothing. Each handler takes exactly one of these:
+//!
+//! | argument | who passes |
+//! |---|---|
+//! | [`Member<S>`] | any signed-in person; an API key that has the scope `S` |
+//! | [`Admin<S>`] | an admin; an API key that has the scope `S` and no team |
+//! | [`Person`] | any signed-in person, no API key |
+//! | [`PersonAdmin`] | a signed-in admin, no API key |
+//! | [`Open`] | anybody, without a credential |
 
-use poem::Request;
-use poem_openapi::{SecurityScheme, auth::Bearer};
+use std::{marker::PhantomData, sync::Arc};
+
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    auth::{Bearer, BearerAuthorization},
+    registry::{MetaSecurityScheme, Registry},
+};
 
 use super::{ApiState, problem::Problem};
-use crate::{auth::Session, tenancy::TenantScope};
+use crate::{
+    auth::{Caller, Need, Session},
+    base::TenantScope,
+};
 
-/// An access token of POST /auth/login. As an argument: any signed-in person.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "member")]
-pub struct Member(Session);
+/// The state as it is attached to the routes; nothing outside of this file can extract it.
+#[derive(Clone)]
+pub(super) struct Attached(pub Arc<ApiState>);
 
-/// An access token of POST /auth/login. As an argument: an admin; others get 403.
-#[derive(SecurityScheme)]
-#[oai(ty = "bearer", rename = "bearer", bearer_format = "JWT", checker = "admin")]
-pub struct Admin(Session);
+/// Any signed-in person, or an API key with the scope `S`.
+pub struct Member<S> {
+    pub state: Arc<ApiState>,
+    caller: Caller,
+    need: PhantomData<S>,
+}
 
-impl Member {
+/// An admin, or an API key with the scope `S` that is bound to no team.
+pub struct Admin<S> {
+    pub state: Arc<ApiState>,
+    caller: Caller,
+    need: PhantomData<S>,
+}
+
+/// Any signed-in person; an API key gets 403.
+pub struct Person {
+    pub state: Arc<ApiState>,
+    session: Session,
+}
+
+/// A signed-in admin; an API key gets 403.
+pub struct PersonAdmin {
+    pub state: Arc<ApiState>,
+    session: Session,
+}
+
+/// Anybody: the operation checks what it was sent itself.
+pub struct Open {
+    pub state: Arc<ApiState>,
+}
+
+impl<S> Member<S> {
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
-        &self.0.scope
+        self.caller.scope()
+    }
+}
+
+impl<S> Admin<S> {
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        self.caller.scope()
+    }
+}
+
+impl Person {
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl PersonAdmin {
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        self.session.scope()
     }
 
     #[must_use]
     pub fn session(&self) -> &Session {
-        &self.0
+        &self.session
     }
 }
 
-impl Admin {
-    #[must_use]
-    pub fn scope(&self) -> &TenantScope {
-        &self.0.scope
-    }
+fn state(request: &Request) -> Result<Arc<ApiState>, Problem> {
+    let attached = request.data::<Attached>();
+    let attached = attached.ok_or_else(|| Problem::internal(&"the API's state is not attached to its routes"))?;
+    Ok(Arc::clone(&attached.0))
 }
 
-async fn member(request: &Request, bearer: Bearer) -> poem::Result<Session> {
-    let state: &ApiState =
-        request.data().ok_or_else(|| Problem::internal(&"the API's state is not attached to its routes"))?;
-    Ok(state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?)
+async fn caller(request: &Request) -> poem::Result<(Arc<ApiState>, Caller)> {
+    let state = state(request)?;
+    let bearer = Bearer::from_request(request)?;
+    let caller = state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?;
+    Ok((state, caller))
 }
 
-async fn admin(request: &Request, bearer: Bearer) -> poem::Result<Session> {
-    let session = member(request, bearer).await?;
-    if !session.scope.is_admin() {
-        return Err(Problem::forbidden("role_too_low", "Only an admin of the agency may do this.").into());
+fn needs_scope<S: Need>(caller: &Caller) -> Result<(), Problem> {
+    if caller.may(S::SCOPE) {
+        return Ok(());
     }
-    Ok(session)
+    let scope = S::SCOPE.as_str();
+    let detail = format!("This API key has not the scope {scope}; use one that has, made with POST /api-keys.");
+    Err(Problem::forbidden("scope_missing", detail))
 }
+
+fn needs_admin(scope: &TenantScope) -> Result<(), Problem> {
+    if scope.is_admin() {
+        return Ok(());
+    }
+    Err(Problem::forbidden("role_too_low", "Only an admin of the agency may do this."))
+}
+
+fn needs_person(caller: &Caller) -> Result<Session, Problem> {
+    caller
+        .session()
+        .copied()
+        .ok_or_else(|| Problem::forbidden("people_only", "An API key may not do this; sign in with POST /auth/login."))
+}
+
+/// Names under which [`super::access`] finds an argument's demands in the
+/// specification before it writes them out.
+pub(super) mod mark {
+    pub const MEMBER: &str = "member";
+    pub const ADMIN: &str = "admin";
+    pub const PERSON: &str = "person";
+    pub const PERSON_ADMIN: &str = "person_admin";
+}
+/// Security schemes of the specification.
+pub(super) const ACCESS_TOKEN: &str = "bearer";
+pub(super) const API_KEY: &str = "api_key";
+
+fn register_schemes(registry: &mut Registry) {
+    let http = |format, description| MetaSecurityScheme {
+        ty: "http",
+        description: Some(description),
+        name: None,
+        key_in: None,
+        scheme: Some("bearer"),
+        bearer_format: Some(format),
+        flows: None,
+        openid_connect_url: None,
+    };
+    registry.create_security_scheme(ACCESS_TOKEN, http("JWT", "A person's access token, of POST /auth/login."));
+    registry.create_security_scheme(API_KEY, http("tak_...", "An API key of POST /api-keys, within its scopes."));
+}
+
+/// What the five arguments differ in: the marks, and the checks between request and value.
+macro_rules! access {
+    ([$($generic:ident)?] $name:ty, [$($mark:expr),*], $request:ident => $extract:expr) => {
+        impl<'a $(, $generic: Need)?> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+
+            type ParamType = ();
+            type ParamRawType = ();
+
+            fn register(registry: &mut Registry) {
+                register_schemes(registry);
+            }
+
+            fn security_schemes() -> Vec<&'static str> {
+                vec![$($mark),*]
+            }
+
+            /// Without a scheme the specification says outright that none is needed.
+            fn has_security_fallback() -> bool {
+                Self::security_schemes().is_empty()
+            }
+
+            async fn from_request(
+                $request: &'a Request,
+                _body: &mut RequestBody,
+                _options: ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                $extract
+            }
+        }
+    };
+}
+
+access!([S] Member<S>, [mark::MEMBER, S::SCOPE.as_str()], request => {
+    let (state, caller) = caller(request).await?;
+    needs_scope::<S>(&caller)?;
+    Ok(Self { state, caller, need: PhantomData })
+});
+
+access!([S] Admin<S>, [mark::ADMIN, S::SCOPE.as_str()], request => {
+    let (state, caller) = caller(request).await?;
+    needs_scope::<S>(&caller)?;
+    needs_admin(caller.scope())?;
+    Ok(Self { state, caller, need: PhantomData })
+});
+
+access!([] Person, [mark::PERSON], request => {
+    let (state, caller) = caller(request).await?;
+    Ok(Self { state, session: needs_person(&caller)? })
+});
+
+access!([] PersonAdmin, [mark::PERSON_ADMIN], request => {
+    let (state, caller) = caller(request).await?;
+    let session = needs_person(&caller)?;
+    needs_admin(session.scope())?;
+    Ok(Self { state, session })
+});
+
+access!([] Open, [], request => Ok(Self { state: state(request)? }));

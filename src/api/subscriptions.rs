@@ -1,13 +1,13 @@
 //! `/subscriptions`: seats for agents.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
+    Admin, Problem, Result,
     body::Body,
+    need,
     page::{Listing, page},
     tags::Tag,
 };
@@ -100,33 +100,33 @@ impl SubscriptionsApi {
     #[oai(path = "/", method = "get", operation_id = "list_subscriptions")]
     async fn list_subscriptions(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::SubscriptionsRead>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Subscription>>> {
-        Ok(Json(Listing::of(seats::list(admin.scope(), &state.pool, page(limit, cursor)?).await?)))
+        Ok(Json(Listing::of(seats::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }
 
     /// Set the number of seats for a role: makes the subscription, or raises or lowers it.
     #[oai(path = "/", method = "post", operation_id = "buy_seats")]
-    async fn buy_seats(&self, admin: Admin, state: Data<&ApiState>, body: Body<SubscriptionBody>) -> Result<Bought> {
+    async fn buy_seats(&self, admin: Admin<need::SubscriptionsWrite>, body: Body<SubscriptionBody>) -> Result<Bought> {
         let count = body.0.purchased_count;
         if !(0..=MAX_SEATS).contains(&count) {
             return Err(Problem::invalid("purchased_count", format!("must be between 0 and {MAX_SEATS}")));
         }
         let role = AgentRoleId(body.0.agent_role_id);
-        let (subscription, new) = seats::buy(admin.scope(), &state.pool, role, count, state.clock.now()).await?;
+        let (subscription, new) =
+            seats::buy(admin.scope(), &admin.state.pool, role, count, admin.state.clock.now()).await?;
         let subscription = Json(subscription.into());
         Ok(if new { Bought::New(subscription) } else { Bought::Changed(subscription) })
     }
 
     /// Seats purchased, allocated and active this month.
     #[oai(path = "/usage", method = "get", operation_id = "seat_usage")]
-    async fn seat_usage(&self, admin: Admin, state: Data<&ApiState>) -> Result<Json<SeatUsage>> {
-        let usage = seats::usage(admin.scope(), &state.pool).await?;
+    async fn seat_usage(&self, admin: Admin<need::SubscriptionsRead>) -> Result<Json<SeatUsage>> {
+        let usage = seats::usage(admin.scope(), &admin.state.pool).await?;
         let all = page(Query(Some(200)), Query(None))?;
-        let subscriptions = seats::list(admin.scope(), &state.pool, all).await?;
+        let subscriptions = seats::list(admin.scope(), &admin.state.pool, all).await?;
         Ok(Json(SeatUsage {
             purchased: usage.purchased,
             allocated: usage.allocated,

@@ -1,7 +1,6 @@
 //! `/teams`
 
 use chrono::{DateTime, Utc};
-use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
@@ -10,9 +9,10 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Member, Problem, Result,
+    Admin, Member, Problem, Result,
     body::Body,
     check::{Check, checked},
+    need,
     page::{Listing, page},
     tags::Tag,
 };
@@ -63,27 +63,26 @@ impl TeamsApi {
     #[oai(path = "/", method = "get", operation_id = "list_teams")]
     async fn list_teams(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::TeamsRead>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Team>>> {
-        let found = teams::list(member.scope(), &state.pool, page(limit, cursor)?).await?;
+        let found = teams::list(member.scope(), &member.state.pool, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Make a team.
     #[oai(path = "/", method = "post", operation_id = "create_team")]
-    async fn create_team(&self, admin: Admin, state: Data<&ApiState>, body: Body<TeamBody>) -> Result<Created> {
+    async fn create_team(&self, admin: Admin<need::TeamsWrite>, body: Body<TeamBody>) -> Result<Created> {
         let name = name(&body.0)?;
-        let team = teams::create(admin.scope(), &state.pool, &name, state.clock.now()).await?;
+        let team = teams::create(admin.scope(), &admin.state.pool, &name, admin.state.clock.now()).await?;
         Ok(Created::Team(Json(team.into())))
     }
 
     /// Get a team.
     #[oai(path = "/:id", method = "get", operation_id = "get_team")]
-    async fn get_team(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Team>> {
-        let team = teams::get(member.scope(), &state.pool, TeamId(id.0)).await?;
+    async fn get_team(&self, member: Member<need::TeamsRead>, id: Path<Uuid>) -> Result<Json<Team>> {
+        let team = teams::get(member.scope(), &member.state.pool, TeamId(id.0)).await?;
         team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
     }
 
@@ -91,20 +90,19 @@ impl TeamsApi {
     #[oai(path = "/:id", method = "patch", operation_id = "rename_team")]
     async fn rename_team(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::TeamsWrite>,
         id: Path<Uuid>,
         body: Body<TeamBody>,
     ) -> Result<Json<Team>> {
         let name = name(&body.0)?;
-        let team = teams::rename(admin.scope(), &state.pool, TeamId(id.0), &name).await?;
+        let team = teams::rename(admin.scope(), &admin.state.pool, TeamId(id.0), &name).await?;
         team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
     }
 
     /// Delete a team that never had an agent. Its people stay in the agency.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_team")]
-    async fn delete_team(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Deleted> {
-        let deleted = teams::delete(admin.scope(), &state.pool, TeamId(id.0)).await?;
+    async fn delete_team(&self, admin: Admin<need::TeamsWrite>, id: Path<Uuid>) -> Result<Deleted> {
+        let deleted = teams::delete(admin.scope(), &admin.state.pool, TeamId(id.0)).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 }

@@ -1,6 +1,5 @@
 //! `/users`
 
-use poem::web::Data;
 use poem_openapi::{
     OpenApi,
     param::{Path, Query},
@@ -9,8 +8,9 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
+    Admin, Problem, Result,
     auth::User,
+    need,
     page::{Listing, page},
     tags::Tag,
 };
@@ -25,18 +25,17 @@ impl UsersApi {
     #[oai(path = "/", method = "get", operation_id = "list_users")]
     async fn list_users(
         &self,
-        admin: Admin,
-        state: Data<&ApiState>,
+        admin: Admin<need::PeopleRead>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<User>>> {
-        Ok(Json(Listing::of(users::list(admin.scope(), &state.pool, page(limit, cursor)?).await?)))
+        Ok(Json(Listing::of(users::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }
 
     /// Get one of the agency's people.
     #[oai(path = "/:id", method = "get", operation_id = "get_user")]
-    async fn get_user(&self, admin: Admin, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<User>> {
-        let user = users::get(admin.scope(), &state.pool, UserId(id.0)).await?;
+    async fn get_user(&self, admin: Admin<need::PeopleRead>, id: Path<Uuid>) -> Result<Json<User>> {
+        let user = users::get(admin.scope(), &admin.state.pool, UserId(id.0)).await?;
         user.map(|user| Json(user.into())).ok_or_else(Problem::not_found)
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! The only maker of a [`TenantScope`]: whoever holds one was checked here.
 
+mod caller;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzz;
 pub mod keys;
 mod password;
+mod scopes;
 mod sign_in;
 mod store;
 mod throttle;
@@ -19,14 +21,13 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
+pub use caller::{Caller, Session};
 pub use error::AuthError;
 pub use password::NewPassword;
+pub use scopes::{Need, Scope, Scopes, UnknownScope, need};
 pub use sign_in::{Registration, SignedIn, Tokens};
 
-use crate::{
-    base::{AgencyId, Clock, SessionId, UserId, cache::Cache},
-    tenancy::TenantScope,
-};
+use crate::base::{AgencyId, Clock, SessionId, UserId, cache::Cache};
 
 /// How long a checked token is believed: the longest that a change made through
 /// another process goes unseen. Changes made through this one are seen at once.
@@ -34,14 +35,6 @@ const BELIEVED_FOR: Duration = Duration::from_secs(2);
 const MAX_BELIEVED: usize = 20_000;
 /// Ours are a third of this.
 const MAX_TOKEN_BYTES: usize = 4096;
-
-/// A checked request: who asks, and in which session.
-#[derive(Debug, Clone, Copy)]
-pub struct Session {
-    pub scope: TenantScope,
-    pub id: SessionId,
-    expires_at: DateTime<Utc>,
-}
 
 /// The sign-in service of a process.
 #[derive(Debug)]
@@ -51,7 +44,8 @@ pub struct Auth {
     signer: token::Signer,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
-    checked: Cache<[u8; 32], Session>,
+    /// With the token's end.
+    checked: Cache<[u8; 32], (Session, DateTime<Utc>)>,
 }
 
 impl Auth {
@@ -73,14 +67,14 @@ impl Auth {
     ///
     /// # Errors
     /// [`AuthError::InvalidToken`] for anything wrong with it; the database is away.
-    pub async fn authenticate(&self, token: &str) -> Result<Session, AuthError> {
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::InvalidToken("the access token is too long to be one of ours"));
         }
         let now = self.clock.now();
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let ticket = match self.checked.get(&key) {
-            Ok(session) if !token::expired(session.expires_at, now) => return Ok(session),
+            Ok((session, end)) if !token::expired(end, now) => return Ok(Caller::Person(session)),
             Ok(_) => return Err(token::EXPIRED),
             Err(ticket) => ticket,
         };
@@ -89,26 +83,22 @@ impl Auth {
         let Some((role, team_id)) = state else {
             return Err(AuthError::InvalidToken("the session has ended; sign in again"));
         };
-        let session = Session {
-            scope: TenantScope::verified(claims.agency_id, claims.sub, role, team_id),
-            id: claims.sid,
-            expires_at: claims.expires_at(),
-        };
-        self.checked.keep(ticket, key, session);
-        Ok(session)
+        let session = Session::verified(claims.agency_id, claims.sub, claims.sid, role, team_id);
+        self.checked.keep(ticket, key, (session, claims.expires_at()));
+        Ok(Caller::Person(session))
     }
 
     /// Call after a change of a user's role, team or status has been committed.
     pub fn forget_user(&self, user: UserId) {
-        self.checked.forget(|_, session| session.scope.user_id() == user);
+        self.checked.forget(|_, (session, _)| session.user_id() == user);
     }
 
     /// Call after an agency was suspended.
     pub fn forget_agency(&self, agency: AgencyId) {
-        self.checked.forget(|_, session| session.scope.agency_id() == agency);
+        self.checked.forget(|_, (session, _)| session.scope().agency_id() == agency);
     }
 
     fn forget_session(&self, id: SessionId) {
-        self.checked.forget(|_, session| session.id == id);
+        self.checked.forget(|_, (session, _)| session.id() == id);
     }
 }

@@ -180,9 +180,9 @@ impl Auth {
         };
         let hash = turn.hash(new.secret()).await?;
         drop(turn);
-        let user = session.scope.user_id();
-        let mut tx = db::tenant(&self.pool, session.scope.agency_id()).await?;
-        if !store::change_password(&mut tx, user, session.id, (&old, &hash), now).await? {
+        let user = session.user_id();
+        let mut tx = db::tenant(&self.pool, session.scope().agency_id()).await?;
+        if !store::change_password(&mut tx, user, session.id(), (&old, &hash), now).await? {
             return Err(AuthError::InvalidCredentials);
         }
         tx.commit().await?;

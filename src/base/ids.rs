@@ -62,6 +62,9 @@ ids! {
     UserId,
     /// One sign-in on one device.
     SessionId,
+    /// A machine's credential; the public part of the key.
+    ApiKeyId,
+    InviteId,
     AgentRoleId,
     CookbookId,
     /// One version of one recipe.

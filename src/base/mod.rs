@@ -1,4 +1,4 @@
-//! Shared nouns: identifiers, time, randomness, money, token usage, pages; and a small cache.
+//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages; and a small cache.
 
 pub mod cache;
 pub mod clock;
@@ -6,11 +6,13 @@ pub mod ids;
 pub mod money;
 pub mod page;
 pub mod random;
+pub mod scope;
 pub mod usage;
 
 pub use clock::{Clock, SystemClock};
-pub use ids::{AgencyId, AgentId, AgentRoleId, AuditId, CookbookId, ExperimentId, PriceId, RecipeId, SecretId};
-pub use ids::{SessionId, SubscriptionId, TaskId, TeamId, UserId};
+pub use ids::{AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, ExperimentId, InviteId, PriceId};
+pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};
 pub use money::Usd;
 pub use page::{Page, Paged};
+pub use scope::{Actor, Role, TenantScope};
 pub use usage::Usage;

@@ -4,11 +4,10 @@ pub mod agencies;
 pub mod agents;
 mod error;
 pub mod names;
-mod scope;
 pub mod seats;
 pub mod teams;
 pub mod users;
 
+pub use crate::base::{Role, TenantScope};
 pub use error::TenancyError;
 pub use names::{Email, Invalid, Name};
-pub use scope::{Role, TenantScope};

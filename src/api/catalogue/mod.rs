@@ -3,7 +3,6 @@
 mod shown;
 mod text;
 
-use poem::web::Data;
 use poem_openapi::{
     ApiResponse, Enum, OpenApi,
     param::{Path, Query},
@@ -16,7 +15,7 @@ use self::{
     text::RecipeText,
 };
 use super::{
-    Admin, ApiState, Member, Problem, Result,
+    Admin, Member, Problem, Result, need,
     page::{Listing, page},
     problem::FieldError,
     tags::Tag,
@@ -66,8 +65,7 @@ impl CatalogueApi {
     #[oai(path = "/agent-roles", method = "get", operation_id = "list_agent_roles")]
     async fn list_agent_roles(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::CatalogRead>,
         status: Query<Option<RoleStatus>>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
@@ -78,14 +76,14 @@ impl CatalogueApi {
             RoleStatus::Deprecated => "deprecated",
         });
         let agency = member.scope().agency_id();
-        let found = listing::agent_roles(&state.pool, agency, status, page(limit, cursor)?).await?;
+        let found = listing::agent_roles(&member.state.pool, agency, status, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get a role.
     #[oai(path = "/agent-roles/:id", method = "get", operation_id = "get_agent_role")]
-    async fn get_agent_role(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<AgentRole>> {
-        let role = listing::agent_role(&state.pool, member.scope().agency_id(), AgentRoleId(id.0)).await?;
+    async fn get_agent_role(&self, member: Member<need::CatalogRead>, id: Path<Uuid>) -> Result<Json<AgentRole>> {
+        let role = listing::agent_role(&member.state.pool, member.scope().agency_id(), AgentRoleId(id.0)).await?;
         role.map(|role| Json(role.into())).ok_or_else(Problem::not_found)
     }
 
@@ -93,12 +91,11 @@ impl CatalogueApi {
     #[oai(path = "/cookbooks", method = "get", operation_id = "list_cookbooks")]
     async fn list_cookbooks(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::CatalogRead>,
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Cookbook>>> {
-        let found = listing::cookbooks(&state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
+        let found = listing::cookbooks(&member.state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
@@ -106,8 +103,7 @@ impl CatalogueApi {
     #[oai(path = "/recipes", method = "get", operation_id = "list_recipes")]
     async fn list_recipes(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::CatalogRead>,
         status: Query<Option<RecipeStatus>>,
         /// A cookbook's slug or id.
         cookbook: Query<Option<String>>,
@@ -120,27 +116,27 @@ impl CatalogueApi {
         });
         let agency = member.scope().agency_id();
         let slice = page(limit, cursor)?;
-        let found = listing::recipes(&state.pool, agency, status, cookbook.0.as_deref(), slice).await?;
+        let found = listing::recipes(&member.state.pool, agency, status, cookbook.0.as_deref(), slice).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get one version of a recipe, with its whole document.
     #[oai(path = "/recipes/:id", method = "get", operation_id = "get_recipe")]
-    async fn get_recipe(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Recipe>> {
-        let recipe = listing::recipe(&state.pool, member.scope().agency_id(), RecipeId(id.0)).await?;
+    async fn get_recipe(&self, member: Member<need::CatalogRead>, id: Path<Uuid>) -> Result<Json<Recipe>> {
+        let recipe = listing::recipe(&member.state.pool, member.scope().agency_id(), RecipeId(id.0)).await?;
         recipe.map(|recipe| Json(recipe.into())).ok_or_else(Problem::not_found)
     }
 
     /// Publish a version of a recipe for the agency's own use. A published version never changes.
     #[oai(path = "/recipes", method = "post", operation_id = "publish_recipe")]
-    async fn publish_recipe(&self, admin: Admin, state: Data<&ApiState>, recipe: RecipeText) -> Result<PublishAnswer> {
-        let offered = |name: &str| state.components.contains(&name);
+    async fn publish_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<PublishAnswer> {
+        let offered = |name: &str| admin.state.components.contains(&name);
         let checked = check::recipe(&recipe.0, &offered)
             .map_err(|report| Problem::validation(fields(&report.problems)).with_code("invalid_recipe"))?;
         let agency = admin.scope().agency_id();
-        let receipt = publish::publish(&state.pool, agency, &checked, state.clock.as_ref()).await?;
-        state.submitter.catalogue_changed(admin.scope());
-        let row = listing::recipe(&state.pool, agency, receipt.id).await?.ok_or_else(Problem::not_found)?;
+        let receipt = publish::publish(&admin.state.pool, agency, &checked, admin.state.clock.as_ref()).await?;
+        admin.state.submitter.catalogue_changed(admin.scope());
+        let row = listing::recipe(&admin.state.pool, agency, receipt.id).await?.ok_or_else(Problem::not_found)?;
         let warnings = receipt.warnings.into_iter().map(Finding::from).collect();
         let answer = Json(Published::new(row, warnings));
         Ok(if receipt.created { PublishAnswer::Created(answer) } else { PublishAnswer::Unchanged(answer) })
@@ -149,13 +145,8 @@ impl CatalogueApi {
     /// Check a recipe and report every problem, with path and line. Nothing is stored.
     #[oai(path = "/recipes/validate", method = "post", operation_id = "validate_recipe")]
     #[expect(clippy::unused_async, reason = "the framework takes asynchronous handlers alone")]
-    async fn validate_recipe(
-        &self,
-        _admin: Admin,
-        state: Data<&ApiState>,
-        recipe: RecipeText,
-    ) -> Result<Json<Validation>> {
-        let offered = |name: &str| state.components.contains(&name);
+    async fn validate_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<Json<Validation>> {
+        let offered = |name: &str| admin.state.components.contains(&name);
         let (problems, warnings) = match check::recipe(&recipe.0, &offered) {
             Ok(checked) => (Vec::new(), checked.warnings),
             Err(report) => (report.problems, report.warnings),

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use poem::{
     Response,
     http::{HeaderValue, header},
-    web::Data,
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -22,8 +21,9 @@ use self::{
     shown::{Step, Steps, Task, TaskStatus},
 };
 use super::{
-    ApiState, Member, Problem, Result,
+    Member, Problem, Result,
     body::Body,
+    need,
     page::{Listing, page},
     problem::FieldError,
     tags::Tag,
@@ -56,13 +56,12 @@ impl TasksApi {
     #[oai(path = "/", method = "post", operation_id = "run_recipe")]
     async fn run_recipe(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::TasksWrite>,
         #[oai(name = "Idempotency-Key")] idempotency_key: Header<Option<String>>,
         body: Body<NewTaskBody>,
     ) -> Result<Accepted> {
         let new = new::parse(body.0, idempotency_key.0)?;
-        let task = state.submitter.submit(member.scope(), new).await?;
+        let task = member.state.submitter.submit(member.scope(), new).await?;
         let location = format!("/tasks/{}", task.id);
         Ok(Accepted::Task(Json(task.into()), location))
     }
@@ -72,8 +71,7 @@ impl TasksApi {
     #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_tasks(
         &self,
-        member: Member,
-        state: Data<&ApiState>,
+        member: Member<need::TasksRead>,
         status: Query<Option<TaskStatus>>,
         agent_instance_id: Query<Option<Uuid>>,
         /// The recipe's slug.
@@ -92,29 +90,29 @@ impl TasksApi {
             created_after: created_after.0,
             tag: tag.0,
         };
-        let found = store::list(&state.pool, member.scope(), &filter, page(limit, cursor)?).await?;
+        let found = store::list(&member.state.pool, member.scope(), &filter, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get a task.
     #[oai(path = "/:id", method = "get", operation_id = "get_task")]
-    async fn get_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
-        let task = store::get(&state.pool, member.scope(), TaskId(id.0)).await?;
+    async fn get_task(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Task>> {
+        let task = store::get(&member.state.pool, member.scope(), TaskId(id.0)).await?;
         task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
     }
 
     /// The results of a task's nodes, in the order in which they finished.
     #[oai(path = "/:id/steps", method = "get", operation_id = "list_steps")]
-    async fn list_steps(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Steps>> {
-        let steps = store::steps(&state.pool, member.scope(), TaskId(id.0)).await?;
+    async fn list_steps(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Steps>> {
+        let steps = store::steps(&member.state.pool, member.scope(), TaskId(id.0)).await?;
         let steps = steps.ok_or_else(Problem::not_found)?;
         Ok(Json(Steps { items: steps.into_iter().map(Step::from).collect(), next_cursor: None }))
     }
 
     /// The output of a completed task, with its own content type and file name.
     #[oai(path = "/:id/output", method = "get", operation_id = "get_output")]
-    async fn get_output(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Output> {
-        let found = store::output(&state.pool, member.scope(), TaskId(id.0)).await?;
+    async fn get_output(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Output> {
+        let found = store::output(&member.state.pool, member.scope(), TaskId(id.0)).await?;
         let (status, output) = found.ok_or_else(Problem::not_found)?;
         let output = output.and_then(|value| serde_json::from_value::<TaskOutput>(value).ok());
         output.map(Output).ok_or_else(|| {
@@ -124,10 +122,10 @@ impl TasksApi {
 
     /// Cancel a task. One that is queued ends at once, one that runs stops soon.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
-    async fn cancel_task(&self, member: Member, state: Data<&ApiState>, id: Path<Uuid>) -> Result<Json<Task>> {
+    async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
         let id = TaskId(id.0);
-        let cancelled = store::cancel(&state.pool, member.scope(), id).await?;
-        let task = store::get(&state.pool, member.scope(), id).await?.ok_or_else(Problem::not_found)?;
+        let cancelled = store::cancel(&member.state.pool, member.scope(), id).await?;
+        let task = store::get(&member.state.pool, member.scope(), id).await?.ok_or_else(Problem::not_found)?;
         if !cancelled {
             return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
         }

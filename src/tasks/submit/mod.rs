@@ -131,7 +131,7 @@ impl Submitter {
             agency_id: scope.agency_id().0,
             member_team_id: super::store::team_bound(scope),
             agent_instance_id: new.agent_instance_id.0,
-            created_by: Some(scope.user_id().0),
+            created_by: scope.user_id().map(|id| id.0),
             recipe_id: id.0,
             recipe_slug: recipe.id.to_string(),
             recipe_version: recipe.version.to_string(),

@@ -1,8 +1,8 @@
 //! The typed proof of who asks: the first argument of every store function.
 
-use crate::base::{AgencyId, TeamId, UserId};
+use super::{AgencyId, ApiKeyId, TeamId, UserId};
 
-/// What a person may do in the agency.
+/// What a person or an API key may do in the agency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
@@ -11,12 +11,19 @@ pub enum Role {
     TeamMember,
 }
 
-/// A signed-in person in an agency. Its fields are private so that holding one
-/// means that the auth layer checked a credential.
+/// Whose credential was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    Person(UserId),
+    Key(ApiKeyId),
+}
+
+/// A signed-in person or an API key in an agency. Its fields are private so that
+/// holding one means that the auth layer checked a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TenantScope {
     agency_id: AgencyId,
-    user_id: UserId,
+    actor: Actor,
     role: Role,
     team_id: Option<TeamId>,
 }
@@ -25,8 +32,8 @@ impl TenantScope {
     /// For the auth layer alone, after it checked the credential against the
     /// database; the architecture test refuses any other caller.
     #[must_use]
-    pub fn verified(agency_id: AgencyId, user_id: UserId, role: Role, team_id: Option<TeamId>) -> Self {
-        Self { agency_id, user_id, role, team_id }
+    pub fn verified(agency_id: AgencyId, actor: Actor, role: Role, team_id: Option<TeamId>) -> Self {
+        Self { agency_id, actor, role, team_id }
     }
 
     #[must_use]
@@ -35,8 +42,17 @@ impl TenantScope {
     }
 
     #[must_use]
-    pub fn user_id(&self) -> UserId {
-        self.user_id
+    pub fn actor(&self) -> Actor {
+        self.actor
+    }
+
+    /// The person who asks; `None` for an API key.
+    #[must_use]
+    pub fn user_id(&self) -> Option<UserId> {
+        match self.actor {
+            Actor::Person(id) => Some(id),
+            Actor::Key(_) => None,
+        }
     }
 
     #[must_use]
@@ -44,7 +60,7 @@ impl TenantScope {
         self.role
     }
 
-    /// The team that the person belongs to. An admin may have one too, and still sees all.
+    /// The team to which the person or the key belongs. An admin may have one too, and still sees all.
     #[must_use]
     pub fn team_id(&self) -> Option<TeamId> {
         self.team_id

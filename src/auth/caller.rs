@@ -1,0 +1,72 @@
+//! Who asks, once a credential was checked.
+
+use super::{Scope, Scopes};
+use crate::base::{Actor, AgencyId, Role, SessionId, TeamId, TenantScope, UserId};
+
+/// A person with an access token of one of their sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    scope: TenantScope,
+    user_id: UserId,
+    id: SessionId,
+}
+
+impl Session {
+    pub(super) fn verified(agency: AgencyId, user: UserId, id: SessionId, role: Role, team: Option<TeamId>) -> Self {
+        Self { scope: TenantScope::verified(agency, Actor::Person(user), role, team), user_id: user, id }
+    }
+
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        &self.scope
+    }
+
+    #[must_use]
+    pub fn user_id(&self) -> UserId {
+        self.user_id
+    }
+
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+}
+
+/// Whoever sent a request with a good credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    Person(Session),
+    /// A machine: an admin without a team, else a member of its team, within its scopes.
+    Key {
+        scope: TenantScope,
+        scopes: Scopes,
+    },
+}
+
+impl Caller {
+    #[must_use]
+    pub fn scope(&self) -> &TenantScope {
+        match self {
+            Self::Person(session) => session.scope(),
+            Self::Key { scope, .. } => scope,
+        }
+    }
+
+    /// Whether the credential may be used for this at all; the role decides beside it.
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        match self {
+            Self::Person(_) => true,
+            Self::Key { scopes, .. } => scopes.has(scope),
+        }
+    }
+
+    /// `None` for an API key.
+    #[must_use]
+    pub fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Person(session) => Some(session),
+            Self::Key { .. } => None,
+        }
+    }
+}
