@@ -67,6 +67,24 @@ pub enum UserStatus {
     Deactivated,
 }
 
+impl From<tenancy::Role> for Role {
+    fn from(role: tenancy::Role) -> Self {
+        match role {
+            tenancy::Role::AgencyAdmin => Self::AgencyAdmin,
+            tenancy::Role::TeamMember => Self::TeamMember,
+        }
+    }
+}
+
+impl From<Role> for tenancy::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::AgencyAdmin => Self::AgencyAdmin,
+            Role::TeamMember => Self::TeamMember,
+        }
+    }
+}
+
 /// A person.
 #[derive(Debug, Object)]
 pub struct User {
@@ -89,10 +107,7 @@ impl From<users::User> for User {
             team_id: user.team_id.map(|id| id.0),
             email: user.email,
             full_name: user.full_name,
-            role: match user.role {
-                tenancy::Role::AgencyAdmin => Role::AgencyAdmin,
-                tenancy::Role::TeamMember => Role::TeamMember,
-            },
+            role: user.role.into(),
             status: match user.status {
                 users::UserStatus::Active => UserStatus::Active,
                 users::UserStatus::Deactivated => UserStatus::Deactivated,
@@ -105,7 +120,7 @@ impl From<users::User> for User {
 
 /// Who signed in, and the tokens.
 #[derive(Object)]
-struct SignIn {
+pub struct SignIn {
     user: User,
     agency: Agency,
     /// A JWT for `Authorization: Bearer`.
@@ -133,7 +148,7 @@ impl From<SignedIn> for SignIn {
 }
 
 #[derive(ApiResponse)]
-enum Registered {
+pub enum Registered {
     #[oai(status = 201)]
     SignedIn(Json<SignIn>),
 }
@@ -149,9 +164,13 @@ pub struct AuthApi;
 
 #[OpenApi(prefix_path = "/auth", tag = "Tag::Auth")]
 impl AuthApi {
-    /// Make an agency and its first admin, and sign in.
+    /// Make an agency and its first admin, and sign in. The operator can close this: 403 then.
     #[oai(path = "/register", method = "post", operation_id = "register")]
     async fn register(&self, open: Open, headers: &HeaderMap, body: Body<RegisterBody>) -> Result<Registered> {
+        if !open.state.registration_open {
+            let detail = "New agencies are made by the operator of this installation; ask there, or be invited.";
+            return Err(Problem::forbidden("registration_closed", detail));
+        }
         let registration = registration(&body.0)?;
         let signed_in = open.state.auth.register(&registration, user_agent(headers)).await?;
         Ok(Registered::SignedIn(Json(signed_in.into())))
@@ -221,6 +240,6 @@ fn registration(body: &RegisterBody) -> Result<Registration> {
     })
 }
 
-fn user_agent(headers: &HeaderMap) -> Option<&str> {
+pub fn user_agent(headers: &HeaderMap) -> Option<&str> {
     headers.get(poem::http::header::USER_AGENT).and_then(|value| value.to_str().ok())
 }

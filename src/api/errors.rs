@@ -18,7 +18,7 @@ pub fn from_framework(error: &Error) -> Problem {
     if error.is::<AuthorizationError>() {
         return Problem::unauthorized(
             "not_signed_in",
-            "Send an access token: Authorization: Bearer TOKEN. POST /auth/login gives one.",
+            "Send an access token or an API key: Authorization: Bearer TOKEN. POST /auth/login gives one.",
         );
     }
     // An id that cannot be one is the id of nothing.
@@ -60,6 +60,9 @@ impl From<TenancyError> for Problem {
         let detail = sentence(&error);
         match error {
             TenancyError::EmailTaken => Self::conflict("email_taken", detail),
+            TenancyError::AlreadyHere => Self::conflict("already_here", detail),
+            TenancyError::InvitePending => Self::conflict("invite_pending", detail),
+            TenancyError::LastAdmin => Self::conflict("last_admin", detail),
             TenancyError::TeamNameTaken => Self::conflict("team_name_taken", detail),
             TenancyError::TeamInUse => Self::conflict("team_in_use", detail),
             TenancyError::TeamUnknown => Self::no_such("team_id", "team"),
@@ -68,6 +71,7 @@ impl From<TenancyError> for Problem {
             TenancyError::SeatsExhausted { .. } => Self::payment_required("seats_exhausted", detail),
             TenancyError::SeatsInUse { .. } => Self::conflict("seats_in_use", detail),
             TenancyError::AgentRetired => Self::conflict("agent_retired", detail),
+            TenancyError::Randomness(error) => Self::internal(&error),
             TenancyError::Database(error) => error.into(),
         }
     }
@@ -81,6 +85,9 @@ impl From<AuthError> for Problem {
             AuthError::InvalidCredentials => Self::unauthorized("invalid_credentials", detail),
             AuthError::InvalidRefreshToken => Self::unauthorized("invalid_refresh_token", detail),
             AuthError::RefreshTokenReused => Self::unauthorized("refresh_token_reused", detail),
+            AuthError::InvalidInvite => Self::unauthorized("invalid_invite", detail),
+            AuthError::PasswordRefused(error) => Self::invalid("password", error),
+            AuthError::Unavailable => Self::unavailable("database_unavailable", detail),
             AuthError::Throttled { seconds } => Self::too_many_requests("too_many_failures", detail, seconds),
             AuthError::Busy => Self::unavailable("busy", detail),
             AuthError::Deactivated => Self::forbidden("account_deactivated", detail),

@@ -5,6 +5,7 @@
 mod access;
 mod agency;
 mod agents;
+mod api_keys;
 mod audit_logs;
 mod auth;
 pub mod body;
@@ -14,12 +15,15 @@ mod errors;
 mod explain;
 mod frame;
 mod health;
+mod invites;
 pub mod json_object;
 pub mod page;
 pub mod problem;
 mod queue;
+mod scope_name;
 mod secrets;
 pub mod security;
+mod sessions;
 mod store;
 mod subscriptions;
 mod tags;
@@ -47,6 +51,8 @@ pub struct ApiState {
     pub pool: PgPool,
     pub clock: Arc<dyn Clock>,
     pub auth: Arc<Auth>,
+    /// Whether anybody may make an agency with POST /auth/register.
+    pub registration_open: bool,
     pub locker: Arc<Locker>,
     pub submitter: Submitter,
     pub tickets: Tickets,
@@ -60,9 +66,12 @@ pub struct ApiState {
 fn resources() -> impl OpenApi + Clone {
     access::Stated((
         auth::AuthApi,
+        sessions::SessionsApi,
+        api_keys::ApiKeysApi,
         agency::AgencyApi,
         teams::TeamsApi,
         users::UsersApi,
+        invites::InvitesApi,
         subscriptions::SubscriptionsApi,
         agents::AgentsApi,
         secrets::SecretsApi,

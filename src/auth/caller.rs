@@ -1,7 +1,7 @@
 //! Who asks, once a credential was checked.
 
 use super::{Scope, Scopes};
-use crate::base::{Actor, AgencyId, Role, SessionId, TeamId, TenantScope, UserId};
+use crate::base::{Actor, AgencyId, ApiKeyId, Role, SessionId, TeamId, TenantScope, UserId};
 
 /// A person with an access token of one of their sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,11 @@ pub enum Caller {
 }
 
 impl Caller {
+    pub(super) fn key(agency: AgencyId, id: ApiKeyId, team: Option<TeamId>, scopes: Scopes) -> Self {
+        let role = if team.is_some() { Role::TeamMember } else { Role::AgencyAdmin };
+        Self::Key { scope: TenantScope::verified(agency, Actor::Key(id), role, team), scopes }
+    }
+
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         match self {

@@ -1,6 +1,9 @@
 //! Why a sign-in or a token was refused.
 
-use crate::{base::random::NoRandomness, tenancy::TenancyError};
+use crate::{
+    base::random::NoRandomness,
+    tenancy::{Invalid, TenancyError},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum AuthError {
@@ -14,10 +17,18 @@ pub enum AuthError {
     InvalidRefreshToken,
     #[error("the refresh token was used before, so its session was ended for safety; sign in again")]
     RefreshTokenReused,
+    /// The same for one that never was, has expired, was revoked or was used.
+    #[error("the invite is unknown, has expired, was revoked or was accepted already; ask for a new one")]
+    InvalidInvite,
+    #[error("the password {0}")]
+    PasswordRefused(Invalid),
     #[error("too many failed sign-ins; try again in {seconds} seconds")]
     Throttled { seconds: u64 },
     #[error("too many sign-ins at this moment; try again shortly")]
     Busy,
+    /// Of the database, when a credential was to be checked.
+    #[error("the database is away; try again shortly")]
+    Unavailable,
     #[error("this account is deactivated; ask an admin of your agency")]
     Deactivated,
     #[error("the agency is suspended; ask the operator of this installation")]

@@ -1,14 +1,18 @@
-//! Sign-in: passwords, access and refresh tokens, and the check of every request.
+//! Sign-in: passwords, access and refresh tokens, API keys, and the check of every request.
 //!
-//! The only maker of a [`TenantScope`]: whoever holds one was checked here.
+//! The only maker of a [`crate::base::TenantScope`]: whoever holds one was checked here.
 
+pub mod api_keys;
 mod caller;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod in_force;
 pub mod keys;
 mod password;
+mod people;
 mod scopes;
+pub mod sessions;
 mod sign_in;
 mod store;
 mod throttle;
@@ -24,17 +28,23 @@ use sqlx::PgPool;
 pub use caller::{Caller, Session};
 pub use error::AuthError;
 pub use password::NewPassword;
+pub use people::{Acceptance, FirstAdmin, Registration, create_admin, create_agency};
 pub use scopes::{Need, Scope, Scopes, UnknownScope, need};
-pub use sign_in::{Registration, SignedIn, Tokens};
+pub use sign_in::{SignedIn, Tokens};
 
-use crate::base::{AgencyId, Clock, SessionId, UserId, cache::Cache};
+use crate::base::{Clock, cache::Cache};
+use in_force::{InForce, KeyProof, SessionProof};
 
-/// How long a checked token is believed: the longest that a change made through
-/// another process goes unseen. Changes made through this one are seen at once.
-const BELIEVED_FOR: Duration = Duration::from_secs(2);
-const MAX_BELIEVED: usize = 20_000;
+/// Signatures that were verified are remembered about as long as a token is good:
+/// they do not change. Whether the session is in force is never remembered.
+const SIGNATURE_KEPT_FOR: Duration = Duration::from_mins(11);
+const MAX_SIGNATURES: usize = 20_000;
 /// Ours are a third of this.
 const MAX_TOKEN_BYTES: usize = 4096;
+
+const SESSION_ENDED: AuthError = AuthError::InvalidToken("the session has ended; sign in again");
+const NO_KEY: AuthError =
+    AuthError::InvalidToken("the API key is unknown, revoked or expired; make one with POST /api-keys");
 
 /// The sign-in service of a process.
 #[derive(Debug)]
@@ -44,61 +54,67 @@ pub struct Auth {
     signer: token::Signer,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
-    /// With the token's end.
-    checked: Cache<[u8; 32], (Session, DateTime<Utc>)>,
+    in_force: InForce,
+    /// By the hash of the token: what its signature proved, and until when it is good.
+    verified: Cache<[u8; 32], (SessionProof, DateTime<Utc>)>,
 }
 
 impl Auth {
+    /// Needs a runtime: it starts the lanes that check credentials.
+    ///
     /// # Errors
     /// The signing key is not an Ed25519 private key in PEM (PKCS#8).
     pub fn new(pool: PgPool, clock: Arc<dyn Clock>, signing_key: &SecretString) -> Result<Self, AuthError> {
         Ok(Self {
-            pool,
-            clock,
             signer: token::Signer::new(signing_key)?,
             passwords: password::Passwords::new(),
             throttle: throttle::Throttle::new(signing_key)?,
-            checked: Cache::new(BELIEVED_FOR, MAX_BELIEVED),
+            in_force: InForce::start(&pool, &clock),
+            verified: Cache::new(SIGNATURE_KEPT_FOR, MAX_SIGNATURES),
+            pool,
+            clock,
         })
     }
 
-    /// Checks an access token: its signature and times, and that its session,
-    /// user and agency are still in force, with the role that the user has now.
+    /// Checks an access token or an API key, and that everything that it stands
+    /// for is in force at this moment, with the role, team and scopes of now.
     ///
     /// # Errors
     /// [`AuthError::InvalidToken`] for anything wrong with it; the database is away.
-    pub async fn authenticate(&self, token: &str) -> Result<Caller, AuthError> {
-        if token.len() > MAX_TOKEN_BYTES {
+    pub async fn authenticate(&self, credential: &str) -> Result<Caller, AuthError> {
+        if credential.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::InvalidToken("the access token is too long to be one of ours"));
         }
+        if credential.starts_with(api_keys::PREFIX) { self.key(credential).await } else { self.token(credential).await }
+    }
+
+    async fn key(&self, text: &str) -> Result<Caller, AuthError> {
+        let api_keys::Parts { id, secret_hash } = api_keys::parse(text).ok_or(NO_KEY)?;
+        let state = self.in_force.key(KeyProof { id, secret_hash }).await?.ok_or(NO_KEY)?;
+        // A scope that this version does not know allows nothing in it.
+        let scopes = state.scopes.iter().filter_map(|scope| scope.parse::<Scope>().ok()).collect();
+        Ok(Caller::key(state.agency, id, state.team, scopes))
+    }
+
+    async fn token(&self, token: &str) -> Result<Caller, AuthError> {
+        let proof = self.verified(token)?;
+        let state = self.in_force.session(proof).await?.ok_or(SESSION_ENDED)?;
+        let SessionProof { agency, user, session } = proof;
+        Ok(Caller::Person(Session::verified(agency, user, session, state.role, state.team)))
+    }
+
+    /// What the token's signature proves, if the token is good at this time.
+    fn verified(&self, token: &str) -> Result<SessionProof, AuthError> {
         let now = self.clock.now();
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let ticket = match self.checked.get(&key) {
-            Ok((session, end)) if !token::expired(end, now) => return Ok(Caller::Person(session)),
+        let ticket = match self.verified.get(&key) {
+            Ok((proof, end)) if !token::expired(end, now) => return Ok(proof),
             Ok(_) => return Err(token::EXPIRED),
             Err(ticket) => ticket,
         };
         let claims = self.signer.verify(token, now)?;
-        let state = store::session_state(&self.pool, claims.agency_id, claims.sid, claims.sub, now).await?;
-        let Some((role, team_id)) = state else {
-            return Err(AuthError::InvalidToken("the session has ended; sign in again"));
-        };
-        let session = Session::verified(claims.agency_id, claims.sub, claims.sid, role, team_id);
-        self.checked.keep(ticket, key, (session, claims.expires_at()));
-        Ok(Caller::Person(session))
-    }
-
-    /// Call after a change of a user's role, team or status has been committed.
-    pub fn forget_user(&self, user: UserId) {
-        self.checked.forget(|_, (session, _)| session.user_id() == user);
-    }
-
-    /// Call after an agency was suspended.
-    pub fn forget_agency(&self, agency: AgencyId) {
-        self.checked.forget(|_, (session, _)| session.scope().agency_id() == agency);
-    }
-
-    fn forget_session(&self, id: SessionId) {
-        self.checked.forget(|_, (session, _)| session.id() == id);
+        let proof = SessionProof { session: claims.sid, user: claims.sub, agency: claims.agency_id };
+        self.verified.keep(ticket, key, (proof, claims.expires_at()));
+        Ok(proof)
     }
 }

@@ -1,4 +1,4 @@
-//! Registering, signing in, refreshing, signing out, changing the password.
+//! Signing in, refreshing, signing out, changing the password.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,9 +16,9 @@ use crate::{
     base::{AgencyId, SessionId, UserId, random},
     db,
     tenancy::{
-        Email, Name, Role,
-        agencies::{self, Agency, AgencyStatus, NewAgency},
-        users::{self, NewUser, User, UserStatus},
+        Email,
+        agencies::{self, Agency, AgencyStatus},
+        users::{self, User, UserStatus},
     },
 };
 
@@ -27,16 +27,6 @@ const IDLE: TimeDelta = TimeDelta::days(7);
 /// A session ends after this, however busy.
 const SESSION: TimeDelta = TimeDelta::days(30);
 const MAX_USER_AGENT_CHARS: usize = 400;
-
-/// A new agency and its first admin.
-#[derive(Debug)]
-pub struct Registration {
-    pub agency_name: Name,
-    pub billing_email: Option<Email>,
-    pub email: Email,
-    pub password: NewPassword,
-    pub full_name: Option<Name>,
-}
 
 #[derive(Debug)]
 pub struct Tokens {
@@ -54,33 +44,6 @@ pub struct SignedIn {
 }
 
 impl Auth {
-    /// Makes an agency and its admin, and signs the admin in.
-    ///
-    /// # Errors
-    /// [`crate::tenancy::TenancyError::EmailTaken`]; too busy; the database is away.
-    pub async fn register(&self, new: &Registration, user_agent: Option<&str>) -> Result<SignedIn, AuthError> {
-        let hash = self.passwords.turn().await?.hash(new.password.secret()).await?;
-        let now = self.clock.now();
-        let (agency_id, user_id) = (AgencyId::at(now), UserId::at(now));
-        let mut tx = db::tenant(&self.pool, agency_id).await?;
-        let agency = NewAgency { id: agency_id, name: &new.agency_name, billing_email: new.billing_email.as_ref() };
-        agencies::insert(&mut tx, &agency).await?;
-        let user = NewUser {
-            id: user_id,
-            agency_id,
-            email: &new.email,
-            password_hash: &hash,
-            full_name: new.full_name.as_ref(),
-            role: Role::AgencyAdmin,
-            team_id: None,
-        };
-        users::insert(&mut tx, &user).await?;
-        store::note_sign_in(&mut tx, user_id, None, now).await?;
-        let signed_in = self.open(&mut tx, user_id, user_agent, now).await?;
-        tx.commit().await?;
-        Ok(signed_in)
-    }
-
     /// # Errors
     /// Wrong address or password, told the same way; throttled; too busy;
     /// deactivated or suspended (only told to who knows the password).
@@ -187,11 +150,10 @@ impl Auth {
         }
         tx.commit().await?;
         store::forget_failures(&self.pool, &key).await?;
-        self.forget_user(user);
         Ok(())
     }
 
-    async fn open(
+    pub(super) async fn open(
         &self,
         tx: &mut PgConnection,
         user: UserId,
@@ -240,9 +202,7 @@ impl Auth {
     }
 
     async fn end_session(&self, agency: AgencyId, session: SessionId) -> Result<(), AuthError> {
-        store::end_session(&self.pool, agency, session, self.clock.now()).await?;
-        self.forget_session(session);
-        Ok(())
+        Ok(store::end_session(&self.pool, agency, session, self.clock.now()).await?)
     }
 }
 

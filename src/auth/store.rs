@@ -4,37 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
-    base::{AgencyId, SessionId, TeamId, UserId, ids::uuid_at},
+    base::{AgencyId, SessionId, UserId, ids::uuid_at},
     db,
-    tenancy::Role,
 };
-
-/// The role and team that the user has now; `None` if the session, the user or
-/// the agency is no longer in force.
-pub async fn session_state(
-    pool: &PgPool,
-    agency: AgencyId,
-    session: SessionId,
-    user: UserId,
-    now: DateTime<Utc>,
-) -> Result<Option<(Role, Option<TeamId>)>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
-    let row = sqlx::query!(
-        r#"select u.role as "role: Role", u.team_id as "team_id: TeamId"
-             from sessions s
-             join users u on u.agency_id = s.agency_id and u.id = s.user_id
-             join agencies a on a.id = s.agency_id
-            where s.id = $1 and s.user_id = $2 and s.revoked_at is null and s.expires_at > $3
-              and u.status = 'active' and a.status = 'active'"#,
-        session.0,
-        user.0,
-        now,
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(row.map(|row| (row.role, row.team_id)))
-}
 
 pub struct Credentials {
     pub user_id: UserId,

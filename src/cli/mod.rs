@@ -1,5 +1,6 @@
 //! The commands: one file each. The only place that wires the parts together.
 
+mod admin;
 mod api_client;
 mod bench;
 mod catalog;
@@ -54,6 +55,8 @@ enum Command {
     Worker,
     /// Bring the schema up to date
     Migrate(migrate::Args),
+    /// Agencies, admins and keys, for the operator
+    Admin(admin::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is
@@ -115,6 +118,7 @@ fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Catalog(args) => wait(catalog::run(args, env)),
         Command::Recipe(args) => recipe::run(&args),
         Command::Openapi => openapi::run(),
+        Command::Admin(args) => wait(admin::run(args, env)),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),
         Command::ProviderSim(args) => wait(provider_sim::run(args)),

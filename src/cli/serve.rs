@@ -99,6 +99,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         pool,
         clock: Arc::clone(clock),
         auth: Arc::new(auth),
+        registration_open: config.auth.registration_open,
         locker: Arc::clone(&shared.locker),
         tickets,
         metrics: shared.metrics.clone(),

@@ -1,4 +1,4 @@
-//! The few statements of the commands themselves: databases and the login roles' passwords.
+//! The few statements of the commands themselves: databases, roles and their passwords.
 
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -13,6 +13,14 @@ pub async fn set_password(connection: &mut PgConnection, role: &str, password: &
             .await?
             .unwrap_or_default();
     sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(drop)
+}
+
+/// For the rest of the transaction, acts as the role that sees every agency's rows.
+///
+/// # Errors
+/// The caller is no member of that role, or the database is away.
+pub async fn cross_tenants(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!("set local role teamai_definer").execute(connection).await.map(drop)
 }
 
 /// Makes a database unless it is there; says whether it was made.

@@ -49,12 +49,13 @@ impl Reader<'_> {
         let redis_url = self.url("redis.url", REDIS);
         let root_key = self.root_key();
         let signing_key = self.signing_key();
+        let registration_open = self.one_of("auth.registration", [("open", true), ("closed", false)]);
         let bind = self.bind();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
         let allow = self.allow();
-        let json = self.format();
+        let json = self.one_of("log.format", [("text", false), ("json", true)]);
         let providers = self.providers();
         let url = url?;
         Some(Config {
@@ -66,7 +67,7 @@ impl Reader<'_> {
             },
             redis_url: redis_url?,
             locker: Locker { root_key },
-            auth: Auth { signing_key },
+            auth: Auth { signing_key, registration_open: registration_open? },
             http: Http { bind: bind? },
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
             lease: Lease { seconds: seconds? },
@@ -174,16 +175,13 @@ impl Reader<'_> {
         allowed
     }
 
-    fn format(&mut self) -> Option<bool> {
-        match self.text("log.format")?.trim() {
-            "json" => Some(true),
-            "text" => Some(false),
-            other => {
-                let message = format!("must be text or json, not `{other}`");
-                self.refuse("log.format", message);
-                None
-            }
+    fn one_of(&mut self, path: &str, known: [(&str, bool); 2]) -> Option<bool> {
+        let text = self.text(path)?.trim().to_owned();
+        let found = known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            self.refuse(path, format!("must be {} or {}, not `{text}`", known[0].0, known[1].0));
         }
+        found
     }
 
     fn providers(&mut self) -> BTreeMap<String, Provider> {

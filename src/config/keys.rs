@@ -66,6 +66,12 @@ pub const KEYS: &[Key] = &[
     key("redis.url", Shown::WithoutPassword, Some("redis://127.0.0.1:6379"), "Redis").plain("REDIS_URL"),
     key("locker.root_key", Shown::Hidden, None, "32 bytes in base64; wraps the agencies' keys"),
     key("auth.signing_key", Shown::Hidden, None, "Ed25519 private key in PEM; signs access tokens"),
+    key(
+        "auth.registration",
+        Shown::Plainly,
+        Some("open"),
+        "open or closed: who may make an agency, anybody or the operator",
+    ),
     key("http.bind", Shown::Plainly, Some("127.0.0.1:8000"), "address and port of the API"),
     key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
     key("worker.drain_seconds", Shown::Plainly, Some("25"), "how long a worker that stops lets its tasks finish"),

@@ -52,6 +52,8 @@ pub type SecretBytes = std::sync::Arc<secrecy::SecretBox<[u8; 32]>>;
 pub struct Auth {
     /// Ed25519 private key, PEM (PKCS#8).
     pub signing_key: Option<SecretString>,
+    /// Whether anybody may make an agency; else the operator does, with `teamai admin`.
+    pub registration_open: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -8,14 +8,15 @@ use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
-/// How long a lane goes on trying while the database is away.
-const PATIENCE: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes one batch; answers in the batch's order, one answer an operation.
+/// Writes one batch, or looks one up; answers in the batch's order, one answer an operation.
 pub trait Flush: Send + Sync + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
+
+    /// How long the lane goes on trying while the database is away.
+    const PATIENCE: Duration = Duration::from_secs(8);
 
     /// Repeating a batch whose answer was lost must be harmless.
     fn flush(&self, batch: &[Self::Op]) -> impl Future<Output = Result<Vec<Self::Answer>, sqlx::Error>> + Send;
@@ -96,7 +97,7 @@ async fn answers<F: Flush>(flush: &F, ops: &[F::Op]) -> Vec<Result<F::Answer, La
 }
 
 async fn persist<F: Flush>(flush: &F, ops: &[F::Op]) -> Result<Vec<F::Answer>, LaneError> {
-    let give_up = tokio::time::Instant::now() + PATIENCE;
+    let give_up = tokio::time::Instant::now() + F::PATIENCE;
     loop {
         match flush.flush(ops).await {
             Ok(answers) => return Ok(answers),

@@ -1,11 +1,19 @@
 //! Why a change to an agency's people, teams, seats or agents was refused.
 
-use crate::db;
+use crate::{base::random::NoRandomness, db};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TenancyError {
     #[error("an account with this e-mail address exists already; sign in, or use another address")]
     EmailTaken,
+    #[error("this address belongs to one of the agency's people already; change their role or team instead")]
+    AlreadyHere,
+    #[error("an invite to this address waits to be accepted; revoke it first to make a new one")]
+    InvitePending,
+    #[error(
+        "this is the agency's last active admin, who cannot be demoted or deactivated; make somebody else an admin first"
+    )]
+    LastAdmin,
     #[error("another team of the agency has this name; choose a different one")]
     TeamNameTaken,
     #[error(
@@ -27,6 +35,8 @@ pub enum TenancyError {
     #[error("the agent is retired; hire a new one")]
     AgentRetired,
     #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    #[error(transparent)]
     Database(sqlx::Error),
 }
 
@@ -35,7 +45,13 @@ impl From<sqlx::Error> for TenancyError {
         match db::violated_constraint(&error) {
             Some("users_email_taken") => Self::EmailTaken,
             Some("teams_name_taken") => Self::TeamNameTaken,
-            Some("agent_instances_team_unknown" | "users_team_unknown") => Self::TeamUnknown,
+            Some("invites_email_pending") => Self::InvitePending,
+            Some(
+                "agent_instances_team_unknown"
+                | "users_team_unknown"
+                | "invites_team_unknown"
+                | "api_keys_team_unknown",
+            ) => Self::TeamUnknown,
             _ => Self::Database(error),
         }
     }

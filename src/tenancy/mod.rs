@@ -3,6 +3,7 @@
 pub mod agencies;
 pub mod agents;
 mod error;
+pub mod invites;
 pub mod names;
 pub mod seats;
 pub mod teams;

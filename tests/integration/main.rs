@@ -1,7 +1,9 @@
 //! Store and whole tests: the real API and worker on a real Postgres and Redis, one file a topic or fault.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
+mod admin_command;
 mod agents;
+mod api_keys;
 mod auth;
 mod bad_input;
 mod cancel;
@@ -10,11 +12,14 @@ mod dev_is_killed;
 mod experiment;
 mod fixture;
 mod frame;
+mod invites;
 mod main_job;
 mod many_tasks;
 mod model;
 mod model_misbehaves;
+mod next_request;
 mod openapi;
+mod people;
 mod redis_is_away;
 mod secrets;
 mod shipped_recipes;

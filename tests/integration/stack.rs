@@ -52,10 +52,7 @@ impl Stack {
         ]);
         env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let api = Process::start(dir.path(), "api", &["api"], &env);
-        let base = eventually("the API says where it answers", async || {
-            api.log().lines().find_map(|line| Some(line.split_once("the API answers at ")?.1.trim().to_owned()))
-        })
-        .await;
+        let base = answers_at(&api).await;
         Self { root: root.clone(), redis, base, env, started: AtomicUsize::new(0), api, dir }
     }
 
@@ -63,6 +60,14 @@ impl Stack {
     pub fn worker(&self) -> Process {
         let name = format!("worker-{}", self.started.fetch_add(1, Ordering::Relaxed) + 1);
         Process::start(self.dir.path(), &name, &["worker"], &self.env)
+    }
+
+    /// One more API of the installation, and where it answers.
+    pub async fn another_api(&self) -> (Process, String) {
+        let name = format!("api-{}", self.started.fetch_add(1, Ordering::Relaxed) + 1);
+        let api = Process::start(self.dir.path(), &name, &["api"], &self.env);
+        let base = answers_at(&api).await;
+        (api, base)
     }
 
     /// Makes the open tasks' tickets old, so that the reconciler need not be waited for.
@@ -88,6 +93,13 @@ impl Stack {
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&self.root).await.unwrap()
     }
+}
+
+async fn answers_at(api: &Process) -> String {
+    eventually("the API says where it answers", async || {
+        api.log().lines().find_map(|line| Some(line.split_once("the API answers at ")?.1.trim().to_owned()))
+    })
+    .await
 }
 
 /// The recipes of the repository and the prices of the binary, as `teamai catalog load` would.

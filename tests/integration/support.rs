@@ -110,6 +110,7 @@ impl Api {
             pool: pool.clone(),
             clock: clock.clone(),
             auth: Arc::new(auth),
+            registration_open: true,
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
@@ -202,6 +203,19 @@ impl Api {
     pub async fn team(&self, admin: &Person, name: &str) -> String {
         let team = self.post(admin, "/teams", json!({"name": name})).await.expect(201);
         team["id"].as_str().unwrap().to_owned()
+    }
+
+    /// An API key with these scopes, as somebody to send requests as.
+    pub async fn key(&self, admin: &Person, team: Option<&str>, scopes: &[&str]) -> Person {
+        let body = json!({"name": "a machine", "scopes": scopes, "team_id": team});
+        let made = self.post(admin, "/api-keys", body).await.expect(201);
+        Person {
+            token: made["key"].as_str().unwrap().to_owned(),
+            refresh_token: String::new(),
+            user_id: made["api_key"]["id"].as_str().unwrap().to_owned(),
+            agency_id: admin.agency_id.clone(),
+            email: String::new(),
+        }
     }
 
     /// A role of the platform's catalogue.

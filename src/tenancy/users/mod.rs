@@ -4,7 +4,7 @@ mod store;
 
 use chrono::{DateTime, Utc};
 
-pub use store::{find, get, insert, list};
+pub use store::{change, find, get, insert, list};
 
 use super::{Email, Name, Role};
 use crate::base::{AgencyId, TeamId, UserId};
@@ -40,4 +40,13 @@ pub struct NewUser<'a> {
     pub full_name: Option<&'a Name>,
     pub role: Role,
     pub team_id: Option<TeamId>,
+}
+
+/// What to change; `None` leaves as is, `Some(None)` clears.
+#[derive(Debug, Default)]
+pub struct UserChange {
+    pub role: Option<Role>,
+    pub team_id: Option<Option<TeamId>>,
+    pub status: Option<UserStatus>,
+    pub full_name: Option<Option<Name>>,
 }
