@@ -36,7 +36,7 @@ use sqlx::PgPool;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member};
 
-use crate::{auth::Auth, base::Clock, locker::Locker, queue::Tickets, tasks::submit::Submitter};
+use crate::{auth::Auth, base::Clock, locker::{KeyProbe, Locker}, queue::Tickets, tasks::submit::Submitter};
 
 /// What handlers reach; cheap to clone. Handlers take it as `Data<&ApiState>`.
 #[derive(Clone)]
@@ -46,6 +46,8 @@ pub struct ApiState {
     pub clock: Arc<dyn Clock>,
     pub auth: Arc<Auth>,
     pub locker: Arc<Locker>,
+    /// Tries keys on their providers.
+    pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
     pub metrics: PrometheusHandle,

@@ -1,5 +1,6 @@
 //! The commands: one file each. The only place that wires the parts together.
 
+mod admin;
 mod api_client;
 mod bench;
 mod catalog;
@@ -9,6 +10,7 @@ mod demo;
 mod dev;
 mod exit;
 mod healthcheck;
+mod key_probe;
 mod migrate;
 mod openapi;
 mod prices;
@@ -16,6 +18,7 @@ mod private;
 mod progress;
 mod provider_sim;
 mod recipe;
+mod root_keys;
 mod run;
 mod serve;
 mod shutdown;
@@ -68,6 +71,8 @@ enum Command {
     Catalog(catalog::Args),
     /// Check a recipe, or print the format's JSON Schema
     Recipe(recipe::Args),
+    /// Keep an installation: its keys
+    Admin(admin::Args),
     /// Print the specification of the API
     Openapi,
     /// Print a completion script for a shell
@@ -112,6 +117,7 @@ fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Serve => wait(run::run(Parts { api: true, worker: true }, env)),
         Command::Api => wait(run::run(Parts { api: true, worker: false }, env)),
         Command::Worker => wait(run::run(Parts { api: false, worker: true }, env)),
+        Command::Admin(args) => wait(admin::run(args, env)),
         Command::Catalog(args) => wait(catalog::run(args, env)),
         Command::Recipe(args) => recipe::run(&args),
         Command::Openapi => openapi::run(),

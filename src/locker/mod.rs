@@ -119,6 +119,12 @@ impl Locker {
         self.roots.ids()
     }
 
+    /// The id of the root key that wraps.
+    #[must_use]
+    pub fn current_root_key_id(&self) -> &str {
+        self.roots.current_id()
+    }
+
     #[must_use]
     pub fn knows_root_key(&self, id: &str) -> bool {
         self.roots.knows(id)
