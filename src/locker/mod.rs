@@ -286,4 +286,6 @@ fn aad(agency: AgencyId, id: SecretId, version: i32, key_version: i32) -> Vec<u8
 }
 
 #[cfg(test)]
+mod rotation_tests;
+#[cfg(test)]
 mod tests;

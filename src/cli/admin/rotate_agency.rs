@@ -53,7 +53,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
 async fn rotate_all(locker: &Locker, pool: &PgPool, as_json: bool) -> anyhow::Result<bool> {
     let (mut after, mut whole) = (None, true);
     loop {
-        let agencies = locker::agencies_with_keys(pool, after).await.context("cannot list the agencies")?;
+        let agencies = locker::agencies_with_keys(pool, after).await.context("cannot list the agencies; this needs the migrating role in TEAMAI_DATABASE__OWNER_URL")?;
         let Some(last) = agencies.last() else { return Ok(whole) };
         after = Some(*last);
         for agency in agencies {
@@ -72,7 +72,7 @@ async fn rotate_all(locker: &Locker, pool: &PgPool, as_json: bool) -> anyhow::Re
 /// Whether every secret was opened; `None` if the agency has no key.
 async fn rotate(locker: &Locker, pool: &PgPool, agency: AgencyId, as_json: bool) -> anyhow::Result<Option<bool>> {
     let rotated = locker.rotate_agency_key(pool, agency).await;
-    let rotated = rotated.with_context(|| format!("agency {agency}: not rotated to the end; repeat it"))?;
+    let rotated = rotated.with_context(|| format!("agency {agency}: not rotated to the end; with the migrating role in TEAMAI_DATABASE__OWNER_URL, repeat it"))?;
     Ok(rotated.map(|rotated| {
         show(&rotated, as_json);
         rotated.unreadable == 0
