@@ -8,7 +8,11 @@ use poem::{
 use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError, ParsePathError};
 
 use super::problem::{FieldError, Problem};
-use crate::{auth::AuthError, locker::LockerError, tenancy::TenancyError};
+use crate::{
+    auth::AuthError,
+    locker::{CheckError, LockerError},
+    tenancy::TenancyError,
+};
 
 /// For what the framework refused before a handler saw it.
 pub fn from_framework(error: &Error) -> Problem {
@@ -106,6 +110,20 @@ impl From<LockerError> for Problem {
             LockerError::Database(error) => error.into(),
             LockerError::Contended => Self::unavailable("busy", sentence(&error)),
             LockerError::Tampered | LockerError::RootKey { .. } | LockerError::Randomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<CheckError> for Problem {
+    fn from(error: CheckError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            CheckError::NotAProvidersKey { .. } => Self::invalid("key_name", error.to_string()),
+            CheckError::TooSoon { seconds } => Self::too_many_requests("checked_lately", detail, seconds.into()),
+            CheckError::Untold(why) => {
+                Self::unavailable("key_not_checked", format!("Whether the key works is not known: {why}"))
+            }
+            CheckError::Locker(error) => error.into(),
         }
     }
 }

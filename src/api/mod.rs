@@ -42,7 +42,13 @@ pub use problem::{Problem, Result};
 pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
 pub use crate::auth::need;
-use crate::{auth::Auth, base::Clock, locker::Locker, queue::Tickets, tasks::submit::Submitter};
+use crate::{
+    auth::Auth,
+    base::Clock,
+    locker::{KeyProbe, Locker},
+    queue::Tickets,
+    tasks::submit::Submitter,
+};
 
 /// What handlers reach through their access argument; see [`security`].
 #[derive(Clone)]
@@ -54,6 +60,8 @@ pub struct ApiState {
     /// Whether anybody may make an agency with POST /auth/register.
     pub registration_open: bool,
     pub locker: Arc<Locker>,
+    /// Tries keys on their providers.
+    pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
     pub metrics: PrometheusHandle,

@@ -9,6 +9,7 @@ pub mod listing;
 pub mod load;
 pub mod lookup;
 pub mod model;
+pub mod needs;
 mod plan;
 pub mod problem;
 pub mod publish;

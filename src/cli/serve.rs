@@ -13,13 +13,17 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::{
+    key_probe::ProviderKeys,
+    root_keys,
+};
 use crate::{
     api::{self, ApiState},
     auth::Auth,
     base::{Clock, SystemClock, random},
     billing::PriceBooks,
     catalog, components,
-    config::Config,
+    config::{Config, ConfigError},
     db,
     egress::{self, Policy},
     engine::Engine,
@@ -46,6 +50,14 @@ pub struct Parts {
     pub worker: bool,
 }
 
+/// The locker of the configuration.
+///
+/// # Errors
+/// There is no root key.
+pub fn locker(config: &Config) -> Result<Locker, ConfigError> {
+    Ok(Locker::with_previous(config.root_key()?.clone(), &config.locker.previous_root_keys))
+}
+
 /// What both parts share.
 struct Shared {
     config: Config,
@@ -66,12 +78,13 @@ pub async fn run(
     ready: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
     let shared = Shared {
-        locker: Arc::new(Locker::new(config.root_key()?.clone())),
+        locker: Arc::new(locker(&config)?),
         redis: queue::connect(config.redis_url.expose_secret()).context("REDIS_URL is no Redis URL")?,
         clock: SystemClock::shared(),
         metrics: metrics()?,
         config,
     };
+    let compared = root_keys::compare(&shared.config, Arc::clone(&shared.locker), shutdown.clone());
     let worker = if parts.worker {
         Some(tokio::spawn(worker::run(build_worker(&shared, &shutdown).await?, shutdown.clone())))
     } else {
@@ -85,7 +98,7 @@ pub async fn run(
     if let Some(worker) = worker {
         worker.await.context("the worker ended badly")?;
     }
-    Ok(())
+    compared.await.context("the comparison of root keys ended badly")?
 }
 
 async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
@@ -101,6 +114,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         auth: Arc::new(auth),
         registration_open: config.auth.registration_open,
         locker: Arc::clone(&shared.locker),
+        key_probe: Arc::new(ProviderKeys(Registry::new(&config.providers)?)),
         tickets,
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),

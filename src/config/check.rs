@@ -48,6 +48,7 @@ impl Reader<'_> {
         let max_connections = self.number("database.max_connections", 1..=1000);
         let redis_url = self.url("redis.url", REDIS);
         let root_key = self.root_key();
+        let previous_root_keys = self.previous_root_keys();
         let signing_key = self.signing_key();
         let registration_open = self.one_of("auth.registration", [("open", true), ("closed", false)]);
         let bind = self.bind();
@@ -66,7 +67,7 @@ impl Reader<'_> {
                 max_connections: max_connections?,
             },
             redis_url: redis_url?,
-            locker: Locker { root_key },
+            locker: Locker { root_key, previous_root_keys },
             auth: Auth { signing_key, registration_open: registration_open? },
             http: Http { bind: bind? },
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
@@ -121,17 +122,25 @@ impl Reader<'_> {
     }
 
     fn root_key(&mut self) -> Option<SecretBytes> {
-        let text = self.text("locker.root_key")?.trim();
-        let bytes = BASE64_STANDARD.decode(text).map(zeroize::Zeroizing::new);
-        let message = match bytes {
-            Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
-                Ok(key) => return Some(Arc::new(SecretBox::new(Box::new(key)))),
-                Err(_) => format!("holds {} bytes where 32 are needed", bytes.len()),
-            },
-            Err(_) => "is not base64".to_owned(),
-        };
-        self.refuse("locker.root_key", format!("{message}; make one with `head -c 32 /dev/urandom | base64`"));
-        None
+        let parsed = key_bytes(self.text("locker.root_key")?.trim());
+        self.root_key_or_problem("locker.root_key", parsed)
+    }
+
+    /// One key a line, or separated by commas, so that a file and a variable can hold them.
+    fn previous_root_keys(&mut self) -> Vec<SecretBytes> {
+        const PATH: &str = "locker.previous_root_keys";
+        let text = self.text(PATH).unwrap_or_default();
+        let separate = |c: char| c == ',' || c.is_whitespace();
+        let parsed: Vec<_> = text.split(separate).filter(|key| !key.is_empty()).map(key_bytes).collect();
+        parsed.into_iter().filter_map(|key| self.root_key_or_problem(PATH, key)).collect()
+    }
+
+    fn root_key_or_problem(&mut self, path: &str, parsed: Result<SecretBytes, String>) -> Option<SecretBytes> {
+        parsed
+            .map_err(|message| {
+                self.refuse(path, format!("{message}; make one with `head -c 32 /dev/urandom | base64`"));
+            })
+            .ok()
     }
 
     /// An environment file cannot hold line breaks everywhere, so `\n` is taken for one.
@@ -230,6 +239,15 @@ impl Reader<'_> {
             }
             _ => {}
         }
+    }
+}
+
+/// 32 bytes out of base64. The message does not repeat the text: it is most of a key.
+fn key_bytes(text: &str) -> Result<SecretBytes, String> {
+    let bytes = BASE64_STANDARD.decode(text).map(zeroize::Zeroizing::new).map_err(|_| "is not base64".to_owned())?;
+    match <[u8; 32]>::try_from(bytes.as_slice()) {
+        Ok(key) => Ok(Arc::new(SecretBox::new(Box::new(key)))),
+        Err(_) => Err(format!("holds {} bytes where 32 are needed", bytes.len())),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Database {
 pub struct Locker {
     /// Without it the start is refused.
     pub root_key: Option<SecretBytes>,
+    /// Read, and never written with: the other key while the root key is replaced.
+    pub previous_root_keys: Vec<SecretBytes>,
 }
 
 /// A key that is wiped when dropped and never printed.

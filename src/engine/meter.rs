@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::{
+    clean::Redactor,
     record::{IntentWrite, LineWrite, Record, RecordError},
     run_ledger::RunLedger,
 };
@@ -24,6 +25,7 @@ pub struct NodeMeter {
     run: Arc<RunLedger>,
     node_id: String,
     occurrence: i32,
+    redactor: Arc<Redactor>,
     calls: Mutex<Calls>,
 }
 
@@ -47,9 +49,15 @@ struct OpenCall {
 impl NodeMeter {
     /// `last_call_no`: the highest number that older claims used.
     #[must_use]
-    pub fn new(run: Arc<RunLedger>, node_id: String, occurrence: i32, last_call_no: i32) -> Self {
+    pub fn new(
+        run: Arc<RunLedger>,
+        node_id: String,
+        occurrence: i32,
+        last_call_no: i32,
+        redactor: Arc<Redactor>,
+    ) -> Self {
         let calls = Mutex::new(Calls { last_no: last_call_no, ..Calls::default() });
-        Self { run, node_id, occurrence, calls }
+        Self { run, node_id, occurrence, redactor, calls }
     }
 
     /// Closes calls that nobody settled, because their future was dropped.
@@ -97,13 +105,14 @@ impl NodeMeter {
             status: status(outcome.status).to_owned(),
             tokens_used: i64::try_from(tokens).unwrap_or(i64::MAX),
             usage: outcome.usage.map(|u| serde_json::to_value(u).unwrap_or_default()),
-            raw_usage: outcome.raw_usage.clone(),
+            // A server that repeats its request may do so anywhere in its answer.
+            raw_usage: outcome.raw_usage.clone().map(|raw| self.redactor.cleaned(raw)),
             cost_usd: cost.map(|c| c.to_ledger().0),
             price_id: open.price.map(|p| p.row_for(&usage).id().0),
             estimated,
             flags,
             execution_time_ms: i64::try_from(outcome.elapsed.as_millis()).unwrap_or(i64::MAX),
-            request_id: outcome.request_id.clone(),
+            request_id: outcome.request_id.as_deref().map(|id| self.redactor.text(id)),
             ..self.blank_line(call_no)
         };
         let spent_now = cost.unwrap_or_default().to_ledger();

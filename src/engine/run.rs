@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome, Parts, StopReason, StopSignal,
-    clean::Redactor,
     meter::NodeMeter,
     plans::{LoadError, Runnable},
     record::{Checkpoint, LineWrite, Record, RecordError, checkpoints},
@@ -109,7 +108,7 @@ impl<'a> Run<'a> {
             pool: parts.pool.clone(),
             agency,
             team: claimed.team_id.into(),
-            redactor: Redactor::default(),
+            redactor: Arc::default(),
             prices,
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
@@ -188,7 +187,8 @@ impl<'a> Run<'a> {
     /// A meter for an occurrence of a node, known to the run until it is forgotten.
     pub fn meter(&self, node_id: &str, occurrence: i32) -> Arc<NodeMeter> {
         let last = self.last_calls.get(&(node_id.to_owned(), occurrence)).copied().unwrap_or(0);
-        let meter = Arc::new(NodeMeter::new(Arc::clone(&self.ledger), node_id.to_owned(), occurrence, last));
+        let (ledger, redactor) = (Arc::clone(&self.ledger), Arc::clone(&self.secrets.redactor));
+        let meter = Arc::new(NodeMeter::new(ledger, node_id.to_owned(), occurrence, last, redactor));
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&meter));
         meter
     }

@@ -22,7 +22,7 @@ pub struct RunSecrets {
     pub pool: sqlx::PgPool,
     pub agency: AgencyId,
     pub team: TeamId,
-    pub redactor: Redactor,
+    pub redactor: Arc<Redactor>,
     pub prices: Arc<PriceBook>,
 }
 

@@ -3,6 +3,10 @@
 //! The root key wraps a key for each agency, which seals its secrets. The root
 //! key lives in the configuration alone, so a copy of the database opens nothing.
 
+mod error;
+mod probe;
+mod root;
+mod rotate;
 mod seal;
 mod store;
 mod value;
@@ -10,9 +14,13 @@ mod value;
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
+use zeroize::Zeroizing;
 
+pub use error::LockerError;
+pub use probe::{CheckError, Checked, KeyProbe, Probed};
+pub use rotate::{Rewrapped, Rotated, agencies_with_keys, root_keys_in_use};
 pub use store::{get, list};
 pub use value::{Invalid, KeyName, SecretValue};
 
@@ -20,12 +28,13 @@ use crate::{
     base::{
         AgencyId, SecretId, TeamId,
         cache::Cache,
-        random::{self, NoRandomness},
+        random,
     },
     config::SecretBytes,
     db,
 };
-use seal::{Key, Sealed};
+use root::{RootKeys, WrappedKey};
+use seal::Key;
 
 /// How long a sealed value is believed: the longest that a change made through
 /// another process goes unseen.
@@ -34,8 +43,8 @@ const MAX_BELIEVED: usize = 20_000;
 /// Unwrapped agency keys, wiped when dropped. They never change.
 const KEYS_KEPT_FOR: Duration = Duration::from_mins(10);
 const MAX_KEYS: usize = 10_000;
-/// Tries to store a secret that others keep making and deleting meanwhile.
-const PUT_ATTEMPTS: usize = 5;
+/// Tries to store a secret that others keep making, deleting and re-encrypting meanwhile.
+const WRITE_ATTEMPTS: usize = 5;
 
 /// What may be shown of a secret: never its value.
 #[derive(Debug, Clone)]
@@ -62,57 +71,63 @@ pub enum Lookup {
     TeamOnly,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum LockerError {
-    #[error("no such team")]
-    TeamUnknown,
-    /// Changed outside the locker, or moved from another row.
-    #[error("the stored value of a secret cannot be opened: it, or the agency's key, is not what the locker wrote")]
-    Tampered,
-    #[error("the agency's key was wrapped with root key {wrapped_with}, but {configured} is configured")]
-    RootKey { wrapped_with: String, configured: String },
-    #[error("the secret is being changed by others at this moment; try again")]
-    Contended,
-    #[error(transparent)]
-    Randomness(#[from] NoRandomness),
-    #[error(transparent)]
-    Database(sqlx::Error),
-}
-
-impl From<sqlx::Error> for LockerError {
-    fn from(error: sqlx::Error) -> Self {
-        match db::violated_constraint(&error) {
-            Some("secret_locker_team_unknown") => Self::TeamUnknown,
-            _ => Self::Database(error),
-        }
-    }
+/// A value on its way in.
+#[derive(Clone, Copy)]
+struct Write<'a> {
+    agency: AgencyId,
+    team: Option<TeamId>,
+    name: &'a KeyName,
+    value: &'a SecretValue,
+    /// The id of the secret if there is none yet; `None` writes only over one that is there.
+    if_absent: Option<SecretId>,
 }
 
 type SealedKey = (AgencyId, TeamId, Lookup, String);
 
 /// Seals and opens secrets. One for a process.
 pub struct Locker {
-    root: SecretBytes,
-    root_id: String,
+    roots: RootKeys,
     keys: Cache<(AgencyId, i32), Arc<Key>>,
     sealed: Cache<SealedKey, Option<Arc<store::Stored>>>,
 }
 
 impl std::fmt::Debug for Locker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Locker").field("root_id", &self.root_id).finish_non_exhaustive()
+        f.debug_struct("Locker").field("root_key_ids", &self.roots.ids()).finish_non_exhaustive()
     }
 }
 
 impl Locker {
     #[must_use]
     pub fn new(root: SecretBytes) -> Self {
+        Self::with_previous(root, &[])
+    }
+
+    /// `previous` are root keys that are read as well, while `root` takes their place.
+    #[must_use]
+    pub fn with_previous(root: SecretBytes, previous: &[SecretBytes]) -> Self {
         Self {
-            root_id: seal::key_id(root.expose_secret()),
-            root,
+            roots: RootKeys::new(root, previous),
             keys: Cache::new(KEYS_KEPT_FOR, MAX_KEYS),
             sealed: Cache::new(BELIEVED_FOR, MAX_BELIEVED),
         }
+    }
+
+    /// The ids of the root keys that are configured, the wrapping one first. No secrets.
+    #[must_use]
+    pub fn root_key_ids(&self) -> String {
+        self.roots.ids()
+    }
+
+    /// The id of the root key that wraps.
+    #[must_use]
+    pub fn current_root_key_id(&self) -> &str {
+        self.roots.current_id()
+    }
+
+    #[must_use]
+    pub fn knows_root_key(&self, id: &str) -> bool {
+        self.roots.knows(id)
     }
 
     /// Stores a value under a name: a new secret, or the next version of the one
@@ -129,24 +144,55 @@ impl Locker {
         value: &SecretValue,
         now: DateTime<Utc>,
     ) -> Result<(Secret, bool), LockerError> {
-        let mut tx = db::tenant(pool, agency).await?;
-        let (key_version, key) = self.current_key(&mut tx, agency).await?;
-        for _ in 0..PUT_ATTEMPTS {
-            let present = store::lock(&mut tx, team, name).await?;
-            let (id, version) = present.map_or((SecretId::at(now), 1), |(id, version)| (id, version + 1));
-            let sealed = seal::seal(&key, &aad(agency, id, version, key_version), value.bytes())?;
-            let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: value.last4() };
-            let written = match present {
-                Some(_) => store::update(&mut tx, &row).await?,
-                None => store::insert(&mut tx, agency, team, name, &row).await?,
-            };
-            if let Some(secret) = written {
-                tx.commit().await?;
-                self.forget(agency, name);
-                return Ok((secret, present.is_none()));
+        let write = Write { agency, team, name, value, if_absent: Some(SecretId::at(now)) };
+        self.write(pool, &write).await?.ok_or(LockerError::Contended)
+    }
+
+    /// The next version of a secret that is there. `None` if there is none.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn replace(
+        &self,
+        pool: &PgPool,
+        agency: AgencyId,
+        team: Option<TeamId>,
+        name: &KeyName,
+        value: &SecretValue,
+    ) -> Result<Option<Secret>, LockerError> {
+        let write = Write { agency, team, name, value, if_absent: None };
+        Ok(self.write(pool, &write).await?.map(|(secret, _)| secret))
+    }
+
+    /// Tries until neither another writer nor a rotation of the agency's key is in the way.
+    async fn write(&self, pool: &PgPool, write: &Write<'_>) -> Result<Option<(Secret, bool)>, LockerError> {
+        for _ in 0..WRITE_ATTEMPTS {
+            match self.try_write(pool, write).await {
+                Err(LockerError::Contended) => {}
+                done => return done,
             }
         }
         Err(LockerError::Contended)
+    }
+
+    async fn try_write(&self, pool: &PgPool, write: &Write<'_>) -> Result<Option<(Secret, bool)>, LockerError> {
+        let Write { agency, team, name, value, if_absent } = *write;
+        let mut tx = db::tenant(pool, agency).await?;
+        let present = store::lock(&mut tx, team, name).await?;
+        let Some((id, version)) = present.map(|(id, version)| (id, version + 1)).or(if_absent.map(|id| (id, 1))) else {
+            return Ok(None);
+        };
+        let (key_version, key) = self.current_key(&mut tx, agency).await?;
+        let sealed = seal::seal(&key, &aad(agency, id, version, key_version), value.bytes())?;
+        let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: value.last4() };
+        let written = match present {
+            Some(_) => store::update(&mut tx, &row).await?,
+            None => store::insert(&mut tx, agency, team, name, &row).await?,
+        };
+        let secret = written.ok_or(LockerError::Contended)?;
+        tx.commit().await?;
+        self.forget(agency, name);
+        Ok(Some((secret, present.is_none())))
     }
 
     /// Whether there was such a secret.
@@ -191,44 +237,37 @@ impl Locker {
     }
 
     fn open(&self, agency: AgencyId, stored: &store::Stored) -> Result<SecretString, LockerError> {
-        let key = self.unwrap(agency, stored.key_version, &stored.root_key_id, &stored.wrapped_key)?;
-        let aad = aad(agency, stored.id, stored.version, stored.key_version);
-        let value = seal::open(&key, &aad, &stored.sealed)?;
+        let value = self.open_bytes(agency, stored)?;
         let text = std::str::from_utf8(&value).map_err(|_| LockerError::Tampered)?;
         Ok(SecretString::from(text))
     }
 
-    /// The agency's newest key, made if it has none yet.
-    async fn current_key(&self, tx: &mut PgConnection, agency: AgencyId) -> Result<(i32, Arc<Key>), LockerError> {
-        let mut row = store::newest_key(tx, agency).await?;
-        if row.is_none() {
-            let key = Key::new(random::bytes()?);
-            let wrapped = seal::seal(&self.root_key(), &key_aad(agency, 1, &self.root_id), key.bytes())?;
-            // Another request may make it at this moment: the first one stands for both.
-            store::insert_key(tx, agency, 1, &self.root_id, &wrapped).await?;
-            row = store::newest_key(tx, agency).await?;
-        }
-        let row = row.ok_or(LockerError::Contended)?;
-        let key = self.unwrap(agency, row.version, &row.root_key_id, &row.wrapped)?;
-        Ok((row.version, key))
+    fn open_bytes(&self, agency: AgencyId, stored: &store::Stored) -> Result<Zeroizing<Vec<u8>>, LockerError> {
+        let key = self.unwrap(agency, &stored.key)?;
+        seal::open(&key, &aad(agency, stored.id, stored.version, stored.key.version), &stored.sealed)
     }
 
-    fn unwrap(&self, agency: AgencyId, version: i32, root_id: &str, wrapped: &Sealed) -> Result<Arc<Key>, LockerError> {
-        let ticket = match self.keys.get(&(agency, version)) {
+    /// The agency's newest key, made if it has none yet.
+    async fn current_key(&self, tx: &mut PgConnection, agency: AgencyId) -> Result<(i32, Arc<Key>), LockerError> {
+        let mut newest = store::newest_key(tx, agency).await?;
+        if newest.is_none() {
+            let key = Key::new(random::bytes()?);
+            // Another request may make it at this moment: the first one stands for both.
+            store::insert_key(tx, agency, &self.roots.wrap(agency, 1, &key)?).await?;
+            newest = store::newest_key(tx, agency).await?;
+        }
+        let newest = newest.ok_or(LockerError::Contended)?;
+        Ok((newest.version, self.unwrap(agency, &newest)?))
+    }
+
+    fn unwrap(&self, agency: AgencyId, wrapped: &WrappedKey) -> Result<Arc<Key>, LockerError> {
+        let ticket = match self.keys.get(&(agency, wrapped.version)) {
             Ok(key) => return Ok(key),
             Err(ticket) => ticket,
         };
-        if root_id != self.root_id {
-            return Err(LockerError::RootKey { wrapped_with: root_id.to_owned(), configured: self.root_id.clone() });
-        }
-        let bytes = seal::open(&self.root_key(), &key_aad(agency, version, root_id), wrapped)?;
-        let key = Arc::new(Key::new(bytes.as_slice().try_into().map_err(|_| LockerError::Tampered)?));
-        self.keys.keep(ticket, (agency, version), Arc::clone(&key));
+        let key = Arc::new(self.roots.unwrap(agency, wrapped)?);
+        self.keys.keep(ticket, (agency, wrapped.version), Arc::clone(&key));
         Ok(key)
-    }
-
-    fn root_key(&self) -> Key {
-        Key::new(*self.root.expose_secret())
     }
 
     fn forget(&self, agency: AgencyId, name: &KeyName) {
@@ -246,13 +285,7 @@ fn aad(agency: AgencyId, id: SecretId, version: i32, key_version: i32) -> Vec<u8
     aad
 }
 
-fn key_aad(agency: AgencyId, version: i32, root_id: &str) -> Vec<u8> {
-    let mut aad = b"teamai agency key".to_vec();
-    aad.extend_from_slice(agency.0.as_bytes());
-    aad.extend_from_slice(&version.to_be_bytes());
-    aad.extend_from_slice(root_id.as_bytes());
-    aad
-}
-
+#[cfg(test)]
+mod rotation_tests;
 #[cfg(test)]
 mod tests;

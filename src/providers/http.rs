@@ -36,7 +36,8 @@ pub struct Call<'a> {
     pub asked: Asked<'a>,
     pub url: Url,
     pub headers: HeaderMap,
-    pub body: Value,
+    /// A POST has one, a GET has none.
+    pub body: Option<Value>,
     pub timeout: Duration,
 }
 
@@ -64,10 +65,13 @@ impl Http {
     }
 
     /// Asks once. The timeout bounds everything: connecting, sending and reading.
-    pub async fn post(&self, call: &Call<'_>) -> Result<Reply, ProviderError> {
+    pub async fn ask(&self, call: &Call<'_>) -> Result<Reply, ProviderError> {
         let client = if is_loopback(&call.url) { &self.near } else { &self.far };
-        let request = client.post(call.url.clone()).headers(call.headers.clone()).timeout(call.timeout);
-        let sent = request.json(&call.body).send().await;
+        let request = match &call.body {
+            Some(body) => client.post(call.url.clone()).json(body),
+            None => client.get(call.url.clone()),
+        };
+        let sent = request.headers(call.headers.clone()).timeout(call.timeout).send().await;
         let response = sent.map_err(|error| classify::transport(call, &error, None))?;
         let request_id = request_id(response.headers());
         let (status, headers) = (response.status(), response.headers().clone());

@@ -93,3 +93,9 @@ pub const KNOWN: [Known; 8] = [
 pub fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
+
+/// Where a key can be tried at no cost, below the base URL. OpenRouter's models
+/// are everybody's to see, so a bad key would pass there.
+pub fn key_path(provider: &str) -> &'static str {
+    if provider == "openrouter" { "key" } else { "models" }
+}

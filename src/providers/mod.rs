@@ -96,6 +96,22 @@ pub enum ErrorKind {
     Unknown,
 }
 
+impl ProviderError {
+    /// Whether an answer to [`Provider::check_key`] says that calls with this key
+    /// fail: it is wrong, blocked, cannot be sent, or its account is empty. A key
+    /// that lacks the right to this one question may be good for others.
+    #[must_use]
+    pub fn refuses_the_key(&self) -> bool {
+        let lacks_a_right = || self.message.to_lowercase().contains("scope");
+        self.kind == ErrorKind::Rejected
+            && match self.status {
+                None => true,
+                Some(401 | 403) => !lacks_a_right(),
+                Some(status) => matches!(status, 400 | 402 | 429),
+            }
+    }
+}
+
 /// One provider's protocol at one address.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
@@ -109,6 +125,12 @@ pub trait Provider: Send + Sync + fmt::Debug {
 
     /// Asks the model once. No retries: the engine counts attempts.
     async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError>;
+
+    /// Asks once for something that costs nothing and that only a good key is given.
+    ///
+    /// # Errors
+    /// See [`ProviderError::refuses_the_key`] for whether the key is at fault.
+    async fn check_key(&self, key: &SecretString) -> Result<(), ProviderError>;
 }
 
 /// The locker's name for a provider's key.

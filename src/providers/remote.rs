@@ -1,5 +1,7 @@
 //! A provider at the other end of a socket: protocol, address and key put together.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -10,9 +12,12 @@ use super::{
     classify::{self, Asked},
     gemini,
     http::{Call, Http},
-    known::Protocol,
+    known::{self, Protocol},
     openai,
 };
+
+/// Somebody waits for the outcome.
+const KEY_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One provider's protocol at one address.
 #[derive(Debug)]
@@ -32,14 +37,28 @@ impl Remote {
     /// The base's path with the protocol's own added. A model's name is one
     /// segment, whatever is in it.
     fn url(&self, model: &str) -> Url {
+        match self.protocol {
+            Protocol::OpenAi(_) => self.below(&["chat", "completions"]),
+            Protocol::Anthropic => self.below(&["messages"]),
+            Protocol::Gemini => self.below(&["models", &format!("{model}:generateContent")]),
+        }
+    }
+
+    /// Where a key is tried; of a list of models, one is enough.
+    fn key_url(&self) -> Url {
+        let mut url = self.below(&[known::key_path(&self.name)]);
+        match self.protocol {
+            Protocol::OpenAi(_) => {}
+            Protocol::Anthropic => url.set_query(Some("limit=1")),
+            Protocol::Gemini => url.set_query(Some("pageSize=1")),
+        }
+        url
+    }
+
+    fn below(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty();
-            match self.protocol {
-                Protocol::OpenAi(_) => path.extend(["chat", "completions"]),
-                Protocol::Anthropic => path.push("messages"),
-                Protocol::Gemini => path.extend(["models", &format!("{model}:generateContent")]),
-            };
+            path.pop_if_empty().extend(segments);
         }
         url
     }
@@ -82,18 +101,38 @@ impl Provider for Remote {
             asked: Asked { provider: &self.name, model: &request.model, key },
             url: self.url(&request.model),
             headers: self.headers(key)?,
-            body: match self.protocol {
+            body: Some(match self.protocol {
                 Protocol::OpenAi(dialect) => openai::question(request, dialect),
                 Protocol::Anthropic => anthropic::question(request),
                 Protocol::Gemini => gemini::question(request),
-            },
+            }),
             timeout: request.timeout,
         };
-        let reply = self.http.post(&call).await?;
+        let reply = self.http.ask(&call).await?;
         match self.protocol {
             Protocol::OpenAi(_) => openai::answer(call.asked, reply),
             Protocol::Anthropic => anthropic::answer(call.asked, reply),
             Protocol::Gemini => gemini::answer(call.asked, reply),
+        }
+    }
+
+    async fn check_key(&self, key: &SecretString) -> Result<(), ProviderError> {
+        let call = Call {
+            asked: Asked { provider: &self.name, model: "", key: Some(key) },
+            url: self.key_url(),
+            headers: self.headers(Some(key))?,
+            body: None,
+            timeout: KEY_CHECK_TIMEOUT,
+        };
+        match self.http.ask(&call).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.status == Some(404) => {
+                let place = call.url.path();
+                let message =
+                    format!("{0} has nothing at {place} to try a key on (404): check providers.{0}.base_url", self.name);
+                Err(ProviderError { message, ..error })
+            }
+            Err(error) => Err(error),
         }
     }
 }
@@ -119,6 +158,16 @@ mod tests {
             url("gemini", "http://h/v1beta", "../../x?y#z"),
             "http://h/v1beta/models/..%2F..%2Fx%3Fy%23z:generateContent"
         );
+    }
+
+    #[test]
+    fn a_key_is_tried_where_it_costs_nothing() {
+        let url = |protocol, base| remote(protocol, base).key_url().to_string();
+        assert_eq!(url("openai", "http://h/v1"), "http://h/v1/models");
+        assert_eq!(url("anthropic", "http://h/v1/"), "http://h/v1/models?limit=1");
+        assert_eq!(url("gemini", "http://h/v1beta"), "http://h/v1beta/models?pageSize=1");
+        let open = Remote { name: "openrouter".into(), ..remote("openai", "https://h/api/v1") };
+        assert_eq!(open.key_url().as_str(), "https://h/api/v1/key");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
@@ -66,6 +66,11 @@ impl Provider for Scripted {
             Act::WrongType => Err(classify::unreadable(NAME, "answered with text/html instead of JSON", None)),
         }
     }
+
+    async fn check_key(&self, key: &SecretString) -> Result<(), ProviderError> {
+        let asked = Asked { provider: NAME, model: "", key: Some(key) };
+        if key.expose_secret() == sim::BAD_KEY { Err(refuse(asked, 401, "invalid_api_key")) } else { Ok(()) }
+    }
 }
 
 fn late(bound: Duration) -> ProviderError {
@@ -109,6 +114,14 @@ mod tests {
         assert_eq!(done.model, "scripted-small");
         assert!(ask("scripted-wrong-usage").await.expect("an answer").usage_mismatch);
         assert!(ask("scripted-no-usage").await.expect("an answer").usage_mismatch);
+    }
+
+    #[tokio::test]
+    async fn every_key_is_good_but_the_bad_one() {
+        let scripted = Scripted::default();
+        assert!(scripted.check_key(&"any".into()).await.is_ok());
+        let error = scripted.check_key(&sim::BAD_KEY.into()).await.expect_err("a refusal");
+        assert!(error.refuses_the_key() && error.message.contains("scripted_api_key"), "{error}");
     }
 
     #[tokio::test]

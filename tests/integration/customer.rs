@@ -81,6 +81,11 @@ impl Customer {
         reply(request.json(&json!({"value": value}))).await.expect(201);
     }
 
+    /// The next version of a secret that is there.
+    pub async fn rotate(&self, name: &str, value: &str) {
+        self.post(&format!("/secrets/{name}/rotate"), json!({"value": value})).await.expect(200);
+    }
+
     pub async fn publish(&self, yaml: &str) -> Value {
         self.post_yaml("/recipes", yaml).await.expect(201)
     }

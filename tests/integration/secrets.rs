@@ -99,3 +99,121 @@ async fn first_secrets_put_at_once_share_one_agency_key_and_each_counts(root: Pg
     assert_eq!(keys, 1);
     assert!(resolve(&api, &admin, &team, "key").await.unwrap().starts_with("value "));
 }
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_secret_is_rotated_only_where_it_is(root: PgPool) {
+    let api = Api::start(&root);
+    let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
+    let team = api.team(&admin, "north").await;
+    api.post(&admin, "/secrets/key/rotate", json!({"value": "x"})).await.problem(404, "not_found");
+    api.put(&admin, "/secrets/key", json!({"value": "the first value"})).await.expect(201);
+    let of_team = format!("/secrets/key/rotate?team_id={team}");
+    api.post(&admin, &of_team, json!({"value": "x"})).await.problem(404, "not_found");
+    api.post(&rival, "/secrets/key/rotate", json!({"value": "x"})).await.problem(404, "not_found");
+    api.post(&admin, "/secrets/key/rotate", json!({"value": ""})).await.invalid(&["value"]);
+    let next = api.post(&admin, "/secrets/key/rotate", json!({"value": "the next value"})).await.expect(200);
+    assert_eq!((&next["version"], &next["last4"]), (&json!(2), &json!("alue")));
+    assert_eq!(resolve(&api, &admin, &team, "key").await.as_deref(), Some("the next value"));
+    let secrets: i64 = sqlx::query_scalar("select count(*) from secret_locker").fetch_one(&root).await.unwrap();
+    assert_eq!(secrets, 1);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_key_is_checked_on_its_provider_and_never_shown(root: PgPool) {
+    let api = Api::start(&root);
+    let admin = api.agency("acme").await;
+    let team = api.team(&admin, "north").await;
+    let check = async |path: &str| api.post(&admin, path, json!(null)).await;
+    check("/secrets/openai_api_key/check").await.problem(404, "not_found");
+    for (name, value) in [("openai_api_key", "good-key"), ("groq_api_key", "no-answer"), ("door_key", "x")] {
+        api.put(&admin, &format!("/secrets/{name}"), json!({"value": value})).await.expect(201);
+    }
+    let of_team = format!("/secrets/openai_api_key/check?team_id={team}");
+    check(&of_team).await.problem(404, "not_found");
+    api.put(&admin, &format!("/secrets/openai_api_key?team_id={team}"), json!({"value": "bad-key"})).await.expect(201);
+
+    let reply = check("/secrets/openai_api_key/check").await;
+    assert!(!reply.text.contains("good-key"), "{}", reply.text);
+    let works = reply.expect(200);
+    let now = api.state.clock.now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let expected = json!({"works": true, "provider": "openai", "checked_at": now, "detail": "openai took the key"});
+    assert_eq!(works, expected);
+    let refused = check(&of_team).await.expect(200);
+    assert_eq!((&refused["works"], &refused["detail"]), (&json!(false), &json!("openai refused the key")));
+    let unknown = check("/secrets/groq_api_key/check").await.problem(503, "key_not_checked");
+    assert!(unknown["detail"].as_str().unwrap().contains("groq did not answer"), "{unknown}");
+
+    let named = check("/secrets/door_key/check").await.invalid(&["key_name"]);
+    assert!(named["detail"].as_str().unwrap().contains("groq_api_key, openai_api_key"), "{named}");
+    let used = api.get(&admin, "/secrets/openai_api_key").await.expect(200);
+    assert_eq!(used["last_used_at"], json!(null), "a check is no use");
+    let rival = api.agency("rival").await;
+    api.post(&rival, "/secrets/openai_api_key/check", json!(null)).await.problem(404, "not_found");
+    let member = api.member(&admin, Some(&team)).await;
+    api.post(&member, "/secrets/openai_api_key/check", json!(null)).await.problem(403, "role_too_low");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_key_is_checked_once_in_five_seconds(root: PgPool) {
+    let api = Api::start(&root);
+    let admin = api.agency("acme").await;
+    for name in ["openai_api_key", "groq_api_key"] {
+        api.put(&admin, &format!("/secrets/{name}"), json!({"value": "good-key"})).await.expect(201);
+    }
+    let at_once = futures::future::join_all((0..6).map(|_| api.post(&admin, "/secrets/openai_api_key/check", json!(null))));
+    let (done, refused): (Vec<_>, Vec<_>) = at_once.await.into_iter().partition(|reply| reply.status == 200);
+    assert_eq!((done.len(), refused.len()), (1, 5));
+    for reply in refused {
+        assert_eq!(reply.header("retry-after"), Some("5"));
+        reply.problem(429, "checked_lately");
+    }
+    api.post(&admin, "/secrets/groq_api_key/check", json!(null)).await.expect(200);
+    sqlx::query("update secret_locker set checked_at = checked_at - interval '5 seconds'").execute(&root).await.unwrap();
+    api.post(&admin, "/secrets/openai_api_key/check", json!(null)).await.expect(200);
+}
+
+/// A recipe of nodes, each given as YAML.
+async fn publish(api: &Api, who: &Person, slug: &str, version: &str, nodes: &[&str]) {
+    let nodes: String = nodes.iter().map(|node| format!("      - {node}\n")).collect();
+    let yaml = format!(
+        "recipe:\n  id: {slug}\n  name: {slug}\n  version: \"{version}\"\n  inputs: []\n  workflow:\n    nodes:\n{nodes}"
+    );
+    let request = poem::Request::builder().method(poem::http::Method::POST).uri_str("/recipes");
+    let request = request.header("authorization", format!("Bearer {}", who.token)).content_type("application/yaml");
+    api.send(request.body(yaml)).await.expect(201);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn recipes_that_need_a_secret_are_listed(root: PgPool) {
+    let api = Api::start(&root);
+    let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
+    sqlx::query(
+        "insert into prices (id, provider, model, effective_from, input, output, source)
+         values (gen_random_uuid(), 'openai', 'gpt-4o', '2025-01-01', 1, 1, 'a test')",
+    )
+    .execute(&root)
+    .await
+    .unwrap();
+    let door = "{ id: door, component: DataFetcher, config: { url: \"https://x.example/\" }, secrets: { bearer_token: \"secret:door_key\" } }";
+    let ask = |model: &str| format!("{{ id: ask, component: LLMProcessor, config: {{ {model} prompt_template: Hi }} }}");
+    publish(&api, &admin, "doors", "1.0", &[door, &ask("model: gpt-4o,")]).await;
+    publish(&api, &admin, "old-door", "1.0", &[door]).await;
+    publish(&api, &admin, "old-door", "2.0", &[&ask("model: groq/x,")]).await;
+    publish(&api, &admin, "chosen", "1.0", &[&ask("")]).await;
+    publish(&api, &rival, "theirs", "1.0", &[door]).await;
+
+    let needing = async |name: &str| {
+        let found = api.get(&admin, &format!("/secrets/{name}/recipes")).await.expect(200);
+        let slug = |item: &serde_json::Value| (item["recipe"].clone(), item["version"].clone(), item["nodes"].clone());
+        found["items"].as_array().unwrap().iter().map(slug).collect::<Vec<_>>()
+    };
+    assert_eq!(needing("door_key").await, [(json!("doors"), json!("1.0"), json!(["door"]))]);
+    assert_eq!(needing("openai_api_key").await, [(json!("doors"), json!("1.0"), json!(["ask"]))]);
+    assert_eq!(needing("groq_api_key").await, [(json!("old-door"), json!("2.0"), json!(["ask"]))]);
+    assert!(needing("nobodys_key").await.is_empty());
+    api.patch(&admin, "/agency", json!({"settings": {"default_provider": "groq"}})).await.expect(200);
+    let by_default = needing("groq_api_key").await;
+    assert_eq!(by_default.iter().map(|(slug, ..)| slug).collect::<Vec<_>>(), ["chosen", "old-door"]);
+    let own = api.get(&admin, "/secrets/door_key/recipes").await.expect(200);
+    assert_eq!(own["items"][0]["agency_id"], json!(admin.agency_id));
+}

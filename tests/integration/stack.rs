@@ -70,6 +70,26 @@ impl Stack {
         (api, base)
     }
 
+    /// A worker with settings of its own.
+    pub fn worker_with(&self, settings: &[(&str, &str)]) -> Process {
+        let name = format!("worker-{}", self.started.fetch_add(1, Ordering::Relaxed) + 1);
+        Process::start(self.dir.path(), &name, &["worker"], &self.env_with(settings))
+    }
+
+    /// Runs a command of the operator's to its end, as the migrating role.
+    pub fn command(&self, arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Output {
+        let owner = self.root.connect_options().to_url_lossy();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_teamai"));
+        command.args(arguments).env_clear().envs(self.env_with(settings)).current_dir(self.dir.path());
+        command.env("TEAMAI_DATABASE__OWNER_URL", owner.as_str()).output().unwrap()
+    }
+
+    fn env_with(&self, settings: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        env
+    }
+
     /// Makes the open tasks' tickets old, so that the reconciler need not be waited for.
     pub async fn age_tickets(&self) {
         sqlx::query("update task_queue set dispatched_at = now() - interval '1 hour' where finished_at is null")
@@ -165,6 +185,11 @@ impl Process {
     /// Asks it to stop and gives its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended and gives its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
         let ended = eventually("the process ends", async || self.child.try_wait().unwrap()).await;
         ended.code()
     }
@@ -234,10 +259,39 @@ impl Redis {
         self.process = None;
     }
 
+    /// Every key with its value, in the form in which Redis would write it to a file, and in plain.
+    pub async fn dump(&self) -> String {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+        let mut text = String::new();
+        for key in keys {
+            text.push_str(&String::from_utf8_lossy(&key));
+            for command in [["DUMP"].as_slice(), &["GET"], &["HGETALL"], &["LRANGE", "0", "-1"], &["SMEMBERS"],
+                            &["ZRANGE", "0", "-1"], &["XRANGE", "-", "+"]] {
+                let mut command_line = redis::cmd(command[0]);
+                command_line.arg(&key).arg(&command[1..]);
+                // Of the commands for each type, all but one are refused.
+                let value: redis::RedisResult<redis::Value> = command_line.query_async(&mut connection).await;
+                text.extend(value.map(|value| plain(&value)));
+            }
+        }
+        text
+    }
+
     pub async fn run(&self, command: &str) {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
         redis::cmd(command).exec_async(&mut connection).await.unwrap();
+    }
+}
+
+fn plain(value: &redis::Value) -> String {
+    match value {
+        redis::Value::BulkString(bytes) => format!(" {}", String::from_utf8_lossy(bytes)),
+        redis::Value::Array(items) | redis::Value::Set(items) => items.iter().map(plain).collect(),
+        redis::Value::Map(pairs) => pairs.iter().map(|(key, value)| plain(key) + &plain(value)).collect(),
+        other => format!(" {other:?}"),
     }
 }
 

@@ -8,14 +8,14 @@ use poem::{
     endpoint::BoxEndpoint,
     http::{HeaderMap, Method},
 };
-use secrecy::SecretBox;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use teamai::{
     api::{self, ApiState},
     auth::{Auth, keys},
     base::{AgentRoleId, UserId, clock::ManualClock},
-    locker::Locker,
+    locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
     tasks::submit::Submitter,
 };
@@ -94,6 +94,29 @@ pub fn redis_url() -> String {
     std::env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1:6379".to_owned())
 }
 
+/// Stands in for the providers: their answer is in the key.
+#[derive(Debug)]
+struct Probe;
+
+#[async_trait::async_trait]
+impl KeyProbe for Probe {
+    fn provider(&self, key_name: &str) -> Option<String> {
+        key_name.strip_suffix("_api_key").filter(|provider| ["openai", "groq"].contains(provider)).map(str::to_owned)
+    }
+
+    fn key_names(&self) -> Vec<String> {
+        ["groq_api_key", "openai_api_key"].map(str::to_owned).into()
+    }
+
+    async fn probe(&self, provider: &str, key: &SecretString) -> Probed {
+        match key.expose_secret() {
+            "bad-key" => Probed::Refused(format!("{provider} refused the key")),
+            "no-answer" => Probed::Untold(format!("{provider} did not answer")),
+            _ => Probed::Works(format!("{provider} took the key")),
+        }
+    }
+}
+
 impl Api {
     pub fn start(root: &PgPool) -> Self {
         Self::with_redis(root, &redis_url())
@@ -112,6 +135,7 @@ impl Api {
             auth: Arc::new(auth),
             registration_open: true,
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
+            key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
             components: &teamai::components::NAMES,

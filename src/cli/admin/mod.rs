@@ -1,8 +1,10 @@
-//! `teamai admin`: what the operator of an installation does, as the migrating role.
+//! `teamai admin`: what only an installation's operator does, as the migrating role.
 
 mod create_admin;
 mod create_agency;
 mod password;
+mod rotate_agency;
+mod rotate_root;
 
 use std::process::ExitCode;
 
@@ -13,6 +15,7 @@ use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use super::{Env, migrate, store, telemetry};
 use crate::config::Config;
 
+/// Keep an installation.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -25,15 +28,20 @@ enum Command {
     CreateAgency(create_agency::Args),
     /// Add an admin to an agency, for one that has lost its own
     CreateAdmin(create_admin::Args),
+    /// Wrap every agency's key with the new root key, while everything runs
+    RotateRoot(rotate_root::Args),
+    /// Give an agency a new key and seal its secrets anew, while everything runs
+    RotateAgency(rotate_agency::Args),
 }
 
 /// # Errors
 /// The configuration is wrong, Postgres does not answer, or the command is refused.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
-    let config = telemetry::configure(env)?;
     match args.command {
-        Command::CreateAgency(args) => create_agency::run(args, &config).await?,
-        Command::CreateAdmin(args) => create_admin::run(args, &config).await?,
+        Command::CreateAgency(args) => create_agency::run(args, &telemetry::configure(env)?).await?,
+        Command::CreateAdmin(args) => create_admin::run(args, &telemetry::configure(env)?).await?,
+        Command::RotateRoot(args) => return rotate_root::run(&args, env).await,
+        Command::RotateAgency(args) => return rotate_agency::run(args, env).await,
     }
     Ok(ExitCode::SUCCESS)
 }

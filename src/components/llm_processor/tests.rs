@@ -29,6 +29,10 @@ impl Provider for Fake {
         self.needs_key
     }
 
+    async fn check_key(&self, _key: &SecretString) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
     async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError> {
         let fail = |kind, status, usage| {
             let message = format!("{} refused the call", self.name);

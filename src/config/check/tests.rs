@@ -96,6 +96,20 @@ fn the_root_key_has_exactly_32_bytes() {
 }
 
 #[test]
+fn previous_root_keys_are_a_list_of_whole_keys() {
+    let (a, b) = (BASE64_STANDARD.encode([1_u8; 32]), BASE64_STANDARD.encode([2_u8; 32]));
+    for list in [format!("{a},{b}"), format!(" {a} ,\n{b}\n"), format!("{a}\n{b}")] {
+        let config = load(&[URL, ("TEAMAI_LOCKER__PREVIOUS_ROOT_KEYS", &list)]).unwrap();
+        let keys: Vec<_> = config.locker.previous_root_keys.iter().map(|key| key.expose_secret()[0]).collect();
+        assert_eq!(keys, [1, 2], "{list:?}");
+    }
+    assert!(load(&[URL]).unwrap().locker.previous_root_keys.is_empty());
+    let (name, message) = problem(&[("TEAMAI_LOCKER__PREVIOUS_ROOT_KEYS", &format!("{a},c2hvcnQ="))]);
+    assert_eq!(name, "TEAMAI_LOCKER__PREVIOUS_ROOT_KEYS");
+    assert!(message.contains("holds 5 bytes where 32 are needed") && !message.contains("c2hv"), "{message}");
+}
+
+#[test]
 fn a_signing_key_may_be_on_one_line() {
     let config = load(&[URL, ("TEAMAI_AUTH__SIGNING_KEY", PEM)]).unwrap();
     assert_eq!(config.signing_key().unwrap().expose_secret().lines().count(), 3);

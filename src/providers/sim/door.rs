@@ -11,13 +11,15 @@ use poem::{
 use serde_json::{Value, json};
 
 use super::{
-    Asked, anthropic, gemini,
+    Asked, BAD_KEY, anthropic, gemini,
     log::{Line, Log, key_mark},
     openai,
 };
 use crate::providers::script::{self, Act, Answer, Plan, Script};
 
 const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// Repeats the key, as OpenAI does.
+const INCORRECT: &str = "Incorrect API key provided: bad-key";
 /// A caller that waits longer than this has gone.
 const HANG: Duration = Duration::from_hours(24);
 
@@ -100,7 +102,7 @@ pub async fn handle(shared: &Shared, mut request: Request) -> Result<Response, I
     if *request.method() == Method::GET {
         return Ok(match path.as_str() {
             "/" | "/healthz" => json_answer(StatusCode::OK, "", &json!({"status": "ok"})),
-            _ if path.ends_with("/models") => json_answer(StatusCode::OK, "", &openai::models()),
+            _ if path.ends_with("/models") || path.ends_with("/key") => key_check(&request),
             _ => json_answer(StatusCode::NOT_FOUND, "", &openai::refusal("not_found", "no such path")),
         });
     }
@@ -114,8 +116,8 @@ pub async fn handle(shared: &Shared, mut request: Request) -> Result<Response, I
     let id = shared.log.next_request_id();
     let turn = Turn { protocol, path, body, key, id };
     Ok(match asked {
-        _ if turn.key.as_deref() == Some("bad-key") => {
-            turn.refuse(shared, asked.ok().as_ref(), 401, "invalid_api_key", "Incorrect API key provided: bad-key")
+        _ if turn.key.as_deref() == Some(BAD_KEY) => {
+            turn.refuse(shared, asked.ok().as_ref(), 401, "invalid_api_key", INCORRECT)
         }
         Err(wrong) => turn.refuse(shared, None, 400, "invalid_request_error", &wrong),
         Ok(asked) => turn.play(shared, &asked).await,
@@ -222,6 +224,15 @@ impl Turn {
             tracing::error!(%error, "the simulator's log cannot be written");
         }
     }
+}
+
+/// The list of models, for whoever has a good key or none. Not in the log, which
+/// is of what is charged.
+fn key_check(request: &Request) -> Response {
+    if key(request).as_deref() == Some(BAD_KEY) {
+        return json_answer(StatusCode::UNAUTHORIZED, "", &openai::refusal("invalid_api_key", INCORRECT));
+    }
+    json_answer(StatusCode::OK, "", &openai::models())
 }
 
 /// The key, in whichever header its protocol has for it.

@@ -19,6 +19,9 @@ use super::script::{Question, Script};
 use crate::base::SystemClock;
 use log::Log;
 
+/// The one key that is refused.
+pub const BAD_KEY: &str = "bad-key";
+
 /// A simulator that answers until it is dropped.
 #[derive(Debug)]
 pub struct Sim {

@@ -1,6 +1,7 @@
 //! `/secrets`: the locker. Values go in and never come out.
 
-use chrono::{DateTime, Utc};
+mod shown;
+
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
@@ -10,52 +11,25 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, Problem, Result,
+    Admin, ApiState, Problem, Result,
     body::Body,
     need,
     page::{Listing, page},
     tags::Tag,
 };
 use crate::{
-    base::TeamId,
+    base::{AgencyId, TeamId},
+    billing::{self, PriceBook},
+    catalog::needs::{self, ProviderKey},
     locker::{self, KeyName, SecretValue},
 };
+use shown::{KeyCheck, NeedingRecipe, NeedingRecipes, Secret};
 
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 struct SecretBody {
     /// 1 to 16384 bytes. Never shown again.
     value: Password,
-}
-
-/// What may be known of a secret.
-#[derive(Debug, Object)]
-struct Secret {
-    key_name: String,
-    /// Null for the whole agency's.
-    team_id: Option<Uuid>,
-    /// 1, then one more with each new value.
-    version: i32,
-    /// The end of a value of 12 characters or more, else empty.
-    last4: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    /// To the minute; null if no run used it yet.
-    last_used_at: Option<DateTime<Utc>>,
-}
-
-impl From<locker::Secret> for Secret {
-    fn from(secret: locker::Secret) -> Self {
-        Self {
-            key_name: secret.key_name,
-            team_id: secret.team_id.map(|id| id.0),
-            version: secret.version,
-            last4: secret.last4,
-            created_at: secret.created_at,
-            updated_at: secret.updated_at,
-            last_used_at: secret.last_used_at,
-        }
-    }
 }
 
 #[derive(ApiResponse)]
@@ -138,4 +112,65 @@ impl SecretsApi {
         let deleted = admin.state.locker.delete(&admin.state.pool, agency, team, &name).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
+
+    /// Store the next version of a secret that is there. Runs use it within a second.
+    #[oai(path = "/:key_name/rotate", method = "post", operation_id = "rotate_secret")]
+    async fn rotate_secret(
+        &self,
+        admin: Admin<need::SecretsWrite>,
+        key_name: Path<String>,
+        team_id: Query<Option<Uuid>>,
+        body: Body<SecretBody>,
+    ) -> Result<Json<Secret>> {
+        let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
+        let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
+        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
+        let secret = admin.state.locker.replace(&admin.state.pool, agency, team, &name, &value).await?;
+        secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// Ask a provider once whether its key, `<provider>_api_key`, works. Costs nothing.
+    ///
+    /// 422 for other names; 429 if this secret was checked in the last five seconds;
+    /// 503 if the provider's answer tells nothing of the key.
+    #[oai(path = "/:key_name/check", method = "post", operation_id = "check_secret")]
+    async fn check_secret(
+        &self,
+        admin: Admin<need::SecretsWrite>,
+        key_name: Path<String>,
+        team_id: Query<Option<Uuid>>,
+    ) -> Result<Json<KeyCheck>> {
+        let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
+        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
+        let (probe, now) = (admin.state.key_probe.as_ref(), admin.state.clock.now());
+        let checked = admin.state.locker.check(&admin.state.pool, agency, team, &name, probe, now).await?;
+        checked.map(|checked| Json(checked.into())).ok_or_else(Problem::not_found)
+    }
+
+    /// List the recipes that need a secret of this name, whether it is stored or not.
+    ///
+    /// Those whose newest version names it, and for `<provider>_api_key` those that ask
+    /// a model of that provider. A model that is only known when a recipe runs is not counted.
+    #[oai(path = "/:key_name/recipes", method = "get", operation_id = "list_recipes_needing_secret")]
+    async fn list_recipes_needing_secret(
+        &self,
+        admin: Admin<need::SecretsRead>,
+        key_name: Path<String>,
+    ) -> Result<Json<NeedingRecipes>> {
+        let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
+        let items = needing(&admin.state, admin.scope().agency_id(), name.as_str()).await?;
+        Ok(Json(NeedingRecipes { items }))
+    }
+}
+
+async fn needing(state: &ApiState, agency: AgencyId, key_name: &str) -> Result<Vec<NeedingRecipe>> {
+    let recipes = needs::of_agency(&state.pool, agency).await?;
+    let Some(provider) = state.key_probe.provider(key_name) else {
+        return Ok(shown::needing(&recipes, key_name, None));
+    };
+    let prices = PriceBook::new(billing::store::all_visible(&state.pool).await?);
+    let provider_of = |model: &str| prices.provider_of(model).map(str::to_owned);
+    let is_default = needs::is_default_provider(&state.pool, agency, &provider).await?;
+    let key = ProviderKey { provider: &provider, provider_of: &provider_of, is_default };
+    Ok(shown::needing(&recipes, key_name, Some(&key)))
 }

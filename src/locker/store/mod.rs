@@ -1,8 +1,13 @@
-//! SQL for secrets and agency keys.
+//! SQL for secrets.
 
+mod keys;
+mod rotation;
+
+pub use keys::*;
+pub use rotation::*;
 use sqlx::{PgConnection, PgPool};
 
-use super::{KeyName, LockerError, Lookup, Secret, seal::Sealed};
+use super::{KeyName, LockerError, Lookup, Secret, root::WrappedKey, seal::Sealed};
 use crate::{
     base::{AgencyId, Page, Paged, SecretId, TeamId},
     db,
@@ -154,10 +159,8 @@ pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Resu
 pub struct Stored {
     pub id: SecretId,
     pub version: i32,
-    pub key_version: i32,
     pub sealed: Sealed,
-    pub root_key_id: String,
-    pub wrapped_key: Sealed,
+    pub key: WrappedKey,
 }
 
 /// Finds a secret for a run and notes its use, at most once a minute.
@@ -197,52 +200,69 @@ pub async fn find_and_touch(
     Ok(row.map(|row| Stored {
         id: row.id,
         version: row.version,
-        key_version: row.key_version,
         sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
-        root_key_id: row.root_key_id,
-        wrapped_key: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
+        key: WrappedKey {
+            version: row.key_version,
+            root_key_id: row.root_key_id,
+            wrapped: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
+        },
     }))
 }
 
-pub struct WrappedKey {
-    pub version: i32,
-    pub root_key_id: String,
-    pub wrapped: Sealed,
+/// What a look for a secret that is to be checked found.
+#[derive(Debug)]
+pub enum ForCheck {
+    Missing,
+    /// Another check began too lately.
+    TooSoon,
+    Due(Stored),
 }
 
-pub async fn newest_key(connection: &mut PgConnection, agency: AgencyId) -> Result<Option<WrappedKey>, LockerError> {
-    let row = sqlx::query!(
-        "select version, root_key_id, nonce, wrapped_key from agency_keys
-          where agency_id = $1 order by version desc limit 1",
-        agency.0,
-    )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| WrappedKey {
-        version: row.version,
-        root_key_id: row.root_key_id,
-        wrapped: Sealed { nonce: row.nonce, ciphertext: row.wrapped_key },
-    }))
-}
-
-/// Does nothing if the version is there already.
-pub async fn insert_key(
-    connection: &mut PgConnection,
+/// Finds exactly this secret, and notes that a check begins unless one began within `seconds`.
+pub async fn begin_check(
+    pool: &PgPool,
     agency: AgencyId,
-    version: i32,
-    root_key_id: &str,
-    wrapped: &Sealed,
-) -> Result<(), LockerError> {
-    sqlx::query!(
-        "insert into agency_keys (agency_id, version, root_key_id, nonce, wrapped_key) values ($1, $2, $3, $4, $5)
-         on conflict do nothing",
-        agency.0,
-        version,
-        root_key_id,
-        wrapped.nonce,
-        wrapped.ciphertext,
+    team: Option<TeamId>,
+    name: &KeyName,
+    seconds: u32,
+) -> Result<ForCheck, LockerError> {
+    let mut tx = db::tenant(pool, agency).await?;
+    // The row is read after it was locked, so that of two checks at once one comes too soon.
+    let due = sqlx::query_scalar!(
+        r#"select coalesce(checked_at <= clock_timestamp() - make_interval(secs => $3), true) as "due!"
+             from secret_locker where key_name = $1 and team_id is not distinct from $2 for update"#,
+        name.as_str(),
+        team.map(|id| id.0),
+        f64::from(seconds),
     )
-    .execute(connection)
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(())
+    match due {
+        None => return Ok(ForCheck::Missing),
+        Some(false) => return Ok(ForCheck::TooSoon),
+        Some(true) => {}
+    }
+    let row = sqlx::query!(
+        r#"update secret_locker s set checked_at = clock_timestamp()
+             from agency_keys k
+            where s.key_name = $1 and s.team_id is not distinct from $2
+              and k.agency_id = s.agency_id and k.version = s.key_version
+           returning s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
+                     k.nonce as key_nonce, k.wrapped_key"#,
+        name.as_str(),
+        team.map(|id| id.0),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(ForCheck::Due(Stored {
+        id: row.id,
+        version: row.version,
+        sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
+        key: WrappedKey {
+            version: row.key_version,
+            root_key_id: row.root_key_id,
+            wrapped: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
+        },
+    }))
 }

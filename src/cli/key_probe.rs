@@ -1,0 +1,38 @@
+//! Tries keys on the installed providers, for the API, which knows none of them.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::{
+    locker::{KeyProbe, Probed},
+    providers::{Registry, key_secret},
+};
+
+/// What `<provider>_api_key` ends in.
+const SUFFIX: &str = "_api_key";
+
+#[derive(Debug)]
+pub struct ProviderKeys(pub Registry);
+
+#[async_trait]
+impl KeyProbe for ProviderKeys {
+    fn provider(&self, key_name: &str) -> Option<String> {
+        let provider = key_name.strip_suffix(SUFFIX)?;
+        self.0.get(provider).map(|_| provider.to_owned())
+    }
+
+    fn key_names(&self) -> Vec<String> {
+        self.0.names().into_iter().map(key_secret).collect()
+    }
+
+    async fn probe(&self, provider: &str, key: &SecretString) -> Probed {
+        let Some(found) = self.0.get(provider) else {
+            return Probed::Untold(format!("{provider} is not installed here"));
+        };
+        match found.check_key(key).await {
+            Ok(()) => Probed::Works(format!("{provider} took the key")),
+            Err(error) if error.refuses_the_key() => Probed::Refused(error.message),
+            Err(error) => Probed::Untold(error.message),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The doors through row-level security: functions that run as their definer, with the reason for each.
+
+use serde_json::json;
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use uuid::Uuid;
+
+use super::{Ids, ROLES, act, count, seed};
+use crate::fixture::id;
+
+/// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
+const FUNCTIONS: [(&str, &[&str], &str); 12] = [
+    ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
+    ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
+    ("app.submit_tasks", &["teamai_api"], "many tenants' tasks in one commit; checks agent and recipe of each itself"),
+    ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
+    ("app.record", &["teamai_worker"], "many tasks' results in one commit; the tenant is the task's, held by its epoch"),
+    ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
+    ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
+    ("app.release_tasks", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
+    ("app.due_tasks", &["teamai_worker"], "what needs a ticket, whosever it is; gives ids alone"),
+    ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
+    ("app.price_book", &["teamai_worker"], "a worker prices the calls of every agency; prices are no secrets"),
+    ("app.root_keys_in_use", &["teamai_api", "teamai_worker"], "the start compares root keys; gives ids and numbers"),
+];
+
+#[sqlx::test(migrations = "./migrations")]
+async fn every_door_is_listed_pinned_and_closed_to_others(root: PgPool) {
+    let rows = sqlx::query(
+        "select p.pronamespace::regnamespace || '.' || p.proname, p.proowner::regrole::text,
+                array(select s from unnest(p.proconfig) s where s like 'search_path=%'),
+                array(select coalesce(nullif(a.grantee, 0)::regrole::text, 'public')
+                        from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
+                       where a.grantee <> p.proowner order by 1)
+           from pg_proc p where p.prosecdef",
+    )
+    .fetch_all(&root)
+    .await
+    .unwrap();
+    for row in &rows {
+        let (name, owner, path, callers): (String, String, Vec<String>, Vec<String>) =
+            (row.get(0), row.get(1), row.get(2), row.get(3));
+        let listed = FUNCTIONS.iter().find(|(known, ..)| *known == name);
+        let (_, may, reason) = listed.unwrap_or_else(|| panic!("{name}: list it in rls/functions.rs, with a reason"));
+        assert!(!reason.is_empty());
+        assert_eq!(owner, "teamai_definer", "{name} runs with the wrong rights");
+        assert_eq!(path, ["search_path=pg_catalog, pg_temp"], "{name}: a caller could choose what its names mean");
+        assert_eq!(&callers, may, "{name}");
+    }
+    assert_eq!(rows.len(), FUNCTIONS.len(), "a function that is listed is gone");
+}
+
+/// Helpers of the doors run with the caller's rights, and are nobody's to call.
+#[sqlx::test(migrations = "./migrations")]
+async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
+    for role in ROLES {
+        let may = "select count(*) from pg_proc p where p.pronamespace = 'app'::regnamespace and not p.prosecdef
+                      and p.prorettype <> 'trigger'::regtype and p.proname <> 'agency' and p.proname <> 'protect'
+                      and has_function_privilege(p.oid, 'execute')";
+        assert_eq!(count(&root, role, None, may).await, 0, "{role}");
+        let own = seed(&root).await;
+        let protect = act(&root, role, Some(own.agency()), "select app.protect('login_throttle')").await;
+        assert_eq!(protect, Err("42501".to_owned()), "{role} can only protect tables that it owns");
+    }
+}
+
+async fn run(root: &PgPool, role: &str, statement: String) -> Vec<sqlx::postgres::PgRow> {
+    let mut tx = root.begin().await.unwrap();
+    sqlx::query("select set_config('role', $1, true)").bind(role).execute(&mut *tx).await.unwrap();
+    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    rows
+}
+
+fn submission(task: Uuid, of: &Ids, agent_and_recipe: &str) -> String {
+    of.fill(&format!(
+        "select outcome from app.submit_tasks(array[row('{task}', {{agency}}, null, {agent_and_recipe}, 'r', '1', null,
+           null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null)::app.submission])"
+    ))
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_task_is_submitted_for_ones_own_agent_and_recipe_alone(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let cases = [
+        (own.fill("{agent}, {user}, {recipe}"), "created"),
+        (theirs.fill("{agent}, null, ") + &own.fill("{recipe}"), "agent_unknown"),
+        (own.fill("{agent}, null, ") + &theirs.fill("{recipe}"), "recipe_unknown"),
+    ];
+    for (refers, expected) in cases {
+        let task = id();
+        let rows = run(&root, "teamai_api", submission(task, &own, &refers)).await;
+        assert_eq!(rows[0].get::<String, _>(0), expected);
+        let made = format!("select count(*) from task_queue where id = '{task}'");
+        assert_eq!(count(&root, "postgres", None, &made).await, i64::from(expected == "created"));
+    }
+    // Another agency's person cannot have asked for it.
+    let forged = submission(id(), &own, &(own.fill("{agent}, ") + &theirs.fill("{user}, ") + &own.fill("{recipe}")));
+    assert_eq!(act(&root, "teamai_api", None, &forged).await, Err("23503".to_owned()));
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let both = [own.fill("{task}"), theirs.fill("{task}")].join(", ");
+    let claim = format!("select id, agency_id, epoch from app.claim_tasks(array[{both}]::uuid[], 'w', 60, 3)");
+    let claimed = run(&root, "teamai_worker", claim.clone()).await;
+    assert_eq!(claimed.len(), 2);
+    for row in &claimed {
+        let (task, agency): (Uuid, Uuid) = (row.get(0), row.get(1));
+        let of_task = format!("select count(*) from task_queue where id = '{task}' and agency_id = '{agency}'");
+        assert_eq!(count(&root, "postgres", None, &of_task).await, 1);
+    }
+    assert!(run(&root, "teamai_worker", claim).await.is_empty(), "claimed twice");
+
+    // A step under the claim goes to the task's agency; under an older one nowhere.
+    let record = |node: &str, epoch: i64| {
+        own.fill(&format!(
+            "select task_id from app.record('{{}}', '{{}}', array[row({{task}}, {epoch}, '{node}', 0, 'completed', 1,
+               null, null, 0, 0, now(), now(), false)::app.step_write], '{{}}')"
+        ))
+    };
+    assert_eq!(run(&root, "teamai_worker", record("fresh", 1)).await.len(), 1);
+    assert_eq!(run(&root, "teamai_worker", record("stale", 0)).await.len(), 0);
+    let steps = "select array_agg(agency_id) from task_steps where node_id in ('fresh', 'stale')";
+    let written: Vec<Uuid> = sqlx::query_scalar(steps).fetch_one(&root).await.unwrap();
+    assert_eq!(written, [own.agency()]);
+
+    for (epoch, held) in [(0, 0), (1, 1)] {
+        let beat = own.fill(&format!("select * from app.heartbeat(array[{{task}}]::uuid[], array[{epoch}::bigint], 60)"));
+        assert_eq!(run(&root, "teamai_worker", beat).await.len(), held, "a heartbeat of epoch {epoch}");
+    }
+    let asked = own.fill("update task_queue set cancel_requested_at = now() where id = {task}");
+    assert_eq!(act(&root, "teamai_api", Some(own.agency()), &asked).await, Ok(1));
+    let cancelled = run(&root, "teamai_worker", format!("select * from app.cancel_requests(array[{both}]::uuid[])")).await;
+    assert_eq!(cancelled.len(), 1);
+    for (epoch, held) in [(0, 0), (1, 1)] {
+        let release = own.fill(&format!("select * from app.release_tasks(array[{{task}}]::uuid[], array[{epoch}::bigint])"));
+        assert_eq!(run(&root, "teamai_worker", release).await.len(), held, "a release of epoch {epoch}");
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn due_tasks_gives_ids_and_marks_them(root: PgPool) {
+    let tenants = [seed(&root).await, seed(&root).await];
+    let due = "select * from app.due_tasks(10, 15)".to_owned();
+    let rows = run(&root, "teamai_worker", due.clone()).await;
+    assert_eq!((rows.len(), rows[0].columns().len()), (tenants.len(), 2));
+    assert!(run(&root, "teamai_worker", due).await.is_empty(), "dispatched twice");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let aged = own.fill(
+        "update idempotency_keys set created_at = now() - interval '25 hours' where agency_id = {agency};
+         update sessions set expires_at = now() - interval '31 days' where agency_id = {agency}",
+    );
+    sqlx::raw_sql(AssertSqlSafe(aged)).execute(&root).await.unwrap();
+    run(&root, "teamai_worker", "select app.housekeep()".to_owned()).await;
+    for table in ["idempotency_keys", "sessions"] {
+        for (of, left) in [(&own, 0), (&theirs, 1)] {
+            let rows = format!("select count(*) from {table} where agency_id = '{}'", of.agency());
+            assert_eq!(count(&root, "postgres", None, &rows).await, left, "{table}");
+        }
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
+    let (own, _theirs) = (seed(&root).await, seed(&root).await);
+    let by_email = own.fill("select agency_id from app.user_by_email({user} || '@example.com')");
+    let by_hash = own.fill("select agency_id from app.refresh_token_by_hash(sha256(convert_to({token}, 'UTF8')))");
+    for door in [by_email, by_hash] {
+        let rows = run(&root, "teamai_api", door).await;
+        assert_eq!(rows.iter().map(|row| row.get::<Uuid, _>(0)).collect::<Vec<_>>(), [own.agency()]);
+    }
+    for door in ["app.user_by_email('%')", "app.user_by_email(null)", "app.refresh_token_by_hash('')"] {
+        assert!(run(&root, "teamai_api", format!("select * from {door}")).await.is_empty(), "{door}");
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn doors_are_closed_to_the_other_role(root: PgPool) {
+    for (name, may, _) in FUNCTIONS {
+        let arguments: String =
+            sqlx::query_scalar("select pg_get_function_identity_arguments($1::text::regproc)").bind(name).fetch_one(&root).await.unwrap();
+        let nulls = vec!["null"; arguments.split(',').filter(|one| !one.trim().is_empty()).count()].join(", ");
+        for role in ROLES.iter().filter(|role| !may.contains(role)) {
+            let refused = act(&root, role, None, &format!("select {name}({nulls})")).await;
+            assert_eq!(refused, Err("42501".to_owned()), "{role} calls {name}");
+        }
+    }
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool) {
+    let (_own, _theirs) = (seed(&root).await, seed(&root).await);
+    let keys = run(&root, "teamai_api", "select to_jsonb(k) from app.root_keys_in_use() k".to_owned()).await;
+    let told: Vec<serde_json::Value> = keys.iter().map(|row| row.get(0)).collect();
+    assert_eq!(told, [json!({"root_key_id": "root", "agency_keys": 2})]);
+    let prices = run(&root, "teamai_worker", "select * from app.price_book()".to_owned()).await;
+    assert_eq!(prices.len(), 2);
+}
