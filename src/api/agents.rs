@@ -122,7 +122,6 @@ pub struct AgentsApi;
 impl AgentsApi {
     /// List the agents that you see; without `status` all but the retired ones.
     #[oai(path = "/", method = "get", operation_id = "list_agents")]
-    #[expect(clippy::too_many_arguments, reason = "each filter is a query parameter")]
     async fn list_agents(
         &self,
         member: Member<need::AgentsRead>,

@@ -33,5 +33,6 @@ mod support;
 mod teams;
 mod ticket_layout;
 mod way_of_a_task;
+mod who_may;
 mod worker_is_killed;
 mod worker_is_stopped;
