@@ -36,7 +36,13 @@ use sqlx::PgPool;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member};
 
-use crate::{auth::Auth, base::Clock, locker::{KeyProbe, Locker}, queue::Tickets, tasks::submit::Submitter};
+use crate::{
+    auth::Auth,
+    base::Clock,
+    locker::{KeyProbe, Locker},
+    queue::Tickets,
+    tasks::submit::Submitter,
+};
 
 /// What handlers reach; cheap to clone. Handlers take it as `Data<&ApiState>`.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ pub mod ids;
 pub mod money;
 pub mod page;
 pub mod random;
+pub mod spelling;
 pub mod usage;
 
 pub use clock::{Clock, SystemClock};

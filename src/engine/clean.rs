@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::spelling::spellings;
-use crate::components::ComponentError;
+use crate::{base::spelling::spellings, components::ComponentError};
 
 /// A node's output as JSON text.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
