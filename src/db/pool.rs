@@ -62,9 +62,9 @@ impl Future for ToTheEnd {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(begin) = self.0.as_mut() else { return Poll::Pending };
-        let begun = ready!(begin.as_mut().poll(context));
+        let transaction = ready!(begin.as_mut().poll(context));
         self.0 = None;
-        Poll::Ready(begun)
+        Poll::Ready(transaction)
     }
 }
 
