@@ -5,7 +5,7 @@ set local role teamai_definer;
 -- Calls of earlier claims that nobody settled become `unknown`: their reservation is
 -- estimated spend, added to the tasks; a model without a price costs NULL and is flagged.
 create function app.lose_calls(p_tasks public.task_queue[]) returns public.audit_logs[]
-language plpgsql volatile security definer
+language plpgsql volatile
 set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

@@ -7,6 +7,7 @@ pub mod money;
 pub mod page;
 pub mod random;
 pub mod scope;
+pub mod spelling;
 pub mod usage;
 
 pub use clock::{Clock, SystemClock};

@@ -19,14 +19,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Compares as soon as Postgres answers, and stops the process if none of the
 /// agencies' keys could be opened: it was given the root key of another installation.
-pub fn compare(
-    config: &Config,
-    locker: Arc<Locker>,
-    shutdown: CancellationToken,
-) -> JoinHandle<anyhow::Result<()>> {
+pub fn compare(config: &Config, locker: Arc<Locker>, shutdown: CancellationToken) -> JoinHandle<anyhow::Result<()>> {
     let url = config.database.url.clone();
     tokio::spawn(async move {
-        let pool = db::connect(url.expose_secret(), "teamai root keys", 1).context("DATABASE_URL is no Postgres URL")?;
+        let pool =
+            db::connect(url.expose_secret(), "teamai root keys", 1).context("DATABASE_URL is no Postgres URL")?;
         let in_use = loop {
             match locker::root_keys_in_use(&pool).await {
                 Ok(in_use) => break in_use,

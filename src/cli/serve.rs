@@ -13,10 +13,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{
-    key_probe::ProviderKeys,
-    root_keys,
-};
+use super::{key_probe::ProviderKeys, root_keys};
 use crate::{
     api::{self, ApiState},
     auth::Auth,

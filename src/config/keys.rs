@@ -65,7 +65,12 @@ pub const KEYS: &[Key] = &[
     key("database.max_connections", Shown::Plainly, Some("20"), "connections of each pool"),
     key("redis.url", Shown::WithoutPassword, Some("redis://127.0.0.1:6379"), "Redis").plain("REDIS_URL"),
     key("locker.root_key", Shown::Hidden, None, "32 bytes in base64; wraps the agencies' keys"),
-    key("locker.previous_root_keys", Shown::Hidden, None, "comma-separated; root keys that are read while one is replaced"),
+    key(
+        "locker.previous_root_keys",
+        Shown::Hidden,
+        None,
+        "comma-separated; root keys that are read while one is replaced",
+    ),
     key("auth.signing_key", Shown::Hidden, None, "Ed25519 private key in PEM; signs access tokens"),
     key(
         "auth.registration",

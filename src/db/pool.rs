@@ -1,11 +1,19 @@
 //! The connection pool, and transactions that see one tenant's rows.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    pin::Pin,
+    str::FromStr,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use futures::future::BoxFuture;
 use sqlx::{
-    PgPool, Postgres, Transaction,
+    PgPool, Postgres, SqlSafeStr, Transaction,
+    pool::MaybePoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::runtime::Handle;
 
 use crate::base::AgencyId;
 
@@ -27,8 +35,6 @@ pub fn connect(url: &str, application_name: &str, max_connections: u32) -> Resul
         // A ping before each use doubles the round trips; a broken connection is
         // found by the statement and dropped.
         .test_before_acquire(false)
-        // A begin that was cancelled can leave an open transaction behind.
-        .after_release(|connection, _| Box::pin(async move { Ok(!sqlx::Connection::is_in_transaction(connection)) }))
         .connect_lazy_with(options))
 }
 
@@ -39,5 +45,34 @@ pub fn connect(url: &str, application_name: &str, max_connections: u32) -> Resul
 pub async fn tenant(pool: &PgPool, agency: AgencyId) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     // In one round trip; an id prints as hexadecimal digits and hyphens only.
     let begin = format!("begin; select set_config('app.agency_id', '{agency}', true)");
-    pool.begin_with(sqlx::AssertSqlSafe(begin)).await
+    let begin = Some(sqlx::AssertSqlSafe(begin).into_sql_str());
+    let connection = MaybePoolConnection::PoolConnection(pool.acquire().await?);
+    ToTheEnd(Some(Transaction::begin(connection, begin))).await
+}
+
+/// A `begin` that goes on to its end if whoever asked for it is gone.
+///
+/// One that was dropped half-way would go back into the pool with its transaction
+/// open and the tenant's context in it: the driver rolls back only what it knows
+/// to have begun. The next user of the connection would see that tenant's rows.
+struct ToTheEnd(Option<BoxFuture<'static, Result<Transaction<'static, Postgres>, sqlx::Error>>>);
+
+impl Future for ToTheEnd {
+    type Output = Result<Transaction<'static, Postgres>, sqlx::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(begin) = self.0.as_mut() else { return Poll::Pending };
+        let transaction = ready!(begin.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(transaction)
+    }
+}
+
+impl Drop for ToTheEnd {
+    fn drop(&mut self) {
+        // Without a runtime no connection goes back to the pool either.
+        if let (Some(begin), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { drop(begin.await) });
+        }
+    }
 }

@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::spelling::spellings;
-use crate::components::ComponentError;
+use crate::{base::spelling::spellings, components::ComponentError};
 
 /// A node's output as JSON text.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -135,7 +134,9 @@ mod tests {
     fn a_secret_that_contains_another_goes_whole() {
         for order in [["inside", "all around inside"], ["all around inside", "inside"]] {
             let redactor = Redactor::default();
-            order.iter().for_each(|secret| redactor.add(&(*secret).into()));
+            for secret in order {
+                redactor.add(&secret.into());
+            }
             assert_eq!(redactor.text("<all around inside>"), "<[redacted]>");
         }
     }

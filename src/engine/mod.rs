@@ -19,7 +19,6 @@ mod retry;
 mod run;
 mod run_ledger;
 mod secrets;
-mod spelling;
 mod stop;
 
 use std::{collections::BTreeMap, sync::Arc};

@@ -25,11 +25,7 @@ pub use store::{get, list};
 pub use value::{Invalid, KeyName, SecretValue};
 
 use crate::{
-    base::{
-        AgencyId, SecretId, TeamId,
-        cache::Cache,
-        random,
-    },
+    base::{AgencyId, SecretId, TeamId, cache::Cache, random},
     config::SecretBytes,
     db,
 };

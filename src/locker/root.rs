@@ -56,10 +56,9 @@ impl RootKeys {
     }
 
     pub fn unwrap(&self, agency: AgencyId, key: &WrappedKey) -> Result<Key, LockerError> {
-        let root = self.find(&key.root_key_id).ok_or_else(|| LockerError::RootKey {
-            wrapped_with: key.root_key_id.clone(),
-            configured: self.ids(),
-        })?;
+        let root = self
+            .find(&key.root_key_id)
+            .ok_or_else(|| LockerError::RootKey { wrapped_with: key.root_key_id.clone(), configured: self.ids() })?;
         let bytes = seal::open(&root.key(), &aad(agency, key.version, &root.id), &key.wrapped)?;
         Ok(Key::new(bytes.as_slice().try_into().map_err(|_| LockerError::Tampered)?))
     }

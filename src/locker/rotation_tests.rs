@@ -89,8 +89,7 @@ async fn an_agencys_new_key_seals_all_its_secrets_and_the_old_one_goes(root: PgP
     f.sql("create table shown as select id, version, last4, updated_at, ciphertext from secret_locker").await;
 
     let report = locker(7).rotate_agency_key(&f.root, f.agency).await.unwrap().unwrap();
-    let expected =
-        Rotated { agency: f.agency, key_version: 2, resealed: 130, unreadable: 0, keys_dropped: 1 };
+    let expected = Rotated { agency: f.agency, key_version: 2, resealed: 130, unreadable: 0, keys_dropped: 1 };
     assert_eq!(report, expected);
     for process in [&running, &locker(7)] {
         for n in 0..130 {

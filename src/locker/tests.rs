@@ -90,16 +90,31 @@ async fn nothing_in_the_database_holds_a_value(root: PgPool) {
 
 /// What somebody with the database's rights, and without the root key, might do to the row of `a`.
 const TAMPERINGS: [(&str, &str); 9] = [
-    ("a byte of the value", "update secret_locker set ciphertext = set_byte(ciphertext, 0, get_byte(ciphertext, 0) # 1)"),
-    ("its last byte", "update secret_locker set ciphertext = set_byte(ciphertext, length(ciphertext) - 1,
-                              get_byte(ciphertext, length(ciphertext) - 1) # 128)"),
+    (
+        "a byte of the value",
+        "update secret_locker set ciphertext = set_byte(ciphertext, 0, get_byte(ciphertext, 0) # 1)",
+    ),
+    (
+        "its last byte",
+        "update secret_locker set ciphertext = set_byte(ciphertext, length(ciphertext) - 1,
+                              get_byte(ciphertext, length(ciphertext) - 1) # 128)",
+    ),
     ("its end cut off", "update secret_locker set ciphertext = substr(ciphertext, 1, 20)"),
     ("a byte of the nonce", "update secret_locker set nonce = set_byte(nonce, 23, get_byte(nonce, 23) # 1)"),
-    ("the value of a neighbour", "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext
-        from secret_locker o where s.key_name = 'a' and o.key_name = 'b' and o.agency_id = s.agency_id"),
-    ("the value of another agency", "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext
-        from secret_locker o where s.key_name = 'a' and o.key_name = 'a' and o.agency_id <> s.agency_id"),
-    ("an older value", "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext from older o where s.id = o.id"),
+    (
+        "the value of a neighbour",
+        "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext
+        from secret_locker o where s.key_name = 'a' and o.key_name = 'b' and o.agency_id = s.agency_id",
+    ),
+    (
+        "the value of another agency",
+        "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext
+        from secret_locker o where s.key_name = 'a' and o.key_name = 'a' and o.agency_id <> s.agency_id",
+    ),
+    (
+        "an older value",
+        "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext from older o where s.id = o.id",
+    ),
     ("its version", "update secret_locker set version = version - 1"),
     ("the version of its key", "update secret_locker set key_version = 2"),
 ];

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{ErrorKind, ProviderError, http::Call, key_secret};
+use crate::base::spelling::spellings;
 
 /// As much of a provider's own words as is repeated, in characters.
 const MAX_WORDS: usize = 300;
@@ -154,7 +155,9 @@ fn said(key: Option<&SecretString>, body: &Value) -> String {
         .find_map(|path| body.pointer(path).and_then(Value::as_str))
         .unwrap_or_default();
     let text = match key.map(|key| key.expose_secret().trim()) {
-        Some(key) if !key.is_empty() => text.replace(key, "[key]"),
+        Some(key) if !key.is_empty() => {
+            spellings(key).iter().fold(text.to_owned(), |text, spelling| text.replace(spelling.as_str(), "[key]"))
+        }
         _ => text.to_owned(),
     };
     let text = words(&text);
@@ -300,9 +303,12 @@ mod tests {
         assert_eq!(page.message, "openai cannot answer now (502).");
         let text = refusal(asked(None), 503, &HeaderMap::new(), b"try later", None);
         assert_eq!(text.message, "openai cannot answer now (503). It said: try later");
-        // The key straddles the cut: none of it may stay.
-        let body = json!({"error": {"message": format!("{}sk-secret-1234567890", "x".repeat(290))}});
-        assert!(!refused(400, &[], &body).message.contains("sk-"));
+        // The key straddles the cut: none of it may stay, in any spelling.
+        for said in ["sk-secret-1234567890", "c2stc2VjcmV0LTEyMzQ1Njc4OTA="] {
+            let body = json!({"error": {"message": format!("{}{said}", "x".repeat(290))}});
+            let message = refused(400, &[], &body).message;
+            assert!(!message.contains("sk-") && !message.contains("c2st"), "{message}");
+        }
     }
 
     #[test]

@@ -128,8 +128,10 @@ impl Provider for Remote {
             Ok(_) => Ok(()),
             Err(error) if error.status == Some(404) => {
                 let place = call.url.path();
-                let message =
-                    format!("{0} has nothing at {place} to try a key on (404): check providers.{0}.base_url", self.name);
+                let message = format!(
+                    "{0} has nothing at {place} to try a key on (404): check providers.{0}.base_url",
+                    self.name
+                );
                 Err(ProviderError { message, ..error })
             }
             Err(error) => Err(error),

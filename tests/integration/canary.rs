@@ -128,8 +128,13 @@ fn echo(visit: &Visit) -> Response {
     match visit.path.as_str() {
         "/page" => builder.content_type("text/html").body(format!("<p>{}</p>", said.join("</p><p>"))),
         "/refused" => builder.status(StatusCode::FORBIDDEN).content_type("text/plain").body(said.join(" ")),
-        "/broken" => builder.status(StatusCode::FOUND).header("location", format!("http://nowhere.invalid/?{}", visit.query)).finish(),
-        _ => builder.content_type("application/json").body(json!({"said": said, "key": {said[0].clone(): 1}}).to_string()),
+        "/broken" => builder
+            .status(StatusCode::FOUND)
+            .header("location", format!("http://nowhere.invalid/?{}", visit.query))
+            .finish(),
+        _ => builder
+            .content_type("application/json")
+            .body(json!({"said": said, "key": {said[0].clone(): 1}}).to_string()),
     }
 }
 
@@ -138,7 +143,8 @@ fn model(visit: &Visit) -> Response {
     let key = sent(visit).pop().unwrap_or_default();
     let said = spelled(&key).join(" ");
     let body: Value = serde_json::from_str(&visit.body).unwrap_or_default();
-    let builder = Response::builder().header("x-request-id", BASE64_STANDARD.encode(&key)).content_type("application/json");
+    let builder =
+        Response::builder().header("x-request-id", BASE64_STANDARD.encode(&key)).content_type("application/json");
     let refusal = json!({"error": {"code": said, "type": key, "message": format!("Incorrect key {said}")}});
     match body["model"].as_str() {
         Some("refuse") => builder.status(StatusCode::UNAUTHORIZED).body(refusal.to_string()),
@@ -170,7 +176,9 @@ fn needles(core: &str) -> Vec<String> {
 fn clean(place: &str, text: &str) {
     for (_, core) in ALL {
         for needle in needles(core) {
-            let around = text.find(&needle).map(|at| text[text.floor_char_boundary(at.saturating_sub(300))..].chars().take(700).collect::<String>());
+            let around = text.find(&needle).map(|at| {
+                text[text.floor_char_boundary(at.saturating_sub(300))..].chars().take(700).collect::<String>()
+            });
             assert_eq!(around, None, "{needle}, of {core}, stands in {place}");
         }
     }

@@ -54,7 +54,8 @@ async fn a_new_value_is_used_by_the_next_run_and_its_use_is_noted(root: PgPool) 
     assert!(used["last_used_at"].as_str() > used["created_at"].as_str(), "{used}");
     acme.rotate("door_key", "the second key").await;
     // The worker believes what it read for one second.
-    eventually("the worker uses the new key", async || (ring(&acme, &door).await == "the second key").then_some(())).await;
+    eventually("the worker uses the new key", async || (ring(&acme, &door).await == "the second key").then_some(()))
+        .await;
     let needing = acme.get("/secrets/door_key/recipes").await.expect(200);
     assert_eq!((&needing["items"][0]["recipe"], &needing["items"][0]["nodes"]), (&json!("ring"), &json!(["ring"])));
 }
@@ -80,7 +81,9 @@ async fn a_key_is_tried_on_the_provider_itself(root: PgPool) {
             if works {
                 acme.secret(&format!("{provider}_api_key"), value).await;
             }
-            stack.count("with c as (update secret_locker set checked_at = null returning 1) select count(*) from c").await;
+            stack
+                .count("with c as (update secret_locker set checked_at = null returning 1) select count(*) from c")
+                .await;
             let reply = acme.post(&format!("{path}/check"), json!(null)).await;
             assert!(!reply.text.contains(value), "{}", reply.text);
             let checked = reply.expect(200);
@@ -107,7 +110,8 @@ async fn keys_are_rotated_while_everything_runs(root: PgPool) {
 
     let rotated = stack.command(&["admin", "rotate-agency", &acme.agency, "--json"], &[]);
     let report: Value = serde_json::from_slice(&rotated.stdout).unwrap_or_else(|_| panic!("{rotated:?}"));
-    let expected = json!({"agency_id": acme.agency, "key_version": 2, "resealed": 1, "unreadable": 0, "keys_dropped": 1});
+    let expected =
+        json!({"agency_id": acme.agency, "key_version": 2, "resealed": 1, "unreadable": 0, "keys_dropped": 1});
     assert_eq!((report, rotated.status.code()), (expected, Some(0)));
     assert_eq!(ring(&acme, &door).await, "the key");
     let all = stack.command(&["admin", "rotate-agency", "--all"], &[]);
@@ -132,7 +136,8 @@ async fn the_wrong_root_key_stops_a_process_at_its_start_with_both_ids(root: PgP
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
     acme.secret("door_key", "the key").await;
-    let wrapped_with: String = sqlx::query_scalar("select root_key_id from agency_keys").fetch_one(&root).await.unwrap();
+    let wrapped_with: String =
+        sqlx::query_scalar("select root_key_id from agency_keys").fetch_one(&root).await.unwrap();
     let mut wrong = stack.worker_with(&[("TEAMAI_LOCKER__ROOT_KEY", &root_key(9))]);
     assert_eq!(wrong.ended().await, Some(2), "{}", wrong.log());
     let log = wrong.log();

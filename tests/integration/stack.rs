@@ -267,8 +267,15 @@ impl Redis {
         let mut text = String::new();
         for key in keys {
             text.push_str(&String::from_utf8_lossy(&key));
-            for command in [["DUMP"].as_slice(), &["GET"], &["HGETALL"], &["LRANGE", "0", "-1"], &["SMEMBERS"],
-                            &["ZRANGE", "0", "-1"], &["XRANGE", "-", "+"]] {
+            for command in [
+                ["DUMP"].as_slice(),
+                &["GET"],
+                &["HGETALL"],
+                &["LRANGE", "0", "-1"],
+                &["SMEMBERS"],
+                &["ZRANGE", "0", "-1"],
+                &["XRANGE", "-", "+"],
+            ] {
                 let mut command_line = redis::cmd(command[0]);
                 command_line.arg(&key).arg(&command[1..]);
                 // Of the commands for each type, all but one are refused.

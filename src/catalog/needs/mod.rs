@@ -100,9 +100,8 @@ impl NodeNeeds {
         let own = texts(self.model.as_ref());
         let fallbacks = [&self.fallback_model, &self.fallback_models];
         let first = match (own.first(), given) {
-            (Some(_), Some(provider)) => provider == key.provider,
+            (_, Some(provider)) => provider == key.provider,
             (Some(model), None) => key.owns(model),
-            (None, Some(provider)) => provider == key.provider,
             (None, None) => key.is_default,
         };
         first || fallbacks.into_iter().flat_map(|value| texts(value.as_ref())).any(|model| key.owns(model))

@@ -21,9 +21,9 @@ use crate::{
 /// Each agency gets a key of a new version, its secrets are sealed anew with it,
 /// and older keys go. A rotation that was cut off is made good by the next one.
 #[derive(Debug, clap::Args)]
-#[group(id = "whose", required = true, multiple = false, args = ["agency", "all"])]
 pub struct Args {
     /// The agency's id
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
     agency: Option<AgencyId>,
     /// Every agency that has secrets, one after the other
     #[arg(long)]
@@ -41,7 +41,8 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let whole = match args.agency {
         Some(agency) => {
             let rotated = rotate(&locker, &pool, agency, args.json).await?;
-            rotated.ok_or_else(|| BadUse(format!("agency {agency}: has no key, and so no secrets; or there is none")))?
+            rotated
+                .ok_or_else(|| BadUse(format!("agency {agency}: has no key, and so no secrets; or there is none")))?
         }
         None => rotate_all(&locker, &pool, args.json).await?,
     };
@@ -53,7 +54,9 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
 async fn rotate_all(locker: &Locker, pool: &PgPool, as_json: bool) -> anyhow::Result<bool> {
     let (mut after, mut whole) = (None, true);
     loop {
-        let agencies = locker::agencies_with_keys(pool, after).await.context("cannot list the agencies; this needs the migrating role in TEAMAI_DATABASE__OWNER_URL")?;
+        let agencies = locker::agencies_with_keys(pool, after)
+            .await
+            .context("cannot list the agencies; this needs the migrating role in TEAMAI_DATABASE__OWNER_URL")?;
         let Some(last) = agencies.last() else { return Ok(whole) };
         after = Some(*last);
         for agency in agencies {
@@ -72,7 +75,11 @@ async fn rotate_all(locker: &Locker, pool: &PgPool, as_json: bool) -> anyhow::Re
 /// Whether every secret was opened; `None` if the agency has no key.
 async fn rotate(locker: &Locker, pool: &PgPool, agency: AgencyId, as_json: bool) -> anyhow::Result<Option<bool>> {
     let rotated = locker.rotate_agency_key(pool, agency).await;
-    let rotated = rotated.with_context(|| format!("agency {agency}: not rotated to the end; with the migrating role in TEAMAI_DATABASE__OWNER_URL, repeat it"))?;
+    let rotated = rotated.with_context(|| {
+        format!(
+            "agency {agency}: not rotated to the end; with the migrating role in TEAMAI_DATABASE__OWNER_URL, repeat it"
+        )
+    })?;
     Ok(rotated.map(|rotated| {
         show(&rotated, as_json);
         rotated.unreadable == 0

@@ -24,7 +24,9 @@ pub async fn run(args: &Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;
     let locker = serve::locker(&config)?;
     let pool = db::connect(migrate::owner(&config).expose_secret(), "teamai admin", 1)?;
-    let report = locker.rewrap_agency_keys(&pool).await.context("the root key was not rotated to the end; with the migrating role in TEAMAI_DATABASE__OWNER_URL, repeat it")?;
+    let report = locker.rewrap_agency_keys(&pool).await.context(
+        "the root key was not rotated to the end; with the migrating role in TEAMAI_DATABASE__OWNER_URL, repeat it",
+    )?;
     pool.close().await;
     let new = locker.current_root_key_id();
     let left: i64 = report.wrapped_by.iter().filter(|(id, _)| *id != new).map(|(_, keys)| keys).sum();

@@ -13,7 +13,11 @@ const FUNCTIONS: [(&str, &[&str], &str); 12] = [
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
     ("app.submit_tasks", &["teamai_api"], "many tenants' tasks in one commit; checks agent and recipe of each itself"),
     ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
-    ("app.record", &["teamai_worker"], "many tasks' results in one commit; the tenant is the task's, held by its epoch"),
+    (
+        "app.record",
+        &["teamai_worker"],
+        "many tasks' results in one commit; the tenant is the task's, held by its epoch",
+    ),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
     ("app.release_tasks", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
@@ -126,15 +130,18 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     assert_eq!(written, [own.agency()]);
 
     for (epoch, held) in [(0, 0), (1, 1)] {
-        let beat = own.fill(&format!("select * from app.heartbeat(array[{{task}}]::uuid[], array[{epoch}::bigint], 60)"));
+        let beat =
+            own.fill(&format!("select * from app.heartbeat(array[{{task}}]::uuid[], array[{epoch}::bigint], 60)"));
         assert_eq!(run(&root, "teamai_worker", beat).await.len(), held, "a heartbeat of epoch {epoch}");
     }
     let asked = own.fill("update task_queue set cancel_requested_at = now() where id = {task}");
     assert_eq!(act(&root, "teamai_api", Some(own.agency()), &asked).await, Ok(1));
-    let cancelled = run(&root, "teamai_worker", format!("select * from app.cancel_requests(array[{both}]::uuid[])")).await;
+    let cancelled =
+        run(&root, "teamai_worker", format!("select * from app.cancel_requests(array[{both}]::uuid[])")).await;
     assert_eq!(cancelled.len(), 1);
     for (epoch, held) in [(0, 0), (1, 1)] {
-        let release = own.fill(&format!("select * from app.release_tasks(array[{{task}}]::uuid[], array[{epoch}::bigint])"));
+        let release =
+            own.fill(&format!("select * from app.release_tasks(array[{{task}}]::uuid[], array[{epoch}::bigint])"));
         assert_eq!(run(&root, "teamai_worker", release).await.len(), held, "a release of epoch {epoch}");
     }
 }
@@ -182,8 +189,11 @@ async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
 #[sqlx::test(migrations = "./migrations")]
 async fn doors_are_closed_to_the_other_role(root: PgPool) {
     for (name, may, _) in FUNCTIONS {
-        let arguments: String =
-            sqlx::query_scalar("select pg_get_function_identity_arguments($1::text::regproc)").bind(name).fetch_one(&root).await.unwrap();
+        let arguments: String = sqlx::query_scalar("select pg_get_function_identity_arguments($1::text::regproc)")
+            .bind(name)
+            .fetch_one(&root)
+            .await
+            .unwrap();
         let nulls = vec!["null"; arguments.split(',').filter(|one| !one.trim().is_empty()).count()].join(", ");
         for role in ROLES.iter().filter(|role| !may.contains(role)) {
             let refused = act(&root, role, None, &format!("select {name}({nulls})")).await;

@@ -32,7 +32,10 @@ async fn no_role_changes_a_line(root: PgPool) {
 async fn no_right_helps_against_the_triggers(root: PgPool) {
     let own = seed(&root).await;
     open_every_grant(&root).await;
-    sqlx::query("grant truncate on all tables in schema public to teamai_api, teamai_worker").execute(&root).await.unwrap();
+    sqlx::query("grant truncate on all tables in schema public to teamai_api, teamai_worker")
+        .execute(&root)
+        .await
+        .unwrap();
     for statement in CHANGES {
         for role in ROLES.into_iter().chain(["postgres"]) {
             let refused = act(&root, role, Some(own.agency()), statement).await;

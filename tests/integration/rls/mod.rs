@@ -23,8 +23,22 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 impl Ids {
     pub fn new() -> Self {
         const NAMES: [&str; 16] = [
-            "agency", "team", "user", "session", "token", "role", "cookbook", "recipe", "price", "subscription",
-            "agent", "secret", "experiment", "task", "line", "result",
+            "agency",
+            "team",
+            "user",
+            "session",
+            "token",
+            "role",
+            "cookbook",
+            "recipe",
+            "price",
+            "subscription",
+            "agent",
+            "secret",
+            "experiment",
+            "task",
+            "line",
+            "result",
         ];
         Self(NAMES.map(|name| (name, id())).into())
     }
@@ -35,7 +49,9 @@ impl Ids {
 
     /// The statement with `{name}` replaced by the ids.
     pub fn fill(&self, statement: &str) -> String {
-        self.0.iter().fold(statement.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), &format!("'{id}'")))
+        self.0
+            .iter()
+            .fold(statement.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), &format!("'{id}'")))
     }
 }
 

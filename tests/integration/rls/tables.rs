@@ -19,8 +19,6 @@ pub struct Table {
     /// The column that names the tenant.
     pub column: &'static str,
     pub holds: Holds,
-    /// Rows are never changed: a trigger refuses before row-level security is asked.
-    pub immutable: bool,
 }
 
 impl Table {
@@ -33,7 +31,7 @@ impl Table {
 }
 
 const fn table(name: &'static str, holds: Holds) -> Table {
-    Table { name, column: "agency_id", holds, immutable: false }
+    Table { name, column: "agency_id", holds }
 }
 
 /// In an order in which each can refer to those before it. Statements set every reference that they can.
@@ -78,16 +76,13 @@ pub const TABLES: &[Table] = &[
              values ({recipe}, {agency}, {cookbook}, {recipe}, {recipe}, '1', '1', '{}', sha256('x'))",
         ),
     ),
-    Table {
-        immutable: true,
-        ..table(
+    table(
             "prices",
             Catalogue(
                 "insert into prices (id, agency_id, provider, model, effective_from, input, output, source)
                  values ({price}, {agency}, 'p', {price}, now(), 1, 1, 'a test')",
             ),
-        )
-    },
+        ),
     table(
         "subscriptions",
         Tenants(
@@ -149,20 +144,18 @@ pub const TABLES: &[Table] = &[
         "task_steps",
         Tenants(
             "insert into task_steps (task_id, agency_id, node_id, occurrence, status, started_at, finished_at)
-             values ({task}, {agency}, 'n', 0, 'completed', now(), now())",
+             values ({task}, {agency}, {agency}, 0, 'completed', now(), now())",
         ),
     ),
     table(
         "call_intents",
         Tenants(
             "insert into call_intents (task_id, agency_id, node_id, occurrence, call_no, epoch, kind, request_hash, price_id)
-             values ({task}, {agency}, 'n', 0, 1, 1, 'llm', 'x', {price})",
+             values ({task}, {agency}, {agency}, 0, 1, 1, 'llm', 'x', {price})",
         ),
     ),
     table("ledger_heads", Tenants("insert into ledger_heads (agency_id, seq, hash) values ({agency}, 1, 'x')")),
-    Table {
-        immutable: true,
-        ..table(
+    table(
             "audit_logs",
             Tenants(
                 "insert into audit_logs (id, agency_id, task_id, node_id, occurrence, call_no, team_id, agent_instance_id,
@@ -170,8 +163,7 @@ pub const TABLES: &[Table] = &[
                  values ({line}, {agency}, {task}, 'n', 0, 1, {team}, {agent}, {recipe}, 'llm', 'success', {price}, now(),
                          1, '', 'x')",
             ),
-        )
-    },
+        ),
     table(
         "ab_test_results",
         Tenants(
@@ -220,10 +212,12 @@ async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root:
 #[sqlx::test(migrations = "./migrations")]
 async fn the_serving_roles_have_no_way_around_it(root: PgPool) {
     for role in ROLES {
-        let attributes = "select count(*) from pg_roles where rolname = current_user and not rolsuper and not rolbypassrls
+        let attributes =
+            "select count(*) from pg_roles where rolname = current_user and not rolsuper and not rolbypassrls
                              and not rolcreaterole and not rolcreatedb and not rolreplication";
         assert_eq!(count(&root, role, None, attributes).await, 1, "{role}");
-        let others = "select count(*) from pg_roles where rolname <> current_user and pg_has_role(current_user, oid, 'member')";
+        let others =
+            "select count(*) from pg_roles where rolname <> current_user and pg_has_role(current_user, oid, 'member')";
         assert_eq!(count(&root, role, None, others).await, 0, "{role} can become somebody else");
         let owned = "select count(*) from pg_class where relowner = current_user::regrole";
         assert_eq!(count(&root, role, None, owned).await, 0, "{role} owns a table");
@@ -235,7 +229,8 @@ async fn the_serving_roles_have_no_way_around_it(root: PgPool) {
             );
             assert_eq!(count(&root, role, None, &tables).await, 0, "{role} has {right}");
         }
-        let make = "select (has_schema_privilege('public', 'create') or has_schema_privilege('app', 'create'))::int::bigint";
+        let make =
+            "select (has_schema_privilege('public', 'create') or has_schema_privilege('app', 'create'))::int::bigint";
         assert_eq!(count(&root, role, None, make).await, 0, "{role} can make tables and functions");
     }
 }

@@ -1,4 +1,4 @@
-//! The forms in which a server repeats what it was sent.
+//! The forms in which a server repeats a secret that it was sent.
 //!
 //! Plainly; in a URL, with either sign for a blank, any choice of signs that are
 //! left alone and digits of either case; in a JSON or HTML text; in hexadecimal; and
@@ -15,7 +15,8 @@ use serde_json::Value;
 /// Shorter pieces of base64 or hexadecimal would be found by chance.
 const MIN_ENCODED_CHARS: usize = 10;
 
-/// Every spelling once, the plain one first.
+/// Every spelling once, the longest first, so that none is cut by one that it contains.
+#[must_use]
 pub fn spellings(secret: &str) -> Vec<String> {
     let mut all = vec![secret.to_owned(), in_json(secret), in_json(secret).replace('/', "\\/"), in_html(secret)];
     // Unreserved signs of RFC 3986; the same and slashes; what JavaScript leaves alone; what forms do.
@@ -36,6 +37,7 @@ pub fn spellings(secret: &str) -> Vec<String> {
             once.push(spelling);
         }
     }
+    once.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
     once
 }
 
