@@ -20,6 +20,7 @@ pub mod db;
 pub mod egress;
 pub mod engine;
 pub mod experiments;
+pub mod limits;
 pub mod locker;
 pub mod providers;
 pub mod queue;

@@ -137,8 +137,8 @@ impl AuditLogsApi {
         from: Query<Option<DateTime<Utc>>>,
         /// Before.
         to: Query<Option<DateTime<Utc>>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Lines> {
         let scope = member.scope();
         let own_team = scope.team_id().map_or(Uuid::nil(), |team| team.0);

@@ -25,6 +25,7 @@ use crate::{
 #[oai(deny_unknown_fields)]
 struct SecretBody {
     /// 1 to 16384 bytes. Never shown again.
+    #[oai(validator(max_length = 16384))]
     value: Password,
 }
 
@@ -86,8 +87,8 @@ impl SecretsApi {
         admin: Admin,
         state: Data<&ApiState>,
         team_id: Query<Option<Uuid>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Secret>>> {
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
         let found = locker::list(&state.pool, agency, team, page(limit, cursor)?).await?;

@@ -3,7 +3,7 @@
 use poem::Request;
 use poem_openapi::{SecurityScheme, auth::Bearer};
 
-use super::{ApiState, problem::Problem};
+use super::{ApiState, gate, problem::Problem};
 use crate::{auth::Session, tenancy::TenantScope};
 
 /// An access token of POST /auth/login. As an argument: any signed-in person.
@@ -38,7 +38,9 @@ impl Admin {
 async fn member(request: &Request, bearer: Bearer) -> poem::Result<Session> {
     let state: &ApiState =
         request.data().ok_or_else(|| Problem::internal(&"the API's state is not attached to its routes"))?;
-    Ok(state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?)
+    let session = state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?;
+    gate::admit(request, state, &session.scope).await?;
+    Ok(session)
 }
 
 async fn admin(request: &Request, bearer: Bearer) -> poem::Result<Session> {

@@ -27,8 +27,8 @@ impl UsersApi {
         &self,
         admin: Admin,
         state: Data<&ApiState>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<User>>> {
         Ok(Json(Listing::of(users::list(admin.scope(), &state.pool, page(limit, cursor)?).await?)))
     }

@@ -20,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 
+mod hostile;
+mod inside;
+
 /// Serves on a free port and gives its `host:port`.
 async fn serve(app: impl Endpoint + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -69,8 +69,8 @@ impl CatalogueApi {
         member: Member,
         state: Data<&ApiState>,
         status: Query<Option<RoleStatus>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<AgentRole>>> {
         let status = status.0.map(|status| match status {
             RoleStatus::Available => "available",
@@ -95,8 +95,8 @@ impl CatalogueApi {
         &self,
         member: Member,
         state: Data<&ApiState>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Cookbook>>> {
         let found = listing::cookbooks(&state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
@@ -110,9 +110,10 @@ impl CatalogueApi {
         state: Data<&ApiState>,
         status: Query<Option<RecipeStatus>>,
         /// A cookbook's slug or id.
+        #[oai(validator(max_length = 100))]
         cookbook: Query<Option<String>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Recipe>>> {
         let status = status.0.map(|status| match status {
             RecipeStatus::Published => "published",

@@ -12,7 +12,7 @@ pub fn install(engine: &mut Environment<'_>) {
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("truncate", truncate);
-    engine.add_filter("striptags", minijinja_contrib::filters::striptags);
+    engine.add_filter("striptags", |text: &str| minijinja_contrib::filters::striptags(text.to_owned()));
     engine.add_filter("wordcount", |text: &str| text.split_whitespace().count());
     engine.add_filter("slug", slug);
 }
@@ -38,6 +38,10 @@ fn truncate(args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let end = end.or(named.get("end")?).unwrap_or_else(|| "...".to_owned());
     named.get::<Option<usize>>("leeway")?;
     named.assert_all_used()?;
+    if text.as_object().is_some() {
+        // A list can hold another many times over: writing it out is not bounded here.
+        return Err(Error::new(ErrorKind::InvalidOperation, "truncate takes a text; use `tojson` or `join` before it"));
+    }
     let text = if text.is_none() { String::new() } else { text.to_string() };
     if text.chars().count() <= length {
         return Ok(text);
