@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use poem::http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
-/// Completes the framework's document: bodies take no fields that they do not name.
+/// Completes the framework's document: bodies take no fields that they do not name,
+/// and a field that may be left out may be null as well, coming and going.
 #[must_use]
 pub fn complete(document: &str) -> String {
     let Ok(mut document) = serde_json::from_str::<Value>(document) else { return document.to_owned() };
@@ -20,6 +21,17 @@ pub fn complete(document: &str) -> String {
         let schema = document["components"]["schemas"].get_mut(&name).and_then(Value::as_object_mut);
         if let Some(schema) = schema.filter(|schema| schema.contains_key("properties")) {
             schema.insert("additionalProperties".to_owned(), Value::Bool(false));
+        }
+    }
+    for schema in document["components"]["schemas"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+        let required: Vec<Value> = schema["required"].as_array().cloned().unwrap_or_default();
+        let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+        for (_, field) in properties.into_iter().flatten().filter(|(name, _)| !required.contains(&json!(name))) {
+            // What stands beside a reference is not read.
+            if field.get("$ref").is_some() {
+                *field = json!({"allOf": [field.take()]});
+            }
+            field["nullable"] = Value::Bool(true);
         }
     }
     serde_json::to_string_pretty(&document).unwrap_or_default()
@@ -157,5 +169,15 @@ mod tests {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
         }
         assert_eq!(schemas["Task"].get("additionalProperties"), None, "an answer may grow");
+    }
+
+    #[test]
+    fn what_may_be_left_out_may_be_null() {
+        let document: Value = serde_json::from_str(&crate::api::spec()).unwrap();
+        let task = &document["components"]["schemas"]["Task"]["properties"];
+        assert_eq!((&task["finished_at"]["nullable"], task["id"].get("nullable")), (&Value::Bool(true), None));
+        let settings = &document["components"]["schemas"]["AgencyBody"]["properties"]["settings"];
+        assert_eq!(settings["allOf"][0]["$ref"], "#/components/schemas/SettingsBody");
+        assert_eq!(settings["nullable"], true);
     }
 }

@@ -101,7 +101,7 @@ impl SecretsApi {
         &self,
         admin: Admin,
         state: Data<&ApiState>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
         body: Body<SecretBody>,
     ) -> Result<Put> {
@@ -120,7 +120,7 @@ impl SecretsApi {
         &self,
         admin: Admin,
         state: Data<&ApiState>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<Secret>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
@@ -135,7 +135,7 @@ impl SecretsApi {
         &self,
         admin: Admin,
         state: Data<&ApiState>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Deleted> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;

@@ -35,7 +35,8 @@ impl Local {
             .iter()
             .map(|(bucket, size)| {
                 let at = full.get(bucket).copied().unwrap_or(now).max(now);
-                (*bucket, at + MINUTE * requests / (size / SHARE).max(1))
+                let share = (size / SHARE).max(1);
+                (*bucket, at + MINUTE * requests.min(share) / share)
             })
             .collect();
         let wait = after.iter().map(|(_, at)| at.duration_since(now).saturating_sub(MINUTE)).max().unwrap_or_default();

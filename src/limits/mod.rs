@@ -120,6 +120,8 @@ impl Inner {
     /// The first bucket is the caller's own: what it was given is kept under it.
     async fn admit(&self, buckets: &[Sized], access: Access, requests: u32) -> Result<(), Refused> {
         let Some(&(own, _)) = buckets.first() else { return Ok(()) };
+        // A batch that is larger than the limit takes all of it, once it is there.
+        let requests = requests.min(smallest(buckets));
         let held = self.slices.of(own);
         if let Some(taken) = held.take(requests) {
             return refused_or(taken);
@@ -150,7 +152,7 @@ impl Inner {
         if self.away_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| Instant::now() < until) {
             return None;
         }
-        let want = held.next_slice(buckets.iter().map(|(_, size)| *size).min().unwrap_or(1)).max(requests);
+        let want = held.next_slice(smallest(buckets)).max(requests);
         let answer = tokio::time::timeout(ANSWER_WITHIN, self.shared.take(buckets, requests, want)).await;
         let error = match answer {
             Ok(Ok(answer)) => return Some(answer),
@@ -162,6 +164,10 @@ impl Inner {
         *self.away_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + AWAY_FOR);
         None
     }
+}
+
+fn smallest(buckets: &[Sized]) -> u32 {
+    buckets.iter().map(|(_, size)| *size).min().unwrap_or(1).max(1)
 }
 
 fn refused_or(taken: Taken) -> Result<(), Refused> {

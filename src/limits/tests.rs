@@ -27,7 +27,9 @@ async fn without_redis_a_process_gives_out_a_quarter() {
     assert_eq!(take(ana, 1), Ok(()));
     assert!(take(ana, 1).is_err());
     advance(Duration::from_mins(2)).await;
-    assert!(take(ana, 61).is_err() && take(ana, 60).is_ok(), "no more than a minute's worth is saved up");
+    assert!(take(ana, 60).is_ok() && take(ana, 1).is_err(), "no more than a minute's worth is saved up");
+    advance(Duration::from_mins(2)).await;
+    assert!(take(bob, 5_000).is_ok(), "a batch beyond the limit takes all of it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,12 @@ pub struct Budget {
 impl Budget {
     #[must_use]
     pub fn new() -> Self {
-        Self { bytes: Cell::new(MAX_BYTES), until: Instant::now() + MAX_TIME }
+        Self::of(MAX_BYTES)
+    }
+
+    #[must_use]
+    pub fn of(bytes: usize) -> Self {
+        Self { bytes: Cell::new(bytes), until: Instant::now() + MAX_TIME }
     }
 
     /// Takes the bytes of a string.

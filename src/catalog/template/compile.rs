@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Expression};
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, engine, names};
+use super::{Budget, Escape, Scope, TemplateError, engine, growth, names};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub struct Expr {
 impl Expr {
     fn new(text: &str) -> Result<Self, String> {
         let source = names::bare(text).trim().to_owned();
+        if let Some(refusal) = growth::refusal(&source, true) {
+            return Err(refusal.to_owned());
+        }
         let expression =
             engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
         Ok(Self { source, expression })
@@ -140,6 +143,10 @@ impl Compiler {
             Form::Literal => Ok(Compiled::Literal(Value::String(text.to_owned()))),
             Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
             Form::Text => {
+                // A recipe that was stored by an older version was not looked at for this.
+                if let Some(refusal) = growth::refusal(text, false) {
+                    return Err(refusal.to_owned());
+                }
                 // The ending tells the engine what to escape.
                 let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
                 self.count += 1;

@@ -1,10 +1,10 @@
 //! Methods that Jinja has from Python. Those that could make a long text out of
 //! short ones go through the engine's own filters, which pay for it beforehand.
 
-use minijinja::{Error, ErrorKind, State, Value};
+use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
 
-use super::engine::MAX_OUTPUT;
+use super::{engine::MAX_OUTPUT, filters::too_long};
 
 /// Digits of a width in a format: `{:>99999}`.
 const MAX_WIDTH_DIGITS: usize = 5;
@@ -35,8 +35,4 @@ pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Valu
 
 fn within(bytes: usize) -> Result<(), Error> {
     if bytes <= MAX_OUTPUT { Ok(()) } else { Err(too_long()) }
-}
-
-fn too_long() -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("the text would be longer than {MAX_OUTPUT} bytes"))
 }

@@ -8,6 +8,7 @@ mod compile;
 mod engine;
 mod escape;
 mod filters;
+mod growth;
 mod helpers;
 mod methods;
 mod names;

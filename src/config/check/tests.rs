@@ -180,7 +180,7 @@ fn our_own_services_cannot_be_allowed() {
     ]);
     let own = config.unwrap().own_services();
     let own: Vec<String> = own.into_iter().map(|(host, port)| format!("{host}:{port}")).collect();
-    assert_eq!(own, ["0.0.0.0:8000", "[::1]:6379", "db.internal:6432", "db:5432"]);
+    assert_eq!(own, ["0.0.0.0:8000", "[::1]:6379", "db:5432", "db.internal:6432"]);
     let (name, message) = problem(&[("TEAMAI_EGRESS__ALLOW", "intranet:80,db:5432")]);
     assert_eq!(name, "TEAMAI_EGRESS__ALLOW");
     assert!(

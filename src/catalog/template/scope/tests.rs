@@ -141,12 +141,13 @@ fn a_template_that_never_ends_is_stopped() {
 fn what_doubles_ends_before_it_fills_the_memory() {
     let doubled = |statement: &str| format!("{{% set a = 'aaaaaaaa' %}}{}{{{{ a }}}}", statement.repeat(48));
     let nested = "{% set a = [a, a] %}".repeat(60);
+    let wide = format!("[{}]", vec!["crawl.pages * 100"; 3000].join(", "));
     for (text, words) in [
         (doubled("{% set a = a ~ a %}"), "steps"),
         (doubled("{% set a = a + a %}"), "steps"),
         (doubled("{% set a %}{{ a }}{{ a }}{% endset %}"), "steps"),
-        (doubled("{% set a = [a, a] | join %}"), "steps"),
-        (doubled("{% set a = a.join([a, a, a]) %}"), "steps"),
+        (doubled("{% set a = [a, a] | join %}"), "cannot keep a list"),
+        (doubled("{% set a = a.join([a, a, a]) %}"), "cannot keep a list"),
         (doubled("{% set a = a | replace('a', 'aa') %}"), "steps"),
         (doubled("{% set a = a.replace('a', 'aa') %}"), "longer than"),
         (doubled("{% set a = '%s%s' | format(a, a) %}"), "steps"),
@@ -161,13 +162,23 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         ("x{{ '{:>1000000000}'.format('a') }}".to_owned(), "longer than"),
         ("x{{ range(100000) | list | tojson * 1000 }}".to_owned(), ""),
         ("x{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a }}}}"), "steps"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a | tojson }}}}"), "steps"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a | string | length }}}}"), "steps"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a ~ '' }}}}"), "steps"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a | truncate(5) }}}}"), "truncate takes a text"),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ a | striptags }}}}"), ""),
-        (format!("{{% set a = 'a' %}}{nested}{{{{ '{{}}'.format(a) }}}}"), "steps"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | tojson }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | string | length }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a ~ '' }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | truncate(5) }}}}"), "cannot keep a list"),
+        (format!("x{{{{ {wide} | tojson }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | string | length }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | join }}}}"), "longer than"),
+        (format!("x{{{{ '%s' | format({wide}) }}}}"), "longer than"),
+        (format!("x{{{{ '{{}}'.format({wide}) }}}}"), "longer than"),
+        (format!("x{{{{ {wide} }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | truncate(5) }}}}"), "truncate takes a text"),
+        (format!("x{{{{ {wide} | striptags }}}}"), ""),
+        (format!("x{{% set y %}}{{{{ {wide} }}}}{{% endset %}}"), "longer than"),
+        ("x{{ range(100000) | join('a' * 90000000) }}".to_owned(), ""),
+        ("x{{ crawl.pages | join(('a' * 90000) ~ 'b') * 100 }}".to_owned(), ""),
+        ("x{{ (crawl.pages | list * 50000000) | tojson }}".to_owned(), "longer than"),
     ] {
         let started = std::time::Instant::now();
         let message = error(&text);
@@ -188,7 +199,7 @@ fn a_list_that_holds_another_many_times_is_no_value() {
     let many = vec![json!(format!("{{{{ {long} * 100 }}}}")); 4];
     let error = render_as(&json!(many), Escape::None).unwrap_err();
     assert!(error.path == "config[2]" && error.message.contains("together"), "{error}");
-    let times = vec!["words * 1000000"; 2].join(", ");
-    let error = render_as(&json!(format!("{{{{ [{times}] }}}}")), Escape::None).unwrap_err();
+    let listed = format!("{{{{ [{long} * 100, {long} * 100, {long} * 100] }}}}");
+    let error = render_as(&json!(listed), Escape::None).unwrap_err();
     assert!(error.message.contains("together"), "{error}");
 }
