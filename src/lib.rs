@@ -3,7 +3,8 @@
 //! The layers, from the bottom up; `tests/architecture.rs` holds who may use whom.
 //!
 //! - [`base`], [`config`], [`db`]: shared nouns, settings, the pool and its batching lanes
-//! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`]: the leaves
+//! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`],
+//!   [`limits`]: the leaves
 //! - [`providers`], [`components`]: what a step can do
 //! - [`tasks`], [`engine`], [`worker`]: the way of a task
 //! - [`api`], [`cli`]: how people and machines reach it
@@ -20,6 +21,7 @@ pub mod db;
 pub mod egress;
 pub mod engine;
 pub mod experiments;
+pub mod limits;
 pub mod locker;
 pub mod providers;
 pub mod queue;

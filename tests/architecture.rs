@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("billing", &["base", "config", "db"]),
     ("experiments", &["base", "config", "db"]),
     ("queue", &["base", "config", "db"]),
+    ("limits", &["base", "config"]),
     ("providers", &["base", "config", "egress"]),
     ("components", &["base", "catalog", "egress", "providers"]),
     ("tasks", &["base", "config", "db", "tenancy", "auth", "catalog", "egress", "billing", "experiments", "queue"]),
@@ -54,6 +55,7 @@ const HTTP: &[&str] = &[
     "billing",
     "experiments",
     "queue",
+    "limits",
     "tasks",
 ];
 const CLI: &[&str] = &[
@@ -68,6 +70,7 @@ const CLI: &[&str] = &[
     "billing",
     "experiments",
     "queue",
+    "limits",
     "providers",
     "components",
     "tasks",

@@ -21,16 +21,20 @@ struct Settings {
 #[oai(deny_unknown_fields)]
 struct SettingsBody {
     /// Null clears it.
+    #[oai(validator(max_length = 200))]
     default_provider: MaybeUndefined<String>,
     /// Null clears it.
+    #[oai(validator(max_length = 200))]
     default_model: MaybeUndefined<String>,
 }
 
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct AgencyBody {
+    #[oai(validator(max_length = 200))]
     name: Option<String>,
     /// Null clears it.
+    #[oai(validator(max_length = 254))]
     billing_email: MaybeUndefined<String>,
     settings: Option<SettingsBody>,
 }

@@ -51,7 +51,9 @@ struct NewAgentBody {
     /// Of GET /agent-roles; there must be a free seat for it.
     agent_role_id: Uuid,
     team_id: Uuid,
+    #[oai(validator(max_length = 200))]
     custom_name: String,
+    #[oai(validator(max_length = 200))]
     avatar_icon: Option<String>,
     /// At most 16 KiB. `provider`, `model`, `temperature` (0 to 2) and `max_tokens` have a meaning.
     configuration: Option<JsonObject>,
@@ -61,10 +63,12 @@ struct NewAgentBody {
 #[oai(deny_unknown_fields)]
 struct AgentChangeBody {
     team_id: Option<Uuid>,
+    #[oai(validator(max_length = 200))]
     custom_name: Option<String>,
     /// Null clears it.
+    #[oai(validator(max_length = 200))]
     avatar_icon: MaybeUndefined<String>,
-    /// Replaces the whole configuration.
+    /// Replaces the whole configuration. At most 16 KiB.
     configuration: Option<JsonObject>,
     status: Option<Availability>,
 }
@@ -128,8 +132,8 @@ impl AgentsApi {
         team_id: Query<Option<Uuid>>,
         agent_role_id: Query<Option<Uuid>>,
         status: Query<Option<AgentStatus>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Agent>>> {
         let filter = Filter {
             team_id: team_id.0.map(TeamId),

@@ -96,8 +96,8 @@ impl ApiKeysApi {
     async fn list_api_keys(
         &self,
         admin: PersonAdmin,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<ApiKey>>> {
         let found = api_keys::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))

@@ -1,12 +1,13 @@
 //! `/audit-logs`: the ledger, one line for each call that left.
 
 use chrono::{DateTime, Utc};
-use poem::web::Accept;
+use poem::{IntoResponse, Response, http::HeaderValue, web::Accept};
 use poem_openapi::{
     ApiResponse, Enum, Object, OpenApi,
     param::Query,
-    payload::{Json, PlainText},
-    types::Any,
+    payload::{Json, Payload},
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{Any, Type},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -106,13 +107,55 @@ impl From<ledger::Line> for AuditLine {
     }
 }
 
-#[derive(ApiResponse)]
+/// One page, in the form that was asked for.
 enum Lines {
-    #[oai(status = 200)]
     Json(Json<Listing<AuditLine>>),
-    /// The same page as a table, the cursor of the next in `X-Next-Cursor`.
-    #[oai(status = 200, content_type = "text/csv")]
-    Csv(PlainText<String>, #[oai(header = "X-Next-Cursor")] Option<String>),
+    /// The table, and the cursor of the next page.
+    Csv(String, Option<String>),
+}
+
+impl IntoResponse for Lines {
+    fn into_response(self) -> Response {
+        let (table, next) = match self {
+            Self::Json(listing) => return listing.into_response(),
+            Self::Csv(table, next) => (table, next),
+        };
+        let mut response = Response::builder().content_type("text/csv").body(table);
+        if let Some(next) = next.and_then(|cursor| HeaderValue::from_str(&cursor).ok()) {
+            response.headers_mut().insert("x-next-cursor", next);
+        }
+        response
+    }
+}
+
+/// Written out, as the framework's macro documents one form for each status.
+impl ApiResponse for Lines {
+    fn meta() -> MetaResponses {
+        let content = |content_type, schema| MetaMediaType { content_type, schema };
+        let next = MetaHeader {
+            name: "X-Next-Cursor".to_owned(),
+            description: Some("With text/csv: for `?cursor=`; absent at the end.".to_owned()),
+            required: false,
+            deprecated: false,
+            schema: String::schema_ref(),
+        };
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "One page, newest first, as JSON or as a table.",
+                status: Some(200),
+                status_range: None,
+                content: vec![
+                    content(Json::<Listing<AuditLine>>::CONTENT_TYPE, Listing::<AuditLine>::schema_ref()),
+                    content("text/csv", String::schema_ref()),
+                ],
+                headers: vec![next],
+            }],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        Listing::<AuditLine>::register(registry);
+    }
 }
 
 #[derive(Clone)]
@@ -136,8 +179,8 @@ impl AuditLogsApi {
         from: Query<Option<DateTime<Utc>>>,
         /// Before.
         to: Query<Option<DateTime<Utc>>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Lines> {
         let scope = member.scope();
         let own_team = scope.team_id().map_or(Uuid::nil(), |team| team.0);
@@ -159,7 +202,7 @@ impl AuditLogsApi {
         let found = store::list(&member.state.pool, scope.agency_id(), &filter, page(limit, cursor)?).await?;
         let listing = Listing::<AuditLine>::of(found);
         if wants_csv(&accept) {
-            return Ok(Lines::Csv(PlainText(csv(&listing.items)), listing.next_cursor));
+            return Ok(Lines::Csv(csv(&listing.items), listing.next_cursor));
         }
         Ok(Lines::Json(Json(listing)))
     }

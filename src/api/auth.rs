@@ -21,17 +21,23 @@ use crate::{
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 struct RegisterBody {
+    #[oai(validator(max_length = 200))]
     agency_name: String,
+    #[oai(validator(max_length = 254))]
     billing_email: Option<String>,
+    #[oai(validator(max_length = 254))]
     email: String,
     /// 12 to 128 characters, none of the common passwords.
+    #[oai(validator(max_length = 128))]
     password: Password,
+    #[oai(validator(max_length = 200))]
     full_name: Option<String>,
 }
 
 #[derive(Object)]
 #[oai(deny_unknown_fields)]
 struct LoginBody {
+    #[oai(validator(max_length = 254))]
     email: String,
     #[oai(validator(max_length = 128))]
     password: Password,
@@ -50,6 +56,7 @@ struct PasswordBody {
     #[oai(validator(max_length = 128))]
     current_password: Password,
     /// 12 to 128 characters, none of the common passwords.
+    #[oai(validator(max_length = 128))]
     new_password: Password,
 }
 

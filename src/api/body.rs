@@ -14,12 +14,17 @@ use super::{explain::explain, problem::Problem};
 /// Bytes of a body unless the endpoint says otherwise.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// The body of a request as a `T`, in at most `MAX` bytes. `T` must be an
+/// Levels of arrays and objects within a body.
+const MAX_DEPTH: usize = 32;
+/// Values of a body, all levels together.
+const MAX_VALUES: usize = 100_000;
+
+/// The body of a request as a `T`, in at most [`MAX_BODY_BYTES`]. `T` must be an
 /// `Object` with `deny_unknown_fields`.
 #[derive(Debug)]
-pub struct Body<T, const MAX: usize = MAX_BODY_BYTES>(pub T);
+pub struct Body<T>(pub T);
 
-impl<'a, T: ParseFromJSON, const MAX: usize> ApiExtractor<'a> for Body<T, MAX> {
+impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -32,7 +37,9 @@ impl<'a, T: ParseFromJSON, const MAX: usize> ApiExtractor<'a> for Body<T, MAX> {
     fn request_meta() -> Option<MetaRequest> {
         let schema: MetaSchemaRef = T::schema_ref();
         Some(MetaRequest {
-            description: None,
+            description: Some(
+                "At most 1 MiB of JSON, nested at most 32 deep; fields that are not named here are refused.",
+            ),
             content: vec![MetaMediaType { content_type: "application/json", schema }],
             required: T::IS_REQUIRED,
         })
@@ -51,7 +58,7 @@ impl<'a, T: ParseFromJSON, const MAX: usize> ApiExtractor<'a> for Body<T, MAX> {
             )
             .into());
         }
-        let bytes = read(request, body, MAX).await?;
+        let bytes = read(request, body, MAX_BODY_BYTES).await?;
         Ok(Self(parse(&bytes)?))
     }
 }
@@ -74,9 +81,41 @@ pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Resu
     }
 }
 
+/// Refuses what is too deep or has too many values, and texts that Postgres does not keep.
+fn bounds(value: &Value) -> Result<(), Problem> {
+    let mut values = 0;
+    walk(value, 0, &mut values).map_err(|(path, message)| Problem::invalid(path.trim_start_matches('.'), message))
+}
+
+/// The path is put together from the inside, once something is wrong.
+fn walk(value: &Value, depth: usize, values: &mut usize) -> Result<(), (String, String)> {
+    const NUL: &str = "must not contain NUL characters";
+    *values += 1;
+    if *values > MAX_VALUES {
+        return Err((String::new(), format!("has more than {MAX_VALUES} values; send fewer in one request")));
+    }
+    if depth > MAX_DEPTH {
+        return Err((String::new(), format!("is nested more than {MAX_DEPTH} deep; flatten it")));
+    }
+    match value {
+        Value::String(text) if text.contains('\0') => Err((String::new(), NUL.to_owned())),
+        Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
+            walk(item, depth + 1, values).map_err(|(path, message)| (format!("[{index}]{path}"), message))
+        }),
+        Value::Object(map) => map.iter().try_for_each(|(name, item)| {
+            if name.contains('\0') {
+                return Err((String::new(), format!("a name {NUL}")));
+            }
+            walk(item, depth + 1, values).map_err(|(path, message)| (format!(".{name}{path}"), message))
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn parse<T: ParseFromJSON>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid("", format!("the body is not JSON: {error}")).with_code("invalid_json"))?;
+    bounds(&value)?;
     T::parse_from_json(Some(value)).map_err(|error| {
         // The parser stops at the first problem and does not say where; look again for all of them.
         let value: Value = serde_json::from_slice(bytes).unwrap_or_default();

@@ -115,7 +115,8 @@ impl Walk {
         if let Some(min) = schema.minimum.filter(|min| under(*min)) {
             self.report(path, format!("must be at least {min}"));
         }
-        if let Some(message) = out_of_range(schema.format, number) {
+        let bounded = schema.minimum.is_some() && schema.maximum.is_some();
+        if let Some(message) = out_of_range(schema.format, number).filter(|_| !bounded) {
             self.report(path, message);
         }
     }

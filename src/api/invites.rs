@@ -106,8 +106,8 @@ impl InvitesApi {
     async fn list_invites(
         &self,
         admin: Admin<need::PeopleRead>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Invite>>> {
         Ok(Json(Listing::of(invites::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }

@@ -11,9 +11,12 @@ mod auth;
 pub mod body;
 mod catalogue;
 pub mod check;
+mod client_address;
+mod document;
 mod errors;
 mod explain;
 mod frame;
+mod gate;
 mod health;
 mod invites;
 pub mod json_object;
@@ -33,6 +36,7 @@ mod users;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, endpoint::make_sync};
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
@@ -45,6 +49,7 @@ pub use crate::auth::need;
 use crate::{
     auth::Auth,
     base::Clock,
+    limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
     tasks::submit::Submitter,
@@ -64,6 +69,9 @@ pub struct ApiState {
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
+    pub limiter: Limiter,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
     pub metrics: PrometheusHandle,
     /// JSON Schema of recipes, served at `/schemas/recipe.json`.
     pub recipe_schema: Arc<str>,
@@ -96,7 +104,11 @@ fn service() -> OpenApiService<impl OpenApi + Clone, ()> {
         .description(
             "JSON in, JSON out. Sign in with POST /auth/login and send the access token as \
              `Authorization: Bearer TOKEN`, or an API key in its place. Every error is an RFC 9457 problem whose `code` is stable. \
-             Lists take `limit` (1 to 200) and `cursor`, and go from the newest to the oldest.",
+             Lists take `limit` (1 to 200) and `cursor`, and go from the newest to the oldest. \
+             A path with its query has at most 8 KiB, the headers 32 KiB, a body 1 MiB, nested at most 32 deep with \
+             at most 100,000 values, unless an operation says otherwise. \
+             Requests are counted by user and by agency, and where no token is needed by address: 429 says in \
+             `Retry-After` when to go on.",
         )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
 }
@@ -104,14 +116,19 @@ fn service() -> OpenApiService<impl OpenApi + Clone, ()> {
 /// The OpenAPI document as JSON. Needs no database.
 #[must_use]
 pub fn spec() -> String {
-    service().spec()
+    document::complete(&service().spec())
 }
 
 /// The whole API as one endpoint: resources, documents, health and metrics.
 #[must_use]
 pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
-    let spec = service.spec();
+    let spec = document::complete(&service.spec());
+    let gate = gate::Gate {
+        operations: document::Operations::read(&spec).into(),
+        limiter: state.limiter.clone(),
+        trusted_proxies: Arc::clone(&state.trusted_proxies),
+    };
     let schema = Arc::clone(&state.recipe_schema);
     let state = Arc::new(state);
     Route::new()
@@ -122,6 +139,7 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         .at("/schemas/recipe.json", poem::get(json_text(schema)))
         .nest("/docs", service.swagger_ui())
         .nest("/", service.data(security::Attached(state)))
+        .with(gate)
         .with(frame::Frame)
 }
 

@@ -193,16 +193,19 @@ impl ResponseError for Problem {
 }
 
 /// The statuses that any operation can answer with, for the OpenAPI document.
-const DOCUMENTED: [(u16, &str, Option<&str>); 11] = [
+const DOCUMENTED: [(u16, &str, Option<&str>); 14] = [
     (401, "Not signed in, or the token is no longer good.", Some("WWW-AUTHENTICATE")),
     (402, "Seats or budget exhausted.", None),
     (403, "The role is too low, or the API key has not the scope.", None),
     (404, "No such object, or not yours to see.", None),
+    (405, "The address does not take this method; Allow lists those it does.", Some("ALLOW")),
     (409, "In conflict with the present state.", None),
     (413, "The body is too large.", None),
+    (414, "Path and query have more than 8 KiB.", None),
     (415, "The body is not of a supported media type.", None),
     (422, "The request's content is invalid; `errors` names each place.", None),
-    (429, "Too many tries; wait as long as Retry-After says.", Some("RETRY-AFTER")),
+    (429, "Too many requests or tries; wait as long as Retry-After says.", Some("RETRY-AFTER")),
+    (431, "The headers have more than 32 KiB.", None),
     (500, "The server failed.", None),
     (503, "Temporarily away; try again after Retry-After.", Some("RETRY-AFTER")),
 ];

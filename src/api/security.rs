@@ -20,7 +20,7 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{ApiState, problem::Problem};
+use super::{ApiState, gate, problem::Problem};
 use crate::{
     auth::{Caller, Need, Session},
     base::TenantScope,
@@ -104,6 +104,7 @@ async fn caller(request: &Request) -> poem::Result<(Arc<ApiState>, Caller)> {
     let state = state(request)?;
     let bearer = Bearer::from_request(request)?;
     let caller = state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?;
+    gate::admit(request, &state, caller.scope()).await?;
     Ok((state, caller))
 }
 

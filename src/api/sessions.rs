@@ -65,8 +65,8 @@ impl SessionsApi {
     async fn list_own_sessions(
         &self,
         person: Person,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Session>>> {
         let (session, state) = (person.session(), &person.state);
         let (page, now) = (page(limit, cursor)?, state.clock.now());

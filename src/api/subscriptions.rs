@@ -21,6 +21,7 @@ struct SubscriptionBody {
     /// Of GET /agent-roles.
     agent_role_id: Uuid,
     /// Seats in all, not in addition: 0 to 100000.
+    #[oai(validator(minimum(value = "0"), maximum(value = "100000")))]
     purchased_count: i32,
 }
 
@@ -101,8 +102,8 @@ impl SubscriptionsApi {
     async fn list_subscriptions(
         &self,
         admin: Admin<need::SubscriptionsRead>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Subscription>>> {
         Ok(Json(Listing::of(seats::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }

@@ -25,6 +25,7 @@ use crate::{
 #[oai(deny_unknown_fields)]
 struct TeamBody {
     /// 1 to 200 characters, once in the agency.
+    #[oai(validator(max_length = 200))]
     name: String,
 }
 
@@ -64,8 +65,8 @@ impl TeamsApi {
     async fn list_teams(
         &self,
         member: Member<need::TeamsRead>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Team>>> {
         let found = teams::list(member.scope(), &member.state.pool, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))

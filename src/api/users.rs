@@ -49,8 +49,8 @@ impl UsersApi {
     async fn list_users(
         &self,
         admin: Admin<need::PeopleRead>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<User>>> {
         Ok(Json(Listing::of(users::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }
@@ -80,8 +80,8 @@ impl UsersApi {
         &self,
         admin: PersonAdmin,
         id: Path<Uuid>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Session>>> {
         let (state, page) = (&admin.state, page(limit, cursor)?);
         let found = sessions::list(admin.scope(), &state.pool, UserId(id.0), page, state.clock.now()).await?;

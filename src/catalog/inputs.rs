@@ -7,6 +7,9 @@ use super::{
     problem::{Problem, suggestion},
 };
 
+/// All inputs of a task together, as JSON.
+const MAX_BYTES: usize = 256 * 1024;
+
 /// The inputs as templates see them: defaults filled in, and null for what is
 /// optional and was not given.
 ///
@@ -18,6 +21,12 @@ pub fn check(specs: &[InputSpec], given: Value) -> Result<Map<String, Value>, Ve
         Value::Null => Map::new(),
         _ => return Err(vec![Problem::new("inputs", "expected an object of names and values")]),
     };
+    let bytes = size(&given);
+    if bytes > MAX_BYTES {
+        let message =
+            format!("{bytes} bytes as JSON; at most {MAX_BYTES} are accepted: hand over an address to fetch from");
+        return Err(vec![Problem::new("inputs", message)]);
+    }
     let mut problems = Vec::new();
     let mut inputs = Map::new();
     for spec in specs {
@@ -43,6 +52,19 @@ pub fn check(specs: &[InputSpec], given: Value) -> Result<Map<String, Value>, Ve
         problems.push(problem(name, format!("the recipe has no input `{name}`{near}")));
     }
     if problems.is_empty() { Ok(inputs) } else { Err(problems) }
+}
+
+/// Bytes as JSON, escapes aside; nothing is written out for it.
+fn size(map: &Map<String, Value>) -> usize {
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::String(text) => text.len() + 2,
+            Value::Array(items) => items.iter().map(|item| of(item) + 1).sum::<usize>() + 2,
+            Value::Object(map) => size(map),
+            _ => 8,
+        }
+    }
+    map.iter().map(|(name, value)| name.len() + 4 + of(value)).sum::<usize>() + 2
 }
 
 fn problem(name: &str, message: String) -> Problem {
@@ -223,5 +245,13 @@ mod tests {
             assert!(!is_email(bad), "{bad}");
         }
         assert!(is_email("ann.o'hara+x@mail.example.com"));
+    }
+
+    #[test]
+    fn all_inputs_together_are_bounded() {
+        let specs: Vec<InputSpec> = serde_json::from_value(json!([{"name": "text", "type": "string"}])).unwrap();
+        assert!(check(&specs, json!({"text": "x".repeat(MAX_BYTES - 100)})).is_ok());
+        let problems = check(&specs, json!({"text": "x".repeat(MAX_BYTES)})).unwrap_err();
+        assert!(problems[0].path == "inputs" && problems[0].message.contains("at most 262144"), "{problems:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! Roles on offer, cookbooks and recipes: the format, its validation, templates, and the catalogue's rows.
 
 pub mod check;
+pub mod destination;
 mod file_name;
 mod graph;
 mod hash;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     file_name, graph,
     model::{Node, Recipe},
-    template::{Compiled, Compiler, Escape, Expr, Scope, TemplateError, Templates},
+    template::{Budget, Compiled, Compiler, Escape, Expr, Scope, TemplateError, Templates},
 };
 
 /// One recipe version, compiled. Share it between runs in an [`Arc`].
@@ -115,7 +115,7 @@ impl Plan {
     /// The pattern names what is not there, for instance because a node was skipped.
     pub fn file_name(&self, scope: &Scope) -> Result<Option<String>, TemplateError> {
         let Some(pattern) = &self.file_name else { return Ok(None) };
-        match self.templates.render(pattern, Escape::None, scope, "output.filename") {
+        match self.templates.render(pattern, Escape::None, scope, "output.filename", &Budget::new()) {
             Ok(Value::String(name)) => Ok(Some(file_name::clean(&name))),
             Ok(other) => Ok(Some(file_name::clean(&other.to_string()))),
             Err(error) => Err(TemplateError { node: "output".to_owned(), ..error }),
@@ -173,7 +173,9 @@ impl Step {
     /// # Errors
     /// Names the node, the key and what is undefined.
     pub fn render(&self, scope: &Scope) -> Result<Map<String, Value>, TemplateError> {
-        self.templates.render_map(&self.config, self.escape, scope, "config").map_err(|error| named(&self.node, error))
+        self.templates
+            .render_map(&self.config, self.escape, scope, "config", &Budget::new())
+            .map_err(|error| named(&self.node, error))
     }
 
     /// Whether the node is to run: true without a `when`.

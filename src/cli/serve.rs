@@ -24,6 +24,7 @@ use crate::{
     db,
     egress::{self, Policy},
     engine::Engine,
+    limits::Limiter,
     locker::Locker,
     providers::Registry,
     queue::{self, Tickets},
@@ -103,6 +104,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let pool = db::connect(config.database.url.expose_secret(), "teamai api", config.database.max_connections)
         .context("DATABASE_URL is no Postgres URL")?;
     let tickets = Tickets::new(shared.redis.1.clone());
+    let limiter = Limiter::new(config.limits, shared.redis.1.clone());
     let auth = Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?;
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
@@ -113,6 +115,8 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         locker: Arc::clone(&shared.locker),
         key_probe: Arc::new(ProviderKeys(Registry::new(&config.providers)?)),
         tickets,
+        limiter,
+        trusted_proxies: config.http.trusted_proxies.clone().into(),
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
         components: &components::NAMES,
@@ -141,7 +145,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Arc::clone(clock),
         Arc::clone(&shared.locker),
         prices,
-        egress::Client::new(Policy::new(&config.egress.allow)?)?,
+        egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))?,
         Registry::new(&config.providers)?,
         components::registry(),
     );

@@ -1,15 +1,19 @@
 //! A node's secrets into its HTTP request: the one place where they are put in.
 //!
 //! A header or query value that is exactly `secret:NAME` stands for the node's
-//! secret of that local name. A secret called `api_key` or `bearer_token` that is
-//! not placed that way goes into `Authorization: Bearer`.
+//! secret of that local name, if the author wrote it there: what a template gave is
+//! text. A secret called `api_key` or `bearer_token` that is not placed that way
+//! goes into `Authorization: Bearer`. None goes to a host that the author did not name.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{ComponentError, Context, settings::wrong};
-use crate::egress::{
-    Request, Url,
-    header::{AUTHORIZATION, HeaderName, HeaderValue},
+use crate::{
+    catalog::destination,
+    egress::{
+        Request, Url,
+        header::{AUTHORIZATION, HeaderName, HeaderValue},
+    },
 };
 
 const PREFIX: &str = "secret:";
@@ -27,8 +31,7 @@ pub fn apply(
 ) -> Result<(), ComponentError> {
     let mut placed = Vec::new();
     for (name, value) in query {
-        let key = format!("query.{name}");
-        match reference(context, &key, value, &mut placed)? {
+        match reference(context, ("query", name), value, &mut placed)? {
             Some(secret) => request.url.query_pairs_mut().append_pair(name, secret.expose_secret()),
             None => request.url.query_pairs_mut().append_pair(name, value),
         };
@@ -39,7 +42,7 @@ pub fn apply(
         if RESERVED.contains(&header.as_str()) {
             return Err(wrong(&key, "is set by the client itself; leave it out"));
         }
-        let secret = reference(context, &key, value, &mut placed)?;
+        let secret = reference(context, ("headers", name), value, &mut placed)?;
         let text = secret.map_or(value.as_str(), |secret| secret.expose_secret());
         let mut value =
             HeaderValue::from_str(text).map_err(|_| wrong(&key, "has characters that a header cannot carry"))?;
@@ -53,20 +56,29 @@ pub fn apply(
         request.headers.insert(AUTHORIZATION, bearer(name, secret)?);
         placed.push(name.clone());
     }
-    if placed.is_empty() { Ok(()) } else { only_encrypted(context, &request.url) }
+    if placed.is_empty() {
+        return Ok(());
+    }
+    only_to_its_hosts(context, &request.url)?;
+    only_encrypted(context, &request.url)
 }
 
 /// The secret that the value stands for, if it stands for one.
 fn reference<'a>(
     context: &Context<'a>,
-    key: &str,
+    (part, key): (&str, &str),
     value: &str,
     placed: &mut Vec<String>,
 ) -> Result<Option<&'a SecretString>, ComponentError> {
     let Some(name) = value.strip_prefix(PREFIX) else { return Ok(None) };
+    let written = context.node.config.get(part).and_then(|values| values.get(key)).and_then(|text| text.as_str());
+    if written != Some(value) {
+        return Ok(None);
+    }
     let found = context.secrets.iter().find(|(own, _)| own == name);
     let (own, secret) = found.ok_or_else(|| {
-        let message = format!("config.{key} names the secret \"{name}\", which the node does not list under secrets:");
+        let message =
+            format!("config.{part}.{key} names the secret \"{name}\", which the node does not list under secrets:");
         ComponentError::new("secret_missing", message).field(format!("secrets.{name}"))
     })?;
     placed.push(own.clone());
@@ -80,6 +92,19 @@ fn bearer(name: &str, secret: &SecretString) -> Result<HeaderValue, ComponentErr
     })?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// Inputs and pages can make up an address; they do not get the node's secrets.
+fn only_to_its_hosts(context: &Context<'_>, url: &Url) -> Result<(), ComponentError> {
+    if destination::permits(context.node, url) {
+        return Ok(());
+    }
+    let message = format!(
+        "config.url leads to {}, which the recipe does not name, and the node's secrets go nowhere else; write scheme \
+         and host out in the url, or list the host under the node's secret_hosts",
+        url.host_str().unwrap_or_default()
+    );
+    Err(ComponentError::new("secret_host", message).field("config.url"))
 }
 
 /// A secret travels in the clear only to a host that the operator named.

@@ -99,6 +99,28 @@ async fn secrets_are_put_in_and_never_shown() {
     assert!(error.message.contains("https"), "{error}");
 }
 
+/// What a template made up is text, and an address that it made up gets no secret.
+#[tokio::test]
+async fn inputs_and_pages_choose_neither_the_secret_nor_its_host() {
+    let (address, elsewhere) = (server().await, server().await);
+    let mut world = World::allowing(&[&address, &elsewhere]).secret("api_key", "s3cret").secret("other", "0ther");
+    let config = json!({"url": format!("http://{address}/{{{{ inputs.path }}}}"),
+                        "headers": {"X-Key": "{{ page.title }}"}, "query": "{{ page.query }}"});
+    world.node = serde_json::from_value(json!({"id": "n", "component": "HttpRequest", "config": config})).unwrap();
+    let rendered = json!({"url": format!("http://{address}/echo"),
+                          "headers": {"X-Key": "secret:other"}, "query": {"q": "secret:other"}});
+    let told = &world.run(&HttpRequest, rendered).await.unwrap()["json"];
+    assert_eq!((told["key"].as_str(), told["query"].as_str()), (Some("secret:other"), Some("q=secret%3Aother")));
+    assert_eq!(told["authorization"], "Bearer s3cret");
+
+    let other = json!({"url": format!("http://{elsewhere}/echo")});
+    let error = world.run(&HttpRequest, other.clone()).await.unwrap_err();
+    assert_eq!((error.code, error.field.as_deref()), ("secret_host", Some("config.url")), "{error}");
+    assert_eq!(world.calls().len(), 1, "nothing left");
+    world.node.secret_hosts = serde_json::from_value(json!([elsewhere])).unwrap();
+    assert_eq!(world.run(&DataFetcher, other).await.unwrap()["json"]["authorization"], "Bearer s3cret");
+}
+
 #[tokio::test]
 async fn answers_by_kind() {
     let address = server().await;

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd},
+    catalog::model::Node,
     egress, providers,
 };
 
@@ -58,6 +59,8 @@ pub struct Context<'a> {
     pub inputs: &'a Map<String, Value>,
     /// Outputs of the finished nodes, by node id, in the order in which they finished.
     pub nodes: &'a IndexMap<String, Arc<Value>>,
+    /// The node as its author wrote it, templates and all: what a secret may do is read here.
+    pub node: &'a Node,
     /// The node's own `secrets:`, by their local name. Never put one in an output.
     pub secrets: &'a [(String, SecretString)],
     pub keys: &'a dyn ProviderKeys,
@@ -83,11 +86,12 @@ pub struct Runtime {
     pub default_model: Option<String>,
 }
 
-/// Finds the key for a provider: the node's `secrets.api_key`, else the locker's
-/// `<provider>_api_key`, the team's before the agency's.
+/// Finds the key for a provider: the node's `secrets.api_key` where it is meant for
+/// it, else the locker's `<provider>_api_key`, the team's before the agency's.
 #[async_trait]
 pub trait ProviderKeys: Send + Sync {
-    async fn key(&self, provider: &str) -> Result<Option<SecretString>, ComponentError>;
+    /// `own`: whether the node's `secrets.api_key` is meant for this provider.
+    async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError>;
     /// The provider of a bare model name, from the price book.
     fn provider_of(&self, model: &str) -> Option<String>;
 }

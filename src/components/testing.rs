@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals};
 use crate::{
     base::Usd,
+    catalog::model::Node,
     egress::{Client, Policy},
     providers::{Provider, Registry},
 };
@@ -26,6 +27,8 @@ pub struct World {
     pub runtime: Runtime,
     pub inputs: Map<String, Value>,
     pub nodes: IndexMap<String, Arc<Value>>,
+    /// As the author wrote it. Its config is that of the run unless it is set.
+    pub node: Node,
     pub secrets: Vec<(String, SecretString)>,
     pub keys: Keys,
     pub meter: Recorder,
@@ -51,6 +54,7 @@ impl World {
             },
             inputs: Map::new(),
             nodes: IndexMap::new(),
+            node: Node::default(),
             secrets: Vec::new(),
             keys: Keys::default(),
             meter: Recorder::default(),
@@ -70,11 +74,12 @@ impl World {
         self
     }
 
-    pub fn context(&self) -> Context<'_> {
+    fn context<'a>(&'a self, node: &'a Node) -> Context<'a> {
         Context {
             runtime: &self.runtime,
             inputs: &self.inputs,
             nodes: &self.nodes,
+            node,
             secrets: &self.secrets,
             keys: &self.keys,
             meter: &self.meter,
@@ -86,7 +91,11 @@ impl World {
 
     pub async fn run(&self, component: &dyn Component, config: Value) -> Result<Value, ComponentError> {
         let Value::Object(config) = config else { panic!("config is a mapping") };
-        component.run(&self.context(), &config).await
+        let mut node = self.node.clone();
+        if node.config.is_empty() {
+            node.config.clone_from(&config);
+        }
+        component.run(&self.context(&node), &config).await
     }
 
     /// The calls, each with its outcome; fails if one was begun and not settled.
@@ -99,13 +108,17 @@ impl World {
 /// Keys by provider; models by name.
 #[derive(Debug, Default)]
 pub struct Keys {
+    pub own: Option<SecretString>,
     pub keys: BTreeMap<String, SecretString>,
     pub models: BTreeMap<String, String>,
 }
 
 #[async_trait]
 impl ProviderKeys for Keys {
-    async fn key(&self, provider: &str) -> Result<Option<SecretString>, ComponentError> {
+    async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError> {
+        if let Some(key) = self.own.as_ref().filter(|_| own) {
+            return Ok(Some(key.clone()));
+        }
         Ok(self.keys.get(provider).cloned())
     }
 

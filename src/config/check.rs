@@ -1,13 +1,19 @@
 //! Turns the settings' text into the typed configuration, collecting every problem on the way.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    sync::Arc,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use ipnet::IpNet;
 use secrecy::{SecretBox, SecretString};
 
 use super::{
-    Auth, Config, ConfigError, Database, Egress, Http, Lease, Locker, Log, Problem, Provider, SecretBytes, Settings,
-    Worker, keys,
+    Auth, Config, ConfigError, Database, Egress, Http, Lease, Limits, Locker, Log, Problem, Provider, SecretBytes,
+    Settings, Worker, keys,
 };
 
 impl Settings {
@@ -52,6 +58,8 @@ impl Reader<'_> {
         let signing_key = self.signing_key();
         let registration_open = self.one_of("auth.registration", [("open", true), ("closed", false)]);
         let bind = self.bind();
+        let trusted_proxies = self.trusted_proxies();
+        let limits = self.limits();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
@@ -59,7 +67,7 @@ impl Reader<'_> {
         let json = self.one_of("log.format", [("text", false), ("json", true)]);
         let providers = self.providers();
         let url = url?;
-        Some(Config {
+        let config = Config {
             database: Database {
                 worker_url: worker_url.unwrap_or_else(|| url.clone()),
                 url,
@@ -69,13 +77,16 @@ impl Reader<'_> {
             redis_url: redis_url?,
             locker: Locker { root_key, previous_root_keys },
             auth: Auth { signing_key, registration_open: registration_open? },
-            http: Http { bind: bind? },
+            http: Http { bind: bind?, trusted_proxies },
+            limits: limits?,
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
             lease: Lease { seconds: seconds? },
             egress: Egress { allow },
             log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },
             providers,
-        })
+        };
+        self.check_allowed(&config);
+        Some(config)
     }
 
     fn text(&self, path: &str) -> Option<&str> {
@@ -182,6 +193,43 @@ impl Reader<'_> {
             }
         }
         allowed
+    }
+
+    /// Tenants must not reach what this installation itself stands on.
+    fn check_allowed(&mut self, config: &Config) {
+        for (host, port) in config.own_services() {
+            let entry = format!("{host}:{port}");
+            if config.egress.allow.contains(&entry) {
+                let message = format!("`{entry}` is one of this installation's own services; take it out");
+                self.refuse("egress.allow", message);
+            }
+        }
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let user_per_minute = self.number("limits.user_per_minute", 1..=u32::MAX);
+        let agency_per_minute = self.number("limits.agency_per_minute", 1..=u32::MAX);
+        let address_per_minute = self.number("limits.address_per_minute", 1..=u32::MAX);
+        Some(Limits {
+            user_per_minute: user_per_minute?,
+            agency_per_minute: agency_per_minute?,
+            address_per_minute: address_per_minute?,
+        })
+    }
+
+    fn trusted_proxies(&mut self) -> Vec<IpNet> {
+        let text = self.text("http.trusted_proxies").unwrap_or_default().to_owned();
+        let mut networks = Vec::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match entry.parse::<IpNet>().or_else(|_| entry.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => networks.push(network.trunc()),
+                Err(_) => self.refuse(
+                    "http.trusted_proxies",
+                    format!("`{entry}` is no address or network, as in 10.0.0.0/8, 192.168.1.7 or fd00::/8"),
+                ),
+            }
+        }
+        networks
     }
 
     fn one_of(&mut self, path: &str, known: [(&str, bool); 2]) -> Option<bool> {

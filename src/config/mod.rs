@@ -4,9 +4,13 @@ mod check;
 mod keys;
 mod settings;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
-use secrecy::SecretString;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretString};
 
 pub use keys::{KEYS, Key, variable};
 pub use settings::{Setting, Settings};
@@ -19,6 +23,7 @@ pub struct Config {
     pub locker: Locker,
     pub auth: Auth,
     pub http: Http,
+    pub limits: Limits,
     pub worker: Worker,
     pub lease: Lease,
     pub egress: Egress,
@@ -62,6 +67,18 @@ pub struct Auth {
 pub struct Http {
     /// `127.0.0.1:8000` unless set.
     pub bind: String,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Requests in a minute, and at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Of a user or an API key.
+    pub user_per_minute: u32,
+    pub agency_per_minute: u32,
+    /// Of a client's address, at the endpoints that take no token.
+    pub address_per_minute: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -106,6 +123,22 @@ impl Config {
         Settings::read(env, dir)?.check()
     }
 
+    /// Host and port of every service of this installation that the settings name: no
+    /// tenant's traffic goes there.
+    #[must_use]
+    pub fn own_services(&self) -> BTreeSet<(String, u16)> {
+        let Database { url, worker_url, owner_url, .. } = &self.database;
+        let urls = [Some(url), Some(worker_url), owner_url.as_ref(), Some(&self.redis_url)];
+        let bind = format!("http://{}", self.http.bind);
+        urls.into_iter()
+            .flatten()
+            .map(|url| url.expose_secret())
+            .chain([bind.as_str()])
+            .filter_map(host_and_port)
+            .filter(|(_, port)| *port != 0)
+            .collect()
+    }
+
     /// The locker's root key, which whatever opens the locker needs.
     ///
     /// # Errors
@@ -131,6 +164,18 @@ impl Config {
             )
         })
     }
+}
+
+/// As a request for `http://HOST:PORT` would have them.
+fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let url = url::Url::parse(url).ok()?;
+    let port = url.port_or_known_default().or(match url.scheme() {
+        "redis" | "rediss" => Some(6379),
+        _ => Some(5432),
+    })?;
+    // Only the web's schemes bring a host to its one form.
+    let web = url::Url::parse(&format!("http://{}/", url.host_str()?)).ok()?;
+    Some((web.host_str()?.trim_end_matches('.').to_owned(), port))
 }
 
 /// One wrong setting.

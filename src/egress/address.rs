@@ -2,6 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
+/// Says why an address may not be dialled.
+pub type Refusal = fn(IpAddr) -> Option<&'static str>;
+
 /// Why an address may not be dialled, or `None` if it may.
 ///
 /// IPv4 follows the IANA special-purpose registry. IPv6 is closed outside `2000::/3`,
@@ -72,9 +75,17 @@ fn v6_refusal(address: Ipv6Addr) -> Option<&'static str> {
     });
     match listed {
         Some((_, _, name)) => Some(name),
+        None if is_isatap(bits) => Some("an ISATAP address"),
         None if bits >> 125 == 0b001 => None,
         None => Some("an address outside the public space"),
     }
+}
+
+/// ISATAP hides an IPv4 address, which may be a private one, in an interface
+/// identifier that stands behind any prefix.
+fn is_isatap(bits: u128) -> bool {
+    // The bit that says whether the IPv4 address is unique may be set or not.
+    (bits >> 32) & 0xfdff_ffff == 0x0000_5efe
 }
 
 /// Whether the address is one of this machine's. The kernel picks the
@@ -141,6 +152,10 @@ mod tests {
             ("2001:db8::1", "documentation"),
             ("2002:7f00:1::1", "6to4"),
             ("3fff::1", "documentation"),
+            ("2606:4700::5efe:10.0.0.1", "ISATAP"),
+            ("2606:4700::200:5efe:8.8.8.8", "ISATAP"),
+            ("64:ff9b::10.0.0.1", "NAT64"),
+            ("64:ff9b:1:a00:0:100::", "NAT64"),
             ("4000::1", "outside the public space"),
             ("5f00::1", "outside the public space"),
         ];
@@ -164,6 +179,8 @@ mod tests {
             "2606:4700::1111",
             "2001:4860:4860::8888",
             "2a00:1450::1",
+            "2606:4700::5efe",
+            "2606:4700::5eff:10.0.0.1",
         ] {
             assert_eq!(refusal(text.parse().unwrap()), None, "{text}");
         }
@@ -198,6 +215,8 @@ mod tests {
                 Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low),
                 Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1),
                 Ipv6Addr::new(0x2001, 0, high, low, 0, 0, !high, !low),
+                Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0x5efe, high, low),
+                Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0x200, 0x5efe, high, low),
             ] {
                 prop_assert!(v6_refusal(v6).is_some(), "{v6}");
             }

@@ -41,8 +41,8 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn with_lookup(policy: Policy, lookup: Arc<dyn Lookup>) -> Result<Self, Error> {
-        let guarded = build(Resolver { lookup: Arc::clone(&lookup), guarded: true })?;
-        let open = build(Resolver { lookup, guarded: false })?;
+        let guarded = build(Resolver { lookup: Arc::clone(&lookup), refusal: Some(policy.refusal) })?;
+        let open = build(Resolver { lookup, refusal: None })?;
         Ok(Self { policy: Arc::new(policy), guarded, open })
     }
 

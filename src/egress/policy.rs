@@ -6,15 +6,25 @@ use reqwest::Url;
 use url::Host;
 
 use super::{
-    address,
+    address::{self, Refusal},
     error::{Error, ErrorKind},
 };
 
 /// What the guard lets through: the public internet on 80 and 443, and the
 /// operator's exact `host:port` pairs (`TEAMAI_EGRESS__ALLOW`).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Policy {
     allow: BTreeSet<(String, u16)>,
+    /// Services of this installation, refused whatever is allowed.
+    own: BTreeSet<(String, u16)>,
+    ports: Vec<u16>,
+    pub(super) refusal: Refusal,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { allow: BTreeSet::new(), own: BTreeSet::new(), ports: vec![80, 443], refusal: address::refusal }
+    }
 }
 
 impl Policy {
@@ -22,24 +32,38 @@ impl Policy {
     /// An entry is not `host:port`; the message names it.
     pub fn new<S: AsRef<str>>(allow: impl IntoIterator<Item = S>) -> Result<Self, Error> {
         let allow = allow.into_iter().map(|entry| parse_pair(entry.as_ref().trim())).collect::<Result<_, _>>()?;
-        Ok(Self { allow })
+        Ok(Self { allow, ..Self::default() })
+    }
+
+    /// Never lets anyone through to these hosts and ports: the installation's own services.
+    #[must_use]
+    pub fn closed_to(mut self, own: impl IntoIterator<Item = (String, u16)>) -> Self {
+        self.own.extend(own);
+        self
+    }
+
+    /// A guard whose public internet is made of loopback addresses and free ports.
+    #[cfg(test)]
+    pub(super) fn laboratory(ports: &[u16], refusal: Refusal) -> Self {
+        Self { ports: ports.to_vec(), refusal, ..Self::default() }
     }
 
     /// Whether the operator named this host and port.
     pub(super) fn allows(&self, url: &Url) -> bool {
-        !self.allow.is_empty()
-            && matches!((url.host_str(), url.port_or_known_default()), (Some(host), Some(port))
-                if self.allow.contains(&(host.trim_end_matches('.').to_owned(), port)))
+        !self.allow.is_empty() && pair(url).is_some_and(|pair| self.allow.contains(&pair))
     }
 
     /// Checks all of a URL that can be checked without resolving a name.
     pub(super) fn check(&self, url: &Url) -> Result<(), ErrorKind> {
         check_form(url)?;
+        if pair(url).is_some_and(|pair| self.own.contains(&pair)) {
+            return Err(ErrorKind::Refused("the address is one of this installation's own services".into()));
+        }
         if self.allows(url) {
             return Ok(());
         }
         let port = url.port_or_known_default().unwrap_or(0);
-        if port != 80 && port != 443 {
+        if !self.ports.contains(&port) {
             return Err(ErrorKind::Refused(format!(
                 "port {port} is not 80 or 443; an operator can allow this host and port with TEAMAI_EGRESS__ALLOW"
             )));
@@ -49,11 +73,16 @@ impl Policy {
             Some(Host::Ipv6(v6)) => Some(v6.into()),
             _ => None,
         };
-        match literal.and_then(address::refusal) {
+        match literal.and_then(self.refusal) {
             Some(reason) => Err(refused_address(reason)),
             None => Ok(()),
         }
     }
+}
+
+/// Host and port as they stand in the lists.
+fn pair(url: &Url) -> Option<(String, u16)> {
+    Some((url.host_str()?.trim_end_matches('.').to_owned(), url.port_or_known_default()?))
 }
 
 pub(super) fn refused_address(reason: &str) -> ErrorKind {
@@ -154,6 +183,27 @@ mod tests {
             "http://169.254.169.254/latest/meta-data",
             "http://①②⑦.0.0.1/",
             "http://127.0.0.1./",
+            "http://017700000001/",
+            "http://0x7f.0.0.0x1/",
+            "http://0x7f.1/",
+            "http://127.0x1/",
+            "http://127。0。0。1/",
+            "http://１２７.0.0.1/",
+            "http://%31%32%37.0.0.1/",
+            "http://0.0.0.0/",
+            "http://[::]/",
+            "http://[0:0:0:0:0:ffff:127.0.0.1]/",
+            "http://[::ffff:0:127.0.0.1]/",
+            "http://[::127.0.0.1]/",
+            "http://[64:ff9b::10.0.0.1]/",
+            "http://[64:ff9b:1::10.0.0.1]/",
+            "http://[2002:a00:1::1]/",
+            "http://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/",
+            "http://[2606:4700::5efe:10.0.0.1]/",
+            "http://[fe80::1]/",
+            "http://[fd00::1]/",
+            "http://[ff02::1]/",
+            "http://10.0.0.1\\@example.com/",
         ] {
             let refused = check(&policy, url);
             assert!(matches!(refused, Err(ErrorKind::Refused(_))), "{url}: {refused:?}");
@@ -173,6 +223,52 @@ mod tests {
         {
             assert!(matches!(check(&policy, url), Err(ErrorKind::InvalidUrl(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn tricks_with_the_form_of_a_url_do_not_hide_its_host() {
+        for text in [
+            "http://[fe80::1%25eth0]/",
+            "http://[::1%lo]/",
+            "http://127.0.0.1:99999/",
+            "http://256.1.1.1/",
+            "http://0x100000000/",
+            "http://exa mple.com/",
+            "http://example.com:80@127.0.0.1/",
+            "http://127.0.0.1@example.com/",
+            "http://@example.com@127.0.0.1/",
+            "http:///",
+            "//example.com/",
+            "javascript:alert(1)",
+            "gopher://example.com/",
+            "data:text/html,x",
+        ] {
+            assert!(matches!(parse_url(text), Err(Error { kind: ErrorKind::InvalidUrl(_), .. })), "{text}");
+        }
+        // What the parser makes of them is what is dialled.
+        for (text, host) in [
+            ("http:example.com", "example.com"),
+            ("http:\\\\example.com\\@127.0.0.1", "example.com"),
+            ("http://EXAMPLE.com./", "example.com."),
+            ("http://ⓔxample.com/", "example.com"),
+            ("http://exa\tmple.com/", "example.com"),
+            ("http://аpple.example/", "xn--pple-43d.example"),
+        ] {
+            assert_eq!(parse_url(text).unwrap().host_str(), Some(host), "{text}");
+        }
+    }
+
+    #[test]
+    fn our_own_services_are_refused_whatever_is_allowed() {
+        let policy = Policy::new(["redis.internal:443", "127.0.0.1:5432", "127.0.0.1:9000"]).unwrap();
+        let policy = policy.closed_to([("redis.internal".to_owned(), 443), ("127.0.0.1".to_owned(), 5432)]);
+        for url in ["https://redis.internal/", "https://REDIS.internal./", "http://127.1:5432/"] {
+            assert!(
+                matches!(check(&policy, url), Err(ErrorKind::Refused(why)) if why.contains("own services")),
+                "{url}"
+            );
+        }
+        assert_eq!(check(&policy, "http://127.0.0.1:9000/"), Ok(()));
     }
 
     #[test]

@@ -71,6 +71,8 @@ mod tests {
         let mut key = HeaderValue::from_static("k");
         key.set_sensitive(true);
         request.headers.insert("x-api-key", key);
+        request.headers.insert(COOKIE, HeaderValue::from_static("session=k"));
+        request.headers.insert(PROXY_AUTHORIZATION, HeaderValue::from_static("Basic k"));
         request.headers.insert("x-plain", HeaderValue::from_static("p"));
         request
     }
@@ -107,7 +109,9 @@ mod tests {
             let mut request = post();
             follow(&mut request, StatusCode::TEMPORARY_REDIRECT, Url::parse(to).unwrap());
             assert_eq!(request.headers.contains_key(AUTHORIZATION), keeps, "{to}");
-            assert_eq!(request.headers.contains_key("x-api-key"), keeps, "{to}");
+            for name in ["x-api-key", "cookie", "proxy-authorization"] {
+                assert_eq!(request.headers.contains_key(name), keeps, "{name} to {to}");
+            }
             assert!(request.headers.contains_key("x-plain"), "{to}");
         }
     }

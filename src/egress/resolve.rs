@@ -5,7 +5,7 @@ use std::{fmt, io, net::IpAddr, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::address;
+use super::address::Refusal;
 
 /// Asks for the addresses of a host name.
 #[async_trait]
@@ -29,8 +29,8 @@ impl Lookup for SystemLookup {
 #[derive(Debug, Clone)]
 pub struct Resolver {
     pub lookup: Arc<dyn Lookup>,
-    /// Off for hosts that the operator named.
-    pub guarded: bool,
+    /// None for hosts that the operator named.
+    pub refusal: Option<Refusal>,
 }
 
 /// Why a name gave no address that may be dialled. Found again in the error chain of the HTTP client.
@@ -48,9 +48,9 @@ impl Resolver {
         if found.is_empty() {
             return Err(Unresolved::NotFound("no address".into()));
         }
-        if self.guarded {
+        if let Some(refusal) = self.refusal {
             // One bad answer spoils all: a name with a private address is not a public name.
-            if let Some(reason) = found.iter().find_map(|ip| address::refusal(*ip)) {
+            if let Some(reason) = found.iter().find_map(|ip| refusal(*ip)) {
                 return Err(Unresolved::Refused(reason));
             }
         }

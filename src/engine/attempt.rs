@@ -110,6 +110,7 @@ impl Run<'_> {
             runtime: &self.runtime,
             inputs: &self.inputs,
             nodes: outputs,
+            node,
             secrets: &secrets,
             keys: &keys,
             meter: meter.as_ref(),

@@ -83,8 +83,8 @@ pub struct NodeKeys<'a> {
 
 #[async_trait]
 impl ProviderKeys for NodeKeys<'_> {
-    async fn key(&self, provider: &str) -> Result<Option<SecretString>, ComponentError> {
-        if let Some(own) = self.own {
+    async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError> {
+        if let Some(own) = self.own.filter(|_| own) {
             return Ok(Some(own.clone()));
         }
         self.run.open(&format!("{provider}_api_key"), Lookup::TeamThenAgency, "secrets.api_key").await

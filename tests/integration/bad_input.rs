@@ -74,7 +74,7 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     for (slug, node) in [
         (
             "no-secret",
-            "component: HttpRequest, config: { url: \"{{ inputs.website_url }}\" }, secrets: { key: \"secret:nobody\" }",
+            "component: HttpRequest, config: { url: \"https://example.com/\" }, secrets: { key: \"secret:nobody\" }",
         ),
         ("no-model", "component: LLMProcessor, config: { model: scripted/gpt-99-ultra, prompt_template: Hello }"),
         (

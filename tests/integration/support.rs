@@ -15,6 +15,8 @@ use teamai::{
     api::{self, ApiState},
     auth::{Auth, keys},
     base::{AgentRoleId, UserId, clock::ManualClock},
+    config::Limits,
+    limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
     tasks::submit::Submitter,
@@ -123,12 +125,18 @@ impl Api {
     }
 
     pub fn with_redis(root: &PgPool, redis_url: &str) -> Self {
+        let limits = Limits { user_per_minute: 6000, agency_per_minute: 60_000, address_per_minute: 300 };
+        Self::with_limits(root, redis_url, limits)
+    }
+
+    pub fn with_limits(root: &PgPool, redis_url: &str, limits: Limits) -> Self {
         let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
         let clock = ManualClock::at(now);
         let pool = pool_as(root, "teamai_api");
         let auth = Auth::new(pool.clone(), clock.clone(), &keys::generate_pem().unwrap()).unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-        let tickets = Tickets::new(queue::connect(redis_url).unwrap().1);
+        let redis = queue::connect(redis_url).unwrap().1;
+        let tickets = Tickets::new(redis.clone());
         let state = ApiState {
             pool: pool.clone(),
             clock: clock.clone(),
@@ -138,6 +146,8 @@ impl Api {
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
+            limiter: Limiter::new(limits, redis),
+            trusted_proxies: Arc::new([]),
             components: &teamai::components::NAMES,
             metrics,
             recipe_schema: r#"{"type":"object"}"#.into(),

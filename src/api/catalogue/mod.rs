@@ -67,8 +67,8 @@ impl CatalogueApi {
         &self,
         member: Member<need::CatalogRead>,
         status: Query<Option<RoleStatus>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<AgentRole>>> {
         let status = status.0.map(|status| match status {
             RoleStatus::Available => "available",
@@ -92,8 +92,8 @@ impl CatalogueApi {
     async fn list_cookbooks(
         &self,
         member: Member<need::CatalogRead>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Cookbook>>> {
         let found = listing::cookbooks(&member.state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
@@ -106,9 +106,10 @@ impl CatalogueApi {
         member: Member<need::CatalogRead>,
         status: Query<Option<RecipeStatus>>,
         /// A cookbook's slug or id.
+        #[oai(validator(max_length = 100))]
         cookbook: Query<Option<String>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Recipe>>> {
         let status = status.0.map(|status| match status {
             RecipeStatus::Published => "published",

@@ -29,6 +29,7 @@ use shown::{KeyCheck, NeedingRecipe, NeedingRecipes, Secret};
 #[oai(deny_unknown_fields)]
 struct SecretBody {
     /// 1 to 16384 bytes. Never shown again.
+    #[oai(validator(max_length = 16384))]
     value: Password,
 }
 
@@ -59,8 +60,8 @@ impl SecretsApi {
         &self,
         admin: Admin<need::SecretsRead>,
         team_id: Query<Option<Uuid>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Secret>>> {
         let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
         let found = locker::list(&admin.state.pool, agency, team, page(limit, cursor)?).await?;
@@ -72,7 +73,7 @@ impl SecretsApi {
     async fn put_secret(
         &self,
         admin: Admin<need::SecretsWrite>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
         body: Body<SecretBody>,
     ) -> Result<Put> {
@@ -90,7 +91,7 @@ impl SecretsApi {
     async fn get_secret(
         &self,
         admin: Admin<need::SecretsRead>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<Secret>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
@@ -104,7 +105,7 @@ impl SecretsApi {
     async fn delete_secret(
         &self,
         admin: Admin<need::SecretsWrite>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Deleted> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
@@ -118,7 +119,7 @@ impl SecretsApi {
     async fn rotate_secret(
         &self,
         admin: Admin<need::SecretsWrite>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
         body: Body<SecretBody>,
     ) -> Result<Json<Secret>> {
@@ -137,7 +138,7 @@ impl SecretsApi {
     async fn check_secret(
         &self,
         admin: Admin<need::SecretsWrite>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<KeyCheck>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
@@ -155,7 +156,7 @@ impl SecretsApi {
     async fn list_recipes_needing_secret(
         &self,
         admin: Admin<need::SecretsRead>,
-        key_name: Path<String>,
+        #[oai(validator(max_length = 100))] key_name: Path<String>,
     ) -> Result<Json<NeedingRecipes>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let items = needing(&admin.state, admin.scope().agency_id(), name.as_str()).await?;

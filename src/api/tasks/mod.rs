@@ -57,7 +57,9 @@ impl TasksApi {
     async fn run_recipe(
         &self,
         member: Member<need::TasksWrite>,
-        #[oai(name = "Idempotency-Key")] idempotency_key: Header<Option<String>>,
+        #[oai(name = "Idempotency-Key", validator(min_length = 1, max_length = 255))] idempotency_key: Header<
+            Option<String>,
+        >,
         body: Body<NewTaskBody>,
     ) -> Result<Accepted> {
         let new = new::parse(body.0, idempotency_key.0)?;
@@ -75,12 +77,13 @@ impl TasksApi {
         status: Query<Option<TaskStatus>>,
         agent_instance_id: Query<Option<Uuid>>,
         /// The recipe's slug.
+        #[oai(validator(max_length = 100))]
         recipe: Query<Option<String>>,
         team_id: Query<Option<Uuid>>,
         created_after: Query<Option<DateTime<Utc>>>,
-        tag: Query<Option<String>>,
-        limit: Query<Option<u32>>,
-        cursor: Query<Option<String>>,
+        #[oai(validator(max_length = 64))] tag: Query<Option<String>>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Task>>> {
         let filter = Filter {
             status: status.0.map(Into::into),

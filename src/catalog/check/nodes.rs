@@ -2,6 +2,7 @@
 
 use super::{Check, Offered, graph::Graph, references::Place};
 use crate::catalog::{
+    destination,
     model::{Node, OnUnknown},
     problem::{Path, choices},
     read::{Kind, Tree},
@@ -26,6 +27,9 @@ const COMPONENTS: [&str; 12] = [
 const MAX_ATTEMPTS: u32 = 20;
 const MAX_PARALLEL: u32 = 100;
 const MAX_SECRETS: usize = 20;
+const MAX_SECRET_HOSTS: usize = 20;
+/// Components that ask a model with the node's `secrets.api_key`.
+const ASK_MODELS: [&str; 3] = ["LLMProcessor", "Agent", "QualityJudge"];
 
 impl<'a> Check<'a> {
     pub(super) fn nodes(&mut self, offered: Offered<'_>, graph: &Graph<'a>) {
@@ -35,6 +39,7 @@ impl<'a> Check<'a> {
             let path = nodes.index(index);
             self.component(&path.key("component"), node, offered);
             self.control(&path, node);
+            self.secrets(&path, node);
             self.later(&path, node);
             for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
                 if let Some(text) = expression {
@@ -85,8 +90,39 @@ impl<'a> Check<'a> {
                 self.problem(&path.key("max_delay"), format!("{most} is less than initial_delay, {first}"));
             }
         }
+    }
+
+    /// What a template makes up must not choose where a secret goes.
+    fn secrets(&mut self, path: &Path<'a>, node: &Node) {
         if node.secrets.len() > MAX_SECRETS {
-            self.problem(&path.key("secrets"), format!("more than {MAX_SECRETS} secrets for one node"));
+            let message = format!("{} secrets; at most {MAX_SECRETS} are accepted for one node", node.secrets.len());
+            self.problem(&path.key("secrets"), message);
+        }
+        if node.secret_hosts.len() > MAX_SECRET_HOSTS {
+            let message = format!("{} hosts; at most {MAX_SECRET_HOSTS} are accepted", node.secret_hosts.len());
+            self.problem(&path.key("secret_hosts"), message);
+        }
+        let config = path.key("config");
+        let url = node.config.get("url").and_then(serde_json::Value::as_str);
+        if destination::SEND_SECRETS.contains(&node.component.as_str())
+            && !node.secrets.is_empty()
+            && node.secret_hosts.is_empty()
+            && url.is_some_and(|url| destination::fixed(url).is_none())
+        {
+            self.problem(
+                &config.key("url"),
+                "the node has secrets, and a template must not choose where they go: write scheme and host out, as in \
+                 https://api.example.com/{{ inputs.path }}, or list the hosts under the node's `secret_hosts`",
+            );
+        }
+        if ASK_MODELS.contains(&node.component.as_str())
+            && node.secrets.contains_key("api_key")
+            && !destination::fixes_provider(&node.config)
+        {
+            self.problem(
+                &config.key("model"),
+                "the node has secrets.api_key, and a template must not choose whom it goes to: write `provider` out",
+            );
         }
     }
 

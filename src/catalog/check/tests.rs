@@ -203,6 +203,42 @@ fn ids_that_templates_cannot_say_are_refused_with_a_remedy() {
 }
 
 #[test]
+fn a_template_cannot_choose_where_a_secret_goes() {
+    let http = |config: &str, more: &str| {
+        let node = format!("\n- {{ id: a, component: HttpRequest, config: {{ {config} }}{more} }}");
+        recipe(&with_nodes(&node), &|_| true)
+    };
+    let secrets = ", secrets: { api_key: \"secret:key\" }";
+    for (url, more) in [
+        ("https://api.example.com/{{ inputs.url }}", secrets.to_owned()),
+        ("https://api.example.com", secrets.to_owned()),
+        ("{{ inputs.url }}", String::new()),
+        ("{{ inputs.url }}", format!("{secrets}, secret_hosts: [api.example.com]")),
+    ] {
+        let checked = http(&format!("url: \"{url}\""), &more);
+        assert!(checked.is_ok(), "{url}: {}", checked.unwrap_err());
+    }
+    for url in ["{{ inputs.url }}", "https://{{ inputs.url }}/", "https://api.example.com{{ inputs.url }}"] {
+        let report = http(&format!("url: \"{url}\""), secrets).unwrap_err();
+        assert_eq!(report.problems.len(), 1, "{report}");
+        assert_eq!(report.problems[0].path, "recipe.workflow.nodes[0].config.url");
+        assert!(report.problems[0].message.contains("secret_hosts"), "{report}");
+    }
+    let report = http("url: \"{{ inputs.url }}\"", &format!("{secrets}, secret_hosts: [\"{{{{ inputs.url }}}}\"]"));
+    assert_eq!(report.unwrap_err().problems[0].path, "recipe.workflow.nodes[0].secret_hosts[0]");
+
+    let ask = |config: &str| {
+        let node = format!("\n- {{ id: a, component: LLMProcessor, config: {{ {config} }}{secrets} }}");
+        recipe(&with_nodes(&node), &|_| true)
+    };
+    assert!(ask("provider: openai, model: \"{{ inputs.url }}\"").is_ok());
+    assert!(ask("model: openai/gpt-4o-mini").is_ok());
+    let report = ask("model: \"{{ inputs.url }}\"").unwrap_err();
+    assert_eq!(report.problems[0].path, "recipe.workflow.nodes[0].config.model");
+    assert!(report.problems[0].message.contains("`provider`"), "{report}");
+}
+
+#[test]
 fn edges_and_depends_on_are_one() {
     let edges = with_nodes(
         "\n- { id: a, component: Transform }\n- { id: b, component: Transform, config: { x: \"{{ a.x }}\" } }\nedges: [{ from: a, to: b }]",

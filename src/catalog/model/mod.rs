@@ -5,6 +5,7 @@ mod cookbook;
 mod duration;
 mod names;
 mod recipe;
+mod secret_host;
 mod version;
 
 pub use amount::Amount;
@@ -15,4 +16,5 @@ pub use recipe::{
     AbTesting, Budget, Cache, Compliance, Edge, InputSpec, InputType, Node, OnUnknown, OutputFormat, OutputSpec, Range,
     Recipe, RecipeFile, RetryPolicy, SuccessMetric, Validation, Variant, Workflow,
 };
+pub use secret_host::SecretHost;
 pub use version::Version;

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-use super::{Amount, ItemName, SecretRef, Slug, Span, Title, Version};
+use super::{Amount, ItemName, SecretHost, SecretRef, Slug, Span, Title, Version};
 use crate::catalog::read::{Kind, Read, Reader, Section, Tree, choice, section};
 
 section! {
@@ -63,6 +63,8 @@ section! {
         config: Map<String, Value>,
         /// Handed to the component by local name, never to a template.
         secrets: BTreeMap<String, SecretRef>,
+        /// Hosts that the secrets may go to where a template makes up the host of `config.url`.
+        secret_hosts: Vec<SecretHost>,
         depends_on: Vec<ItemName>,
         /// An expression; false skips the node.
         when: Option<String>,

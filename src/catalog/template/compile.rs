@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Expression};
 use serde_json::{Map, Value};
 
-use super::{Escape, Scope, TemplateError, engine, names};
+use super::{Budget, Escape, Scope, TemplateError, engine, growth, names};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub struct Expr {
 impl Expr {
     fn new(text: &str) -> Result<Self, String> {
         let source = names::bare(text).trim().to_owned();
+        if let Some(refusal) = growth::refusal(&source, true) {
+            return Err(refusal.to_owned());
+        }
         let expression =
             engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
         Ok(Self { source, expression })
@@ -56,8 +59,14 @@ impl Expr {
         if value.is_undefined() { Err(format!("`{}` is undefined", self.source)) } else { Ok(value) }
     }
 
-    fn json(&self, scope: &Scope) -> Result<Value, String> {
+    fn json(&self, scope: &Scope, budget: &Budget) -> Result<Value, String> {
         let value = Scope::plain(self.eval(scope)?);
+        match value.as_str() {
+            Some(text) => budget.take(text.len())?,
+            None => budget
+                .take_value(&value)
+                .map_err(|error| format!("the value of `{}` is refused: {error}", self.source))?,
+        }
         serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.source))
     }
 }
@@ -134,6 +143,10 @@ impl Compiler {
             Form::Literal => Ok(Compiled::Literal(Value::String(text.to_owned()))),
             Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
             Form::Text => {
+                // A recipe that was stored by an older version was not looked at for this.
+                if let Some(refusal) = growth::refusal(text, false) {
+                    return Err(refusal.to_owned());
+                }
                 // The ending tells the engine what to escape.
                 let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
                 self.count += 1;
@@ -165,10 +178,17 @@ impl Templates {
     ///
     /// # Errors
     /// Names the string by its path; the error has no node yet.
-    pub fn render(&self, value: &Compiled, escape: Escape, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
+    pub fn render(
+        &self,
+        value: &Compiled,
+        escape: Escape,
+        scope: &Scope,
+        path: &str,
+        budget: &Budget,
+    ) -> Result<Value, TemplateError> {
         match value {
             Compiled::Literal(value) => Ok(value.clone()),
-            Compiled::Expression(expression) => match expression.json(scope) {
+            Compiled::Expression(expression) => match expression.json(scope, budget) {
                 Ok(value) => Ok(escape.apply(value)),
                 Err(message) => Err(fault(path, message)),
             },
@@ -176,13 +196,14 @@ impl Templates {
                 .0
                 .get_template(name)
                 .and_then(|template| engine::render(&template, scope.root()))
-                .map(Value::String)
-                .map_err(|error| fault(path, engine::explain(&error))),
+                .map_err(|error| engine::explain(&error))
+                .and_then(|text| budget.take(text.len()).map(|()| Value::String(text)))
+                .map_err(|message| fault(path, message)),
             Compiled::List(items) => {
-                let render = |(index, item)| self.render(item, escape, scope, &format!("{path}[{index}]"));
+                let render = |(index, item)| self.render(item, escape, scope, &format!("{path}[{index}]"), budget);
                 items.iter().enumerate().map(render).collect()
             }
-            Compiled::Map(entries) => self.render_map(entries, escape, scope, path).map(Value::Object),
+            Compiled::Map(entries) => self.render_map(entries, escape, scope, path, budget).map(Value::Object),
         }
     }
 
@@ -192,13 +213,14 @@ impl Templates {
         escape: Escape,
         scope: &Scope,
         path: &str,
+        budget: &Budget,
     ) -> Result<Map<String, Value>, TemplateError> {
         let mut map = Map::new();
         for (key, value) in entries {
             // The path is only for an error: a literal has none.
             let value = match value {
                 Compiled::Literal(value) => value.clone(),
-                value => self.render(value, escape, scope, &format!("{path}.{key}"))?,
+                value => self.render(value, escape, scope, &format!("{path}.{key}"), budget)?,
             };
             map.insert(key.clone(), value);
         }
@@ -218,6 +240,6 @@ impl Templates {
     /// # Errors
     /// It has none.
     pub fn eval(expression: &Expr, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
-        expression.json(scope).map_err(|message| fault(path, message))
+        expression.json(scope, &Budget::new()).map_err(|message| fault(path, message))
     }
 }

@@ -4,11 +4,12 @@ use std::{io, sync::LazyLock};
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
-use super::filters;
+use super::{filters, methods};
 
-/// Instructions that one string may take. A report over a thousand pages needs
-/// about a tenth of it.
-const FUEL: u64 = 5_000_000;
+/// Steps that one string may take. The engine charges for data as well, one step
+/// for 64 bytes before it makes them, so that this bounds memory to 128 MiB. A
+/// report over a thousand pages needs about a quarter of it.
+pub const FUEL: u64 = 2_000_000;
 /// The largest text that one string may become, in bytes.
 pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
 const MAX_RECURSION: usize = 100;
@@ -23,7 +24,7 @@ pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.remove_global("debug");
     filters::install(&mut engine);
     // `.items()`, `.split(',')` and the like, which Jinja has from Python.
-    engine.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    engine.set_unknown_method_callback(methods::call);
     engine
 });
 
@@ -53,7 +54,9 @@ impl io::Write for Bounded {
 /// What went wrong, for a person: the detail, the name that is undefined, the line.
 pub fn explain(error: &Error) -> String {
     let mut message = match error.kind() {
-        ErrorKind::OutOfFuel => format!("the template takes more than {FUEL} steps; loop over less"),
+        ErrorKind::OutOfFuel => {
+            format!("the template takes more than {FUEL} steps, or 64 bytes for each; loop over less")
+        }
         kind => match error.detail() {
             Some(detail) => format!("{kind}: {detail}"),
             None => kind.to_string(),

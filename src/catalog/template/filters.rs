@@ -1,20 +1,74 @@
 //! What Jinja has and minijinja lacks, and a `default` that knows JSON's null.
 
+use std::sync::LazyLock;
+
 use minijinja::{
-    Environment, Error, ErrorKind, Value,
+    Environment, Error, ErrorKind, UndefinedBehavior, Value,
     value::{Kwargs, Rest, ValueOrKwargs, from_args},
+};
+
+use super::{
+    Budget,
+    engine::{FUEL, MAX_OUTPUT},
 };
 
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
 
+/// Filters that write out whatever they are given.
+const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "urlencode"];
+
+/// The engine's own filters, before [`install`].
+static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut plain = Environment::new();
+    plain.set_undefined_behavior(UndefinedBehavior::Strict);
+    plain.set_fuel(Some(FUEL));
+    plain
+});
+
 pub fn install(engine: &mut Environment<'_>) {
+    for name in WRITERS {
+        engine.add_filter(name, move |args: Rest<ValueOrKwargs>| write_out(name, &args.into_values()));
+    }
+    engine.set_formatter(|out, state, value| {
+        within(std::slice::from_ref(value))?;
+        minijinja::escape_formatter(out, state, value)
+    });
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("truncate", truncate);
-    engine.add_filter("striptags", minijinja_contrib::filters::striptags);
+    engine.add_filter("striptags", |text: &str| minijinja_contrib::filters::striptags(text.to_owned()));
     engine.add_filter("wordcount", |text: &str| text.split_whitespace().count());
     engine.add_filter("slug", slug);
+}
+
+/// The filter itself pays for a list by what it has written, which is too late.
+fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
+    within(args)?;
+    let between = match args {
+        [items, sign, ..] if name == "join" => {
+            items.len().unwrap_or(0).saturating_mul(sign.as_str().map_or(0, str::len))
+        }
+        _ => 0,
+    };
+    if between > MAX_OUTPUT {
+        return Err(too_long());
+    }
+    PLAIN.empty_state().apply_filter(name, args)
+}
+
+/// Counts what lists and mappings would be as text, without making it.
+fn within(values: &[Value]) -> Result<(), Error> {
+    let lists = values.iter().filter(|value| value.as_object().is_some());
+    let budget = Budget::of(MAX_OUTPUT);
+    for list in lists {
+        budget.take_value(list).map_err(|_| too_long())?;
+    }
+    Ok(())
+}
+
+pub fn too_long() -> Error {
+    Error::new(ErrorKind::InvalidOperation, format!("the text would be longer than {MAX_OUTPUT} bytes"))
 }
 
 /// A null counts as missing: an input that was not given and a page without a
@@ -38,6 +92,10 @@ fn truncate(args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let end = end.or(named.get("end")?).unwrap_or_else(|| "...".to_owned());
     named.get::<Option<usize>>("leeway")?;
     named.assert_all_used()?;
+    if text.as_object().is_some() {
+        // A list can hold another many times over: writing it out is not bounded here.
+        return Err(Error::new(ErrorKind::InvalidOperation, "truncate takes a text; use `tojson` or `join` before it"));
+    }
     let text = if text.is_none() { String::new() } else { text.to_string() };
     if text.chars().count() <= length {
         return Ok(text);

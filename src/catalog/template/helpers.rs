@@ -38,6 +38,60 @@ pub fn unknown(text: &str, is_expression: bool) -> Option<String> {
     None
 }
 
+/// Code within a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag<'a> {
+    /// Between `{{` and `}}`.
+    Print(&'a str),
+    /// Between `{%` and `%}`, without the signs for white space.
+    Statement(&'a str),
+}
+
+/// The code of a text, in order; comments and raw blocks left out. Ends where the text is no template.
+pub fn tags(text: &str) -> impl Iterator<Item = Tag<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        loop {
+            let after = rest.get(rest.find('{')? + 1..)?;
+            let (closing, code) = match after.chars().next() {
+                Some('{') => ("}}", after.get(1..)?),
+                Some('%') => ("%}", after.get(1..)?),
+                Some('#') => {
+                    let end = after.find("#}")?;
+                    rest = after.get(end + 2..)?;
+                    continue;
+                }
+                _ => {
+                    rest = after;
+                    continue;
+                }
+            };
+            let end = end_of_code(code, closing)?;
+            rest = code.get(end + 2..)?;
+            let code = code.get(..end)?.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']);
+            if closing == "}}" {
+                return Some(Tag::Print(code));
+            }
+            if code.trim() != "raw" {
+                return Some(Tag::Statement(code));
+            }
+            rest = after_raw(rest)?;
+        }
+    })
+}
+
+/// What stands behind the end of a raw block.
+fn after_raw(text: &str) -> Option<&str> {
+    text.match_indices("{%").find_map(|(at, _)| {
+        let code = text.get(at + 2..)?.trim_start_matches(['-', '+']).trim_start().strip_prefix("endraw")?;
+        code.trim_start().trim_start_matches(['-', '+']).strip_prefix("%}")
+    })
+}
+
+pub fn is_name(word: &str) -> bool {
+    word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
+}
+
 /// Where the tag ends, strings passed over.
 fn end_of_code(code: &str, closing: &str) -> Option<usize> {
     let mut position = 0;
@@ -85,8 +139,8 @@ fn in_code(code: &str) -> Option<String> {
     None
 }
 
-/// Names and signs, strings left out.
-fn words(code: &str) -> Vec<&str> {
+/// Names, numbers, strings in their quotes, and signs, one by one.
+pub fn words(code: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut rest = code.trim_start();
     while let Some(first) = rest.chars().next() {

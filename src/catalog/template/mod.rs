@@ -3,14 +3,18 @@
 //! What a rendered value contains is data. It is never looked at as a template
 //! again, so page text such as `{{ 7*7 }}` stays text.
 
+mod budget;
 mod compile;
 mod engine;
 mod escape;
 mod filters;
+mod growth;
 mod helpers;
+mod methods;
 mod names;
 mod scope;
 
+pub use budget::Budget;
 pub use compile::{Compiled, Compiler, Expr, Templates};
 pub use escape::Escape;
 pub use names::{References, SyntaxFault, references, references_of_expression};

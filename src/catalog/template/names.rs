@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{compile::Form, engine, helpers};
+use super::{compile::Form, engine, growth, helpers};
 
 /// Names that a template takes from its context, as dotted as they were written:
 /// `inputs.website_url`, `fetch_pages.pages`.
@@ -54,7 +54,8 @@ pub fn bare(text: &str) -> &str {
 }
 
 fn known_helpers(text: &str, is_expression: bool) -> Result<(), SyntaxFault> {
-    helpers::unknown(text, is_expression).map_or(Ok(()), |message| Err(SyntaxFault { message }))
+    let refusal = || growth::refusal(text, is_expression).map(str::to_owned);
+    helpers::unknown(text, is_expression).or_else(refusal).map_or(Ok(()), |message| Err(SyntaxFault { message }))
 }
 
 fn fault(error: &minijinja::Error) -> SyntaxFault {

@@ -39,7 +39,7 @@ pub async fn ask(
     request: &Request,
 ) -> Result<Result<Answered, Failure>, ComponentError> {
     let provider = choice.provider.name();
-    let key = context.keys.key(provider).await?;
+    let key = context.keys.key(provider, choice.takes_own_key).await?;
     if key.is_none() && choice.provider.needs_key() {
         return Ok(Err(no_key(choice)));
     }

@@ -6,12 +6,14 @@ use super::super::{
     ComponentError, Context,
     settings::{Settings, wrong},
 };
-use crate::providers::Provider;
+use crate::{catalog::destination, providers::Provider};
 
 /// A provider and its own name for a model.
 pub struct Choice {
     pub provider: Arc<dyn Provider>,
     pub model: String,
+    /// Whether the node's `secrets.api_key` is meant for this provider.
+    pub takes_own_key: bool,
 }
 
 impl fmt::Display for Choice {
@@ -23,6 +25,9 @@ impl fmt::Display for Choice {
 /// The model of the node, else of the agent or agency; then the fallbacks. A
 /// name that cannot be resolved is an error even where it would not be needed.
 pub fn choices(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<Choice>, ComponentError> {
+    if context.secrets.iter().any(|(name, _)| name == "api_key") && !destination::fixes_provider(&context.node.config) {
+        return Err(wrong("model", "is a template, and the node has secrets.api_key; write config.provider out"));
+    }
     let own = settings.text("model")?.filter(|model| !model.trim().is_empty());
     let provider = settings.text("provider")?.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let (model, provider) = match (own, &context.runtime.default_model) {
@@ -38,6 +43,11 @@ pub fn choices(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<Cho
         for model in settings.texts(key)?.unwrap_or_default() {
             choices.push(choose(context, key, &model, None, provider.as_deref())?);
         }
+    }
+    // The node's own key is for the provider that the author named; a fallback elsewhere has its own in the locker.
+    let first = choices.first().map(|choice| choice.provider.name().to_owned());
+    for choice in &mut choices {
+        choice.takes_own_key = first.as_deref() == Some(choice.provider.name());
     }
     Ok(choices)
 }
@@ -56,18 +66,18 @@ fn choose(
     if let Some(name) = given {
         let found = context.providers.get(name).ok_or_else(|| unknown_provider(context, "provider", name))?;
         let model = text.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(text);
-        return Ok(Choice { provider: found, model: model.to_owned() });
+        return Ok(Choice { provider: found, model: model.to_owned(), takes_own_key: false });
     }
     if let Some((name, model)) = text.split_once('/')
         && !model.is_empty()
         && let Some(found) = context.providers.get(name)
     {
-        return Ok(Choice { provider: found, model: model.to_owned() });
+        return Ok(Choice { provider: found, model: model.to_owned(), takes_own_key: false });
     }
     let rest = || otherwise.map(str::to_owned).or_else(|| context.runtime.default_provider.clone());
     if let Some(name) = context.keys.provider_of(text).or_else(rest) {
         let found = context.providers.get(&name).ok_or_else(|| unknown_provider(context, key, &name))?;
-        return Ok(Choice { provider: found, model: text.to_owned() });
+        return Ok(Choice { provider: found, model: text.to_owned(), takes_own_key: false });
     }
     if let Some((name, _)) = text.split_once('/') {
         return Err(unknown_provider(context, key, name));

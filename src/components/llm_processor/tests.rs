@@ -256,3 +256,23 @@ async fn a_schema_is_held() {
     let error = ask(&world, json!({"model": "acme/json", "response_schema": {"type": 7}})).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.response_schema"));
 }
+
+/// The node's own key is for the provider that the author named; nobody else is shown it.
+#[tokio::test]
+async fn the_nodes_own_key_stays_with_its_provider() {
+    let mut world = world().secret("api_key", "0wn");
+    world.keys.own = Some("0wn".into());
+    let output = ask(&world, json!({"model": "acme/m1"})).await.unwrap();
+    assert_eq!(output["content"], "-|Hello|0wn");
+    let fallback = json!({"model": "acme/busy", "fallback_model": "local/m1"});
+    assert_eq!(ask(&world, fallback).await.unwrap()["content"], "-|Hello|-");
+    let same = json!({"model": "acme/busy", "fallback_model": "acme/m2"});
+    assert_eq!(ask(&world, same).await.unwrap()["content"], "-|Hello|0wn");
+    let written = json!({"model": "{{ page.title }}"});
+    world.node = serde_json::from_value(json!({"id": "n", "component": "LLMProcessor", "config": written})).unwrap();
+    let error = ask(&world, json!({"model": "local/m1"})).await.unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("config.model"), "{error}");
+    // An address of one's own is no setting: providers are the operator's.
+    let error = ask(&world, json!({"model": "acme/m1", "base_url": "https://evil.example"})).await.unwrap_err();
+    assert_eq!(error.field.as_deref(), Some("config.base_url"), "{error}");
+}

@@ -163,3 +163,42 @@ fn what_is_shown_hides_secrets() {
     assert!(!shown.contains("s3cret") && !shown.contains("AAAA") && !shown.contains("MC4C"), "{shown}");
     assert!(shown.contains("teamai_api:hidden@db") && shown.contains("TEAMAI_LOCKER__ROOT_KEY"), "{shown}");
 }
+
+#[test]
+fn networks_of_proxies_are_read_and_refused_by_name() {
+    let config = load(&[URL, ("TEAMAI_HTTP__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7 ,fd00::/8")]).unwrap();
+    let networks: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
+    for bad in ["10.0.0.0/33", "proxy.example", "10.0.0", "*"] {
+        let (name, message) = problem(&[("TEAMAI_HTTP__TRUSTED_PROXIES", bad)]);
+        assert_eq!(name, "TEAMAI_HTTP__TRUSTED_PROXIES");
+        assert!(message.contains(bad) && message.contains("10.0.0.0/8"), "{message}");
+    }
+}
+
+#[test]
+fn limits_have_defaults_and_are_never_nothing() {
+    let limits = load(&[URL]).unwrap().limits;
+    assert_eq!((limits.user_per_minute, limits.agency_per_minute, limits.address_per_minute), (6000, 60_000, 300));
+    let (name, message) = problem(&[("TEAMAI_LIMITS__USER_PER_MINUTE", "0")]);
+    assert!(name == "TEAMAI_LIMITS__USER_PER_MINUTE" && message.contains("from 1 to"), "{name}: {message}");
+}
+
+#[test]
+fn our_own_services_cannot_be_allowed() {
+    let config = load(&[
+        URL,
+        ("TEAMAI_DATABASE__OWNER_URL", "postgres://owner:s3cret@DB.internal:6432/teamai"),
+        ("REDIS_URL", "rediss://:s3cret@[::1]/0"),
+        ("TEAMAI_HTTP__BIND", "0.0.0.0:8000"),
+    ]);
+    let own = config.unwrap().own_services();
+    let own: Vec<String> = own.into_iter().map(|(host, port)| format!("{host}:{port}")).collect();
+    assert_eq!(own, ["0.0.0.0:8000", "[::1]:6379", "db:5432", "db.internal:6432"]);
+    let (name, message) = problem(&[("TEAMAI_EGRESS__ALLOW", "intranet:80,db:5432")]);
+    assert_eq!(name, "TEAMAI_EGRESS__ALLOW");
+    assert!(
+        message.contains("`db:5432`") && message.contains("take it out") && !message.contains("s3cret"),
+        "{message}"
+    );
+}

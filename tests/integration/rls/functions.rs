@@ -8,9 +8,16 @@ use super::{Ids, ROLES, act, count, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
-const FUNCTIONS: [(&str, &[&str], &str); 12] = [
+const FUNCTIONS: [(&str, &[&str], &str); 16] = [
     ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
+    (
+        "app.sessions_in_force",
+        &["teamai_api"],
+        "many requests' tokens in one look; says nothing but what each token's own session may",
+    ),
+    ("app.api_keys_in_force", &["teamai_api"], "as sessions_in_force, for whoever has the key's secret"),
+    ("app.pending_invite", &["teamai_api"], "accepting: whoever has the token has no account yet"),
     ("app.submit_tasks", &["teamai_api"], "many tenants' tasks in one commit; checks agent and recipe of each itself"),
     ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
     (
@@ -18,6 +25,7 @@ const FUNCTIONS: [(&str, &[&str], &str); 12] = [
         &["teamai_worker"],
         "many tasks' results in one commit; the tenant is the task's, held by its epoch",
     ),
+    ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; the tenant is the task's, that ended"),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
     ("app.release_tasks", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),

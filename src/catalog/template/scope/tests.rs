@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Scope;
-use crate::catalog::template::{Compiler, Escape, TemplateError};
+use crate::catalog::template::{Budget, Compiler, Escape, TemplateError};
 
 fn scope() -> Scope {
     let inputs = json!({"depth": 3, "name": "Ann", "off": null, "evil": "{{ 7*7 }}<b>"});
@@ -19,7 +19,7 @@ fn scope() -> Scope {
 fn render_as(value: &Value, escape: Escape) -> Result<Value, TemplateError> {
     let mut compiler = Compiler::default();
     let ready = compiler.value(value, escape, "config")?;
-    compiler.finish().render(&ready, escape, &scope(), "config")
+    compiler.finish().render(&ready, escape, &scope(), "config", &Budget::new())
 }
 
 fn render(value: &Value) -> Value {
@@ -134,4 +134,72 @@ fn a_template_that_never_ends_is_stopped() {
     assert!(error(long).contains("steps"), "{}", error(long));
     let large = "{% for a in range(10000) %}{{ 'x' * 5000 }}{% endfor %}";
     assert!(error(large).contains("bytes"), "{}", error(large));
+}
+
+/// Small templates that would become large: refused before the memory is taken.
+#[test]
+fn what_doubles_ends_before_it_fills_the_memory() {
+    let doubled = |statement: &str| format!("{{% set a = 'aaaaaaaa' %}}{}{{{{ a }}}}", statement.repeat(48));
+    let nested = "{% set a = [a, a] %}".repeat(60);
+    let wide = format!("[{}]", vec!["crawl.pages * 100"; 3000].join(", "));
+    for (text, words) in [
+        (doubled("{% set a = a ~ a %}"), "steps"),
+        (doubled("{% set a = a + a %}"), "steps"),
+        (doubled("{% set a %}{{ a }}{{ a }}{% endset %}"), "steps"),
+        (doubled("{% set a = [a, a] | join %}"), "cannot keep a list"),
+        (doubled("{% set a = a.join([a, a, a]) %}"), "cannot keep a list"),
+        (doubled("{% set a = a | replace('a', 'aa') %}"), "steps"),
+        (doubled("{% set a = a.replace('a', 'aa') %}"), "longer than"),
+        (doubled("{% set a = '%s%s' | format(a, a) %}"), "steps"),
+        (doubled("{% set a = '{}{}'.format(a, a) %}"), "steps"),
+        (doubled("{% filter upper %}{% set a = a ~ a %}{% endfilter %}"), ""),
+        ("{% set n = namespace(s='aaaaaaaa') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}".to_owned(), "steps"),
+        ("{% macro m(a, n) %}{% if n %}{{ m(a ~ a, n - 1) }}{% else %}{{ a }}{% endif %}{% endmacro %}{{ m('aaaaaaaa', 60) }}".to_owned(), ""),
+        ("x{{ 'a' * 90000000 }}".to_owned(), ""),
+        ("x{{ 'a' * 99000000 * 99000000 }}".to_owned(), ""),
+        ("x{{ 'a\nb' | indent(1000000000) }}".to_owned(), ""),
+        ("x{{ '%1000000000d' | format(1) }}".to_owned(), ""),
+        ("x{{ '{:>1000000000}'.format('a') }}".to_owned(), "longer than"),
+        ("x{{ range(100000) | list | tojson * 1000 }}".to_owned(), ""),
+        ("x{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}".to_owned(), "steps"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | tojson }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | string | length }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a ~ '' }}}}"), "cannot keep a list"),
+        (format!("{{% set a = 'a' %}}{nested}{{{{ a | truncate(5) }}}}"), "cannot keep a list"),
+        (format!("x{{{{ {wide} | tojson }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | string | length }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | join }}}}"), "longer than"),
+        (format!("x{{{{ '%s' | format({wide}) }}}}"), "longer than"),
+        (format!("x{{{{ '{{}}'.format({wide}) }}}}"), "longer than"),
+        (format!("x{{{{ {wide} }}}}"), "longer than"),
+        (format!("x{{{{ {wide} | truncate(5) }}}}"), "truncate takes a text"),
+        (format!("x{{{{ {wide} | striptags }}}}"), ""),
+        (format!("x{{% set y %}}{{{{ {wide} }}}}{{% endset %}}"), "longer than"),
+        ("x{{ range(100000) | join('a' * 90000000) }}".to_owned(), ""),
+        ("x{{ crawl.pages | join(('a' * 90000) ~ 'b') * 100 }}".to_owned(), ""),
+        ("x{{ (crawl.pages | list * 50000000) | tojson }}".to_owned(), "longer than"),
+    ] {
+        let started = std::time::Instant::now();
+        let message = error(&text);
+        assert!(message.contains(words), "{text:.100}: {message}");
+        assert!(started.elapsed().as_secs() < 20, "{text:.100} took {:?}", started.elapsed());
+    }
+}
+
+/// One expression keeps its type, and is written out only if it is not too long.
+#[test]
+fn a_list_that_holds_another_many_times_is_no_value() {
+    let mut copies = "list".to_owned();
+    for _ in 0..9 {
+        copies = format!("[{copies}, {copies}]");
+    }
+    assert!(render_as(&json!(format!("{{{{ {copies} }}}}")), Escape::None).is_ok());
+    let long = "'".to_owned() + &"a".repeat(60_000) + "'";
+    let many = vec![json!(format!("{{{{ {long} * 100 }}}}")); 4];
+    let error = render_as(&json!(many), Escape::None).unwrap_err();
+    assert!(error.path == "config[2]" && error.message.contains("together"), "{error}");
+    let listed = format!("{{{{ [{long} * 100, {long} * 100, {long} * 100] }}}}");
+    let error = render_as(&json!(listed), Escape::None).unwrap_err();
+    assert!(error.message.contains("together"), "{error}");
 }
