@@ -182,3 +182,22 @@ async fn values_stored_during_rotations_are_the_ones_that_open(root: PgPool) {
         assert_eq!(value.parse::<i32>().unwrap() % 8, n);
     }
 }
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_value_that_was_stored_since_the_rotation_read_the_row_wins(root: PgPool) {
+    let f = fixture(root).await;
+    for name in ["changed", "deleted"] {
+        f.put(&locker(7), None, name, "older").await;
+    }
+    let mut tx = store::definer(&f.root).await.unwrap();
+    let first = SecretId(uuid::Uuid::nil());
+    let read = store::sealed_with_older(&mut tx, f.agency, 2, first, 10).await.unwrap();
+    assert_eq!(read.len(), 2);
+    f.put(&locker(7), None, "changed", "newer").await;
+    locker(7).delete(&f.api, f.agency, None, &KeyName::parse("deleted").unwrap()).await.unwrap();
+    for old in &read {
+        assert!(!store::reseal(&mut tx, old, old.key.version, &old.sealed).await.unwrap());
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(opened(&f, &locker(7), "changed").await.as_deref(), Some("newer"));
+}

@@ -115,7 +115,7 @@ const TAMPERINGS: [(&str, &str); 9] = [
         "an older value",
         "update secret_locker s set nonce = o.nonce, ciphertext = o.ciphertext from older o where s.id = o.id",
     ),
-    ("its version", "update secret_locker set version = version - 1"),
+    ("its version", "update secret_locker set version = version + 1"),
     ("the version of its key", "update secret_locker set key_version = 2"),
 ];
 

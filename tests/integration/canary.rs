@@ -147,16 +147,15 @@ fn model(visit: &Visit) -> Response {
         Response::builder().header("x-request-id", BASE64_STANDARD.encode(&key)).content_type("application/json");
     let refusal = json!({"error": {"code": said, "type": key, "message": format!("Incorrect key {said}")}});
     match body["model"].as_str() {
-        Some("refuse") => builder.status(StatusCode::UNAUTHORIZED).body(refusal.to_string()),
         Some("garbled") => builder.body(format!("{{\"choices\": [{said}")),
-        Some(_) => {
+        Some("good") => {
             let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5, "key": said, "of": {key.clone(): 1}});
             let message = json!({"role": "assistant", "content": said});
             let choices = json!([{"index": 0, "message": message, "finish_reason": said}]);
             builder.body(json!({"id": key, "model": said, "choices": choices, "usage": usage}).to_string())
         }
-        // The list on which a key is checked.
-        None => builder.status(StatusCode::UNAUTHORIZED).body(refusal.to_string()),
+        // A model that refuses, and the list on which a key is checked.
+        _ => builder.status(StatusCode::UNAUTHORIZED).body(refusal.to_string()),
     }
 }
 

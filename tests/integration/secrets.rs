@@ -178,7 +178,7 @@ async fn a_key_is_checked_once_in_five_seconds(root: PgPool) {
 
 /// A recipe of nodes, each given as YAML.
 async fn publish(api: &Api, who: &Person, slug: &str, version: &str, nodes: &[&str]) {
-    let nodes: String = nodes.iter().map(|node| format!("      - {node}\n")).collect();
+    let nodes = nodes.iter().fold(String::new(), |text, node| text + "      - " + node + "\n");
     let yaml = format!(
         "recipe:\n  id: {slug}\n  name: {slug}\n  version: \"{version}\"\n  inputs: []\n  workflow:\n    nodes:\n{nodes}"
     );

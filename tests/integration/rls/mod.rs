@@ -88,7 +88,11 @@ async fn enter(tx: &mut PgConnection, role: &str, context: Option<Uuid>) {
 }
 
 pub fn code(error: &sqlx::Error) -> String {
-    error.as_database_error().and_then(|error| error.code()).unwrap_or_else(|| panic!("{error}")).into_owned()
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .unwrap_or_else(|| panic!("{error}"))
+        .into_owned()
 }
 
 /// Every right on every table, so that row-level security alone stands in the way.
