@@ -106,8 +106,8 @@ fn bounds(request: &Request) -> Result<(), Problem> {
     }
     match request.uri().query().filter(|query| query.contains("%00")) {
         Some(query) => {
-            let names = query.split('&').filter(|pair| pair.contains("%00"));
-            let name = names.filter_map(|pair| pair.split('=').next()).next().unwrap_or_default();
+            let pair = query.split('&').find(|pair| pair.contains("%00")).unwrap_or_default();
+            let name = pair.split('=').next().unwrap_or_default();
             Err(Problem::invalid(name, "must not contain NUL characters"))
         }
         None => Ok(()),

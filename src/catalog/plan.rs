@@ -115,7 +115,7 @@ impl Plan {
     /// The pattern names what is not there, for instance because a node was skipped.
     pub fn file_name(&self, scope: &Scope) -> Result<Option<String>, TemplateError> {
         let Some(pattern) = &self.file_name else { return Ok(None) };
-        match self.templates.render(pattern, Escape::None, scope, "output.filename", &Budget::new()) {
+        match self.templates.render(pattern, Escape::None, scope, "output.filename", &Budget::default()) {
             Ok(Value::String(name)) => Ok(Some(file_name::clean(&name))),
             Ok(other) => Ok(Some(file_name::clean(&other.to_string()))),
             Err(error) => Err(TemplateError { node: "output".to_owned(), ..error }),
@@ -174,7 +174,7 @@ impl Step {
     /// Names the node, the key and what is undefined.
     pub fn render(&self, scope: &Scope) -> Result<Map<String, Value>, TemplateError> {
         self.templates
-            .render_map(&self.config, self.escape, scope, "config", &Budget::new())
+            .render_map(&self.config, self.escape, scope, "config", &Budget::default())
             .map_err(|error| named(&self.node, error))
     }
 

@@ -109,7 +109,7 @@ impl World {
 #[derive(Debug, Default)]
 pub struct Keys {
     pub own: Option<SecretString>,
-    pub keys: BTreeMap<String, SecretString>,
+    pub by_provider: BTreeMap<String, SecretString>,
     pub models: BTreeMap<String, String>,
 }
 
@@ -119,7 +119,7 @@ impl ProviderKeys for Keys {
         if let Some(key) = self.own.as_ref().filter(|_| own) {
             return Ok(Some(key.clone()));
         }
-        Ok(self.keys.get(provider).cloned())
+        Ok(self.by_provider.get(provider).cloned())
     }
 
     fn provider_of(&self, model: &str) -> Option<String> {

@@ -132,7 +132,7 @@ impl Config {
         let bind = format!("http://{}", self.http.bind);
         urls.into_iter()
             .flatten()
-            .map(|url| url.expose_secret())
+            .map(ExposeSecret::expose_secret)
             .chain([bind.as_str()])
             .filter_map(host_and_port)
             .filter(|(_, port)| *port != 0)

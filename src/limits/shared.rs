@@ -63,8 +63,8 @@ impl Shared {
         for (bucket, size) in buckets {
             call.key(key(*bucket)).arg(*size);
         }
-        let (granted, wait): (u32, u64) = call.invoke_async(&mut self.0.clone()).await?;
-        Ok(if granted >= need { Answer::Granted(granted) } else { Answer::Refused(Duration::from_micros(wait)) })
+        let (granted, micros): (u32, u64) = call.invoke_async(&mut self.0.clone()).await?;
+        Ok(if granted >= need { Answer::Granted(granted) } else { Answer::Refused(Duration::from_micros(micros)) })
     }
 }
 

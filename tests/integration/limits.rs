@@ -222,7 +222,7 @@ fn bounded(schema: &Value, spec: &Value, place: &str, missing: &mut Vec<String>)
         Some("string") if !named && schema["maxLength"].is_null() => missing.push(format!("{place}: maxLength")),
         Some("array") if schema["maxItems"].is_null() => missing.push(format!("{place}: maxItems")),
         Some("array") if schema["maxLength"].is_null() => {
-            bounded(&schema["items"], spec, &format!("{place}[]"), missing)
+            bounded(&schema["items"], spec, &format!("{place}[]"), missing);
         }
         _ => {}
     }

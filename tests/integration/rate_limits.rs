@@ -14,6 +14,7 @@ use teamai::{
 use uuid::Uuid;
 
 use crate::{
+    fixture::id,
     stack::Stack,
     support::{Api, PASSWORD, Person, redis_url},
 };
@@ -83,7 +84,7 @@ async fn an_agency_shares_its_limit(root: PgPool) {
 
 #[tokio::test]
 async fn processes_count_together_and_nobody_gets_more_by_asking_at_once() {
-    let (agency, caller) = (Uuid::new_v4(), Uuid::new_v4());
+    let (agency, caller) = (id(), id());
     let mut processes = Vec::new();
     for _ in 0..4 {
         processes.push(limiter(limits(200, 300, 1), &redis_url()).await);
@@ -93,17 +94,17 @@ async fn processes_count_together_and_nobody_gets_more_by_asking_at_once() {
     let each = futures::future::join_all(crowd.map(|one| passed(one, agency, caller, Access::Write, 20))).await;
     let all: usize = each.iter().sum();
     // Slices that one process has not used up are given up: four of them at most.
-    let refilled = started.elapsed().as_secs() as usize * 200 / 60 + 4;
+    let refilled = usize::try_from(started.elapsed().as_secs()).unwrap() * 200 / 60 + 4;
     assert!((185..=200 + refilled).contains(&all), "{all} of 200 passed");
     // A colleague has what is left of the agency's.
-    let other = passed(&processes[0], agency, Uuid::new_v4(), Access::Write, 200).await;
+    let other = passed(&processes[0], agency, id(), Access::Write, 200).await;
     assert!((60..=120 + 2 * refilled).contains(&other), "{other} passed");
 }
 
 #[tokio::test]
 async fn a_batch_counts_for_as_many_as_it_holds() {
     let limiter = limiter(limits(100, MANY, 1), &redis_url()).await;
-    let (agency, caller) = (Uuid::new_v4(), Uuid::new_v4());
+    let (agency, caller) = (id(), id());
     assert!(limiter.admit(agency, caller, Access::Write, 90).await.is_ok());
     let refused = limiter.admit(agency, caller, Access::Write, 50).await.unwrap_err();
     // Forty are missing, and 100 come back in a minute.
@@ -115,7 +116,7 @@ async fn a_batch_counts_for_as_many_as_it_holds() {
 #[tokio::test]
 async fn without_redis_reads_pass_and_writes_are_counted_here() {
     let limiter = limiter(limits(400, MANY, 40), "redis://127.0.0.1:1").await;
-    let (agency, caller) = (Uuid::new_v4(), Uuid::new_v4());
+    let (agency, caller) = (id(), id());
     let started = Instant::now();
     assert_eq!(passed(&limiter, agency, caller, Access::Read, 1000).await, 1000);
     let writes = passed(&limiter, agency, caller, Access::Write, 300).await;
@@ -135,7 +136,7 @@ async fn log_in(base: &str, path: &str, forwarded_for: &[&str]) -> (StatusCode, 
         request = request.header("x-forwarded-for", *value);
     }
     // Nobody's address, so that the throttle of failures does not answer first.
-    let email = format!("{}@example.com", Uuid::new_v4());
+    let email = format!("{}@example.com", id());
     let answer = request.json(&json!({"email": email, "password": PASSWORD})).send().await.unwrap();
     let wait = answer.headers().get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
     (answer.status(), wait)

@@ -20,12 +20,14 @@ pub struct Budget {
     until: Instant,
 }
 
-impl Budget {
-    #[must_use]
-    pub fn new() -> Self {
+/// Of one config.
+impl Default for Budget {
+    fn default() -> Self {
         Self::of(MAX_BYTES)
     }
+}
 
+impl Budget {
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         Self { bytes: Cell::new(bytes), until: Instant::now() + MAX_TIME }

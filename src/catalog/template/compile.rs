@@ -240,6 +240,6 @@ impl Templates {
     /// # Errors
     /// It has none.
     pub fn eval(expression: &Expr, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
-        expression.json(scope, &Budget::new()).map_err(|message| fault(path, message))
+        expression.json(scope, &Budget::default()).map_err(|message| fault(path, message))
     }
 }

@@ -73,7 +73,7 @@ fn world() -> World {
         Arc::new(Fake { name: "acme", needs_key: true }),
         Arc::new(Fake { name: "local", needs_key: false }),
     ]);
-    world.keys.keys.insert("acme".into(), "k3y".into());
+    world.keys.by_provider.insert("acme".into(), "k3y".into());
     world.keys.models.insert("known".into(), "acme".into());
     world
 }
@@ -213,7 +213,7 @@ async fn one_failure_that_may_pass_makes_all_worth_another_try() {
 #[tokio::test]
 async fn a_missing_key_says_where_to_store_it() {
     let mut world = world();
-    world.keys.keys.clear();
+    world.keys.by_provider.clear();
     let error = ask(&world, json!({"model": "acme/m"})).await.unwrap_err();
     assert_eq!(
         (error.code, error.field.as_deref(), error.retry),

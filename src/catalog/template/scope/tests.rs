@@ -19,7 +19,7 @@ fn scope() -> Scope {
 fn render_as(value: &Value, escape: Escape) -> Result<Value, TemplateError> {
     let mut compiler = Compiler::default();
     let ready = compiler.value(value, escape, "config")?;
-    compiler.finish().render(&ready, escape, &scope(), "config", &Budget::new())
+    compiler.finish().render(&ready, escape, &scope(), "config", &Budget::default())
 }
 
 fn render(value: &Value) -> Value {
