@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 16] = [
+        const NAMES: [&str; 18] = [
             "agency",
             "team",
             "user",
@@ -39,6 +39,8 @@ impl Ids {
             "task",
             "line",
             "result",
+            "key",
+            "invite",
         ];
         Self(NAMES.map(|name| (name, id())).into())
     }

@@ -61,6 +61,21 @@ pub const TABLES: &[Table] = &[
              values ({token}, {agency}, {session}, sha256(convert_to({token}, 'UTF8')), now())",
         ),
     ),
+    table(
+        "api_keys",
+        Tenants(
+            "insert into api_keys (id, agency_id, team_id, name, secret_hash, scopes, created_by)
+             values ({key}, {agency}, {team}, 'K', sha256('x'), '{tasks:read}', {user})",
+        ),
+    ),
+    table(
+        "invites",
+        Tenants(
+            "insert into invites (id, agency_id, team_id, email, role, token_hash, invited_by, expires_at)
+             values ({invite}, {agency}, {team}, {user} || '@example.com', 'team_member',
+                     sha256(convert_to({invite}, 'UTF8')), {user}, now())",
+        ),
+    ),
     table("agent_roles", Catalogue("insert into agent_roles (id, agency_id, name) values ({role}, {agency}, {role})")),
     table(
         "cookbooks",
