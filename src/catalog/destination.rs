@@ -1,12 +1,13 @@
-//! Where a node's secrets may go: to hosts that the recipe's author wrote out, and nowhere else.
+//! Where a node's secrets may go: to hosts that the recipe's author wrote out, or
+//! left to whoever runs the recipe, and nowhere else.
 //!
-//! A template's values come from inputs and from pages. If they could choose the
-//! host, a page could have a key sent to itself.
+//! A template's values come from inputs, from pages and from answers. If these last
+//! could choose the host, a page could have a key sent to itself.
 
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::model::Node;
+use super::{model::Node, template};
 
 /// Components that put a node's secrets into the request to their `url`.
 pub const SEND_SECRETS: [&str; 2] = ["HttpRequest", "DataFetcher"];
@@ -16,9 +17,20 @@ const OPENINGS: [&str; 3] = ["{{", "{%", "{#"];
 /// Whether the author of the recipe lets the node's secrets go to this address.
 #[must_use]
 pub fn permits(node: &Node, url: &Url) -> bool {
-    let written = node.config.get("url").and_then(Value::as_str).and_then(fixed);
-    written.is_some_and(|written| written.origin() == url.origin())
-        || node.secret_hosts.iter().any(|host| host.is_of(url))
+    let written = node.config.get("url").and_then(Value::as_str);
+    let permitted = written.is_some_and(|text| match fixed(text) {
+        Some(written) => written.origin() == url.origin(),
+        None => of_inputs(text),
+    });
+    permitted || node.secret_hosts.iter().any(|host| host.is_of(url))
+}
+
+/// Whether a template is made of inputs alone, which whoever runs the recipe gives:
+/// no page and no answer has a say in it.
+#[must_use]
+pub fn of_inputs(text: &str) -> bool {
+    let given = |name: &String| matches!(name.split('.').next(), Some("inputs" | "runtime"));
+    template::references(text).is_ok_and(|found| found.names.iter().all(given))
 }
 
 /// The scheme, host and port of an address whose templates, if any, begin after them.
@@ -35,18 +47,19 @@ pub fn fixed(text: &str) -> Option<Url> {
     Url::parse(&format!("{scheme}://{host}/")).ok()
 }
 
-/// Whether the config names the model's provider for certain: by itself, within
-/// the model's name, or by leaving both to the agent's configuration.
+/// Whether no page and no answer chooses the model's provider: the config names it,
+/// by itself or within the model's name, or leaves both to inputs or to the agent's
+/// configuration.
 #[must_use]
 pub fn fixes_provider(config: &Map<String, Value>) -> bool {
     let provider = config.get("provider");
-    is_literal(provider) && (provider.is_some_and(|name| !name.is_null()) || is_literal(config.get("model")))
+    is_given(provider) && (provider.is_some_and(|name| !name.is_null()) || is_given(config.get("model")))
 }
 
-fn is_literal(value: Option<&Value>) -> bool {
+fn is_given(value: Option<&Value>) -> bool {
     match value {
         None | Some(Value::Null) => true,
-        Some(Value::String(text)) => OPENINGS.iter().all(|opening| !text.contains(opening)),
+        Some(Value::String(text)) => of_inputs(text),
         Some(_) => false,
     }
 }
@@ -88,19 +101,20 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_is_fixed_unless_a_template_names_it() {
+    fn a_provider_is_fixed_unless_a_page_can_name_it() {
         let fixes = |config: Value| fixes_provider(config.as_object().unwrap());
         for config in [
             json!({}),
             json!({"model": "openai/gpt-4o-mini"}),
-            json!({"provider": "openai", "model": "{{ inputs.model }}"}),
+            json!({"provider": "openai", "model": "{{ crawl.title }}"}),
+            json!({"provider": "{{ inputs.provider }}", "model": "{{ inputs.model }}"}),
         ] {
             assert!(fixes(config.clone()), "{config}");
         }
         for config in [
-            json!({"model": "{{ inputs.model }}"}),
-            json!({"provider": null, "model": "{{ inputs.model }}"}),
-            json!({"provider": "{{ inputs.provider }}", "model": "gpt-4o-mini"}),
+            json!({"model": "{{ crawl.title }}"}),
+            json!({"provider": null, "model": "{{ item }}"}),
+            json!({"provider": "{{ inputs.provider ~ crawl.title }}", "model": "gpt-4o-mini"}),
         ] {
             assert!(!fixes(config.clone()), "{config}");
         }
@@ -114,7 +128,12 @@ mod tests {
         for url in ["https://evil.example/", "http://api.example.com/", "https://api.example.com:8443/"] {
             assert!(!permitted(&api, url), "{url}");
         }
-        let mut listed = node("{{ inputs.url }}");
+        let given = node("{% set host = inputs.host %}https://{{ host }}/{{ runtime.task_id }}");
+        assert!(permitted(&given, "https://api.example.com/"), "whoever runs the recipe says where");
+        for url in ["{{ crawl.pages[0].url }}", "{{ item }}", "{% set u = crawl.base_url %}{{ u or inputs.url }}"] {
+            assert!(!permitted(&node(url), "https://api.example.com/"), "{url}");
+        }
+        let mut listed = node("{{ crawl.base_url }}");
         assert!(!permitted(&listed, "https://api.example.com/"));
         listed.secret_hosts = serde_json::from_value(json!(["api.example.com"])).unwrap();
         assert!(permitted(&listed, "https://api.example.com/x") && !permitted(&listed, "https://evil.example/"));

@@ -94,7 +94,7 @@ fn bearer(name: &str, secret: &SecretString) -> Result<HeaderValue, ComponentErr
     Ok(value)
 }
 
-/// Inputs and pages can make up an address; they do not get the node's secrets.
+/// Pages and answers can make up an address; they do not get the node's secrets.
 fn only_to_its_hosts(context: &Context<'_>, url: &Url) -> Result<(), ComponentError> {
     if destination::permits(context.node, url) {
         return Ok(());

@@ -39,8 +39,10 @@ async fn runs_with_all_that_the_format_offers(root: PgPool) {
 
     let published = acme.publish(&RECIPE.replace("DOOR", &door.allowed())).await;
     let warnings = published["warnings"].as_array().unwrap();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].to_string().contains("3.0-beta"), "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.to_string().contains("3.0-beta")), "{warnings:?}");
+    let of_host = warnings.iter().find(|warning| warning.to_string().contains("secret_hosts"));
+    assert!(of_host.is_some(), "an input chooses where a secret goes: {warnings:?}");
 
     let inputs = json!({"website_url": site.url(), "echo_url": door.url()});
     let task = acme.complete(acme.task("street-survey", inputs)).await;

@@ -92,7 +92,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// What a template makes up must not choose where a secret goes.
+    /// What a page or an answer says must not choose where a secret goes.
     fn secrets(&mut self, path: &Path<'a>, node: &Node) {
         if node.secrets.len() > MAX_SECRETS {
             let message = format!("{} secrets; at most {MAX_SECRETS} are accepted for one node", node.secrets.len());
@@ -107,13 +107,23 @@ impl<'a> Check<'a> {
         if destination::SEND_SECRETS.contains(&node.component.as_str())
             && !node.secrets.is_empty()
             && node.secret_hosts.is_empty()
-            && url.is_some_and(|url| destination::fixed(url).is_none())
+            && let Some(url) = url
+            && destination::fixed(url).is_none()
         {
-            self.problem(
-                &config.key("url"),
-                "the node has secrets, and a template must not choose where they go: write scheme and host out, as in \
-                 https://api.example.com/{{ inputs.path }}, or list the hosts under the node's `secret_hosts`",
-            );
+            if destination::of_inputs(url) {
+                self.warn(
+                    &config.key("url"),
+                    "whoever runs the recipe chooses the host that the node's secrets go to: write scheme and host \
+                     out, or list the hosts under the node's `secret_hosts`",
+                );
+            } else {
+                self.problem(
+                    &config.key("url"),
+                    "the node has secrets, and what a page or an answer says must not choose where they go: write \
+                     scheme and host out, as in https://api.example.com/{{ inputs.path }}, or list the hosts under \
+                     the node's `secret_hosts`",
+                );
+            }
         }
         if ASK_MODELS.contains(&node.component.as_str())
             && node.secrets.contains_key("api_key")
@@ -121,7 +131,7 @@ impl<'a> Check<'a> {
         {
             self.problem(
                 &config.key("model"),
-                "the node has secrets.api_key, and a template must not choose whom it goes to: write `provider` out",
+                "the node has secrets.api_key, and what a page or an answer says must not choose whom it goes to: write `provider` out",
             );
         }
     }

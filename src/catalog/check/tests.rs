@@ -203,9 +203,10 @@ fn ids_that_templates_cannot_say_are_refused_with_a_remedy() {
 }
 
 #[test]
-fn a_template_cannot_choose_where_a_secret_goes() {
+fn a_page_cannot_choose_where_a_secret_goes() {
     let http = |config: &str, more: &str| {
-        let node = format!("\n- {{ id: a, component: HttpRequest, config: {{ {config} }}{more} }}");
+        let node = "\n- { id: page, component: Transform }";
+        let node = format!("{node}\n- {{ id: a, component: HttpRequest, depends_on: [page], config: {{ {config} }}{more} }}");
         recipe(&with_nodes(&node), &|_| true)
     };
     let secrets = ", secrets: { api_key: \"secret:key\" }";
@@ -213,28 +214,32 @@ fn a_template_cannot_choose_where_a_secret_goes() {
         ("https://api.example.com/{{ inputs.url }}", secrets.to_owned()),
         ("https://api.example.com", secrets.to_owned()),
         ("{{ inputs.url }}", String::new()),
-        ("{{ inputs.url }}", format!("{secrets}, secret_hosts: [api.example.com]")),
+        ("{{ page.url }}", format!("{secrets}, secret_hosts: [api.example.com]")),
     ] {
-        let checked = http(&format!("url: \"{url}\""), &more);
-        assert!(checked.is_ok(), "{url}: {}", checked.unwrap_err());
+        let checked = http(&format!("url: \"{url}\""), &more).unwrap_or_else(|report| panic!("{url}: {report}"));
+        assert!(checked.warnings.is_empty(), "{url}");
     }
-    for url in ["{{ inputs.url }}", "https://{{ inputs.url }}/", "https://api.example.com{{ inputs.url }}"] {
+    // Whoever runs the recipe may choose, and its author is told.
+    let checked = http("url: \"https://{{ inputs.url }}/\"", secrets).unwrap();
+    assert_eq!(checked.warnings[0].path, "recipe.workflow.nodes[1].config.url");
+    for url in ["{{ page.url }}", "https://{{ inputs.url ~ page.x }}/", "https://api.example.com{{ page.url }}"] {
         let report = http(&format!("url: \"{url}\""), secrets).unwrap_err();
         assert_eq!(report.problems.len(), 1, "{report}");
-        assert_eq!(report.problems[0].path, "recipe.workflow.nodes[0].config.url");
+        assert_eq!(report.problems[0].path, "recipe.workflow.nodes[1].config.url");
         assert!(report.problems[0].message.contains("secret_hosts"), "{report}");
     }
     let report = http("url: \"{{ inputs.url }}\"", &format!("{secrets}, secret_hosts: [\"{{{{ inputs.url }}}}\"]"));
-    assert_eq!(report.unwrap_err().problems[0].path, "recipe.workflow.nodes[0].secret_hosts[0]");
+    assert_eq!(report.unwrap_err().problems[0].path, "recipe.workflow.nodes[1].secret_hosts[0]");
 
     let ask = |config: &str| {
-        let node = format!("\n- {{ id: a, component: LLMProcessor, config: {{ {config} }}{secrets} }}");
+        let node = "\n- { id: page, component: Transform }";
+        let node = format!("{node}\n- {{ id: a, component: LLMProcessor, depends_on: [page], config: {{ {config} }}{secrets} }}");
         recipe(&with_nodes(&node), &|_| true)
     };
-    assert!(ask("provider: openai, model: \"{{ inputs.url }}\"").is_ok());
-    assert!(ask("model: openai/gpt-4o-mini").is_ok());
-    let report = ask("model: \"{{ inputs.url }}\"").unwrap_err();
-    assert_eq!(report.problems[0].path, "recipe.workflow.nodes[0].config.model");
+    assert!(ask("provider: openai, model: \"{{ page.url }}\"").is_ok());
+    assert!(ask("model: openai/gpt-4o-mini").is_ok() && ask("model: \"{{ inputs.url }}\"").is_ok());
+    let report = ask("model: \"{{ page.url }}\"").unwrap_err();
+    assert_eq!(report.problems[0].path, "recipe.workflow.nodes[1].config.model");
     assert!(report.problems[0].message.contains("`provider`"), "{report}");
 }
 
