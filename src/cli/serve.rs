@@ -106,6 +106,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let tickets = Tickets::new(shared.redis.1.clone());
     let limiter = Limiter::new(config.limits, shared.redis.1.clone());
     let auth = Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?;
+    let providers = Registry::new(&config.providers)?;
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
         pool,
@@ -120,6 +121,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
         components: &components::NAMES,
+        providers: providers.names().into_iter().map(str::to_owned).collect(),
     };
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;
