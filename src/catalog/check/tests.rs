@@ -206,7 +206,8 @@ fn ids_that_templates_cannot_say_are_refused_with_a_remedy() {
 fn a_page_cannot_choose_where_a_secret_goes() {
     let http = |config: &str, more: &str| {
         let node = "\n- { id: page, component: Transform }";
-        let node = format!("{node}\n- {{ id: a, component: HttpRequest, depends_on: [page], config: {{ {config} }}{more} }}");
+        let node =
+            format!("{node}\n- {{ id: a, component: HttpRequest, depends_on: [page], config: {{ {config} }}{more} }}");
         recipe(&with_nodes(&node), &|_| true)
     };
     let secrets = ", secrets: { api_key: \"secret:key\" }";
@@ -233,7 +234,9 @@ fn a_page_cannot_choose_where_a_secret_goes() {
 
     let ask = |config: &str| {
         let node = "\n- { id: page, component: Transform }";
-        let node = format!("{node}\n- {{ id: a, component: LLMProcessor, depends_on: [page], config: {{ {config} }}{secrets} }}");
+        let node = format!(
+            "{node}\n- {{ id: a, component: LLMProcessor, depends_on: [page], config: {{ {config} }}{secrets} }}"
+        );
         recipe(&with_nodes(&node), &|_| true)
     };
     assert!(ask("provider: openai, model: \"{{ page.url }}\"").is_ok());

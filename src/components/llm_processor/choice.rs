@@ -26,7 +26,10 @@ impl fmt::Display for Choice {
 /// name that cannot be resolved is an error even where it would not be needed.
 pub fn choices(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<Choice>, ComponentError> {
     if context.secrets.iter().any(|(name, _)| name == "api_key") && !destination::fixes_provider(&context.node.config) {
-        return Err(wrong("model", "comes from a page or an answer, and the node has secrets.api_key; write config.provider out"));
+        return Err(wrong(
+            "model",
+            "comes from a page or an answer, and the node has secrets.api_key; write config.provider out",
+        ));
     }
     let own = settings.text("model")?.filter(|model| !model.trim().is_empty());
     let provider = settings.text("provider")?.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());

@@ -163,9 +163,11 @@ impl World {
             "get_recipe" => on(self.recipe_id().await),
             "publish_recipe" => with(recipe(&self.fresh("recipe"))),
             "validate_recipe" => with(recipe("valid")),
-            "get_secret" => on(self.secret.clone()),
+            "get_secret" | "list_recipes_needing_secret" => on(self.secret.clone()),
             "put_secret" => both(format!("{}?team_id={}", self.fresh("key"), self.team), json!({"value": "x"})),
             "delete_secret" => on(self.stored().await),
+            "rotate_secret" => both(self.stored().await, json!({"value": "y"})),
+            "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
             "get_task" | "list_steps" | "get_output" => on(self.task.clone()),
             "cancel_task" => {
@@ -263,6 +265,16 @@ impl World {
         let name = self.fresh("secret-of-acme");
         self.make("PUT", &format!("/secrets/{name}"), json!({"value": "x"})).await;
         name
+    }
+
+    /// A provider's key that may be tried at once.
+    async fn unchecked_key(&self) -> String {
+        let name = "openai_api_key";
+        for (method, body) in [("PUT", json!({"value": "x"})), ("DELETE", Value::Null), ("PUT", json!({"value": "x"}))]
+        {
+            self.make(method, &format!("/secrets/{name}"), body).await;
+        }
+        name.to_owned()
     }
 
     async fn recipe_id(&self) -> String {
