@@ -17,6 +17,7 @@ mod frame;
 mod health;
 mod invites;
 pub mod json_object;
+mod oidc;
 pub mod page;
 pub mod problem;
 mod queue;
@@ -42,7 +43,13 @@ pub use problem::{Problem, Result};
 pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
 pub use crate::auth::need;
-use crate::{auth::Auth, base::Clock, locker::Locker, queue::Tickets, tasks::submit::Submitter};
+use crate::{
+    auth::{Auth, oidc::Oidc},
+    base::Clock,
+    locker::Locker,
+    queue::Tickets,
+    tasks::submit::Submitter,
+};
 
 /// What handlers reach through their access argument; see [`security`].
 #[derive(Clone)]
@@ -51,6 +58,7 @@ pub struct ApiState {
     pub pool: PgPool,
     pub clock: Arc<dyn Clock>,
     pub auth: Arc<Auth>,
+    pub oidc: Arc<Oidc>,
     /// Whether anybody may make an agency with POST /auth/register.
     pub registration_open: bool,
     pub locker: Arc<Locker>,
@@ -66,6 +74,7 @@ pub struct ApiState {
 fn resources() -> impl OpenApi + Clone {
     access::Stated((
         auth::AuthApi,
+        oidc::OidcApi,
         sessions::SessionsApi,
         api_keys::ApiKeysApi,
         agency::AgencyApi,

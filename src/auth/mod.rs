@@ -7,6 +7,7 @@ mod caller;
 mod error;
 mod in_force;
 pub mod keys;
+pub mod oidc;
 mod password;
 mod people;
 mod scopes;

@@ -11,6 +11,7 @@ mod dev;
 mod exit;
 mod healthcheck;
 mod migrate;
+pub mod oidc;
 mod openapi;
 mod prices;
 mod private;

@@ -15,7 +15,10 @@ use tracing::{info, warn};
 
 use crate::{
     api::{self, ApiState},
-    auth::Auth,
+    auth::{
+        Auth,
+        oidc::{self, Oidc},
+    },
     base::{Clock, SystemClock, random},
     billing::PriceBooks,
     catalog, components,
@@ -93,12 +96,23 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let pool = db::connect(config.database.url.expose_secret(), "teamai api", config.database.max_connections)
         .context("DATABASE_URL is no Postgres URL")?;
     let tickets = Tickets::new(shared.redis.1.clone());
-    let auth = Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?;
+    let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
+    let oidc = Oidc::new(
+        Arc::clone(&auth),
+        &oidc::Settings {
+            providers: &config.auth.oidc,
+            public_url: config.http.public_url.as_ref(),
+            return_origins: &config.auth.return_origins,
+            signing_key: config.signing_key()?,
+        },
+        &super::oidc::fetch(egress::Client::new(Policy::new(&config.egress.allow)?)?),
+    )?;
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
         pool,
         clock: Arc::clone(clock),
-        auth: Arc::new(auth),
+        auth,
+        oidc: Arc::new(oidc),
         registration_open: config.auth.registration_open,
         locker: Arc::clone(&shared.locker),
         tickets,

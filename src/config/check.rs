@@ -51,10 +51,13 @@ impl Reader<'_> {
         let signing_key = self.signing_key();
         let registration_open = self.one_of("auth.registration", [("open", true), ("closed", false)]);
         let bind = self.bind();
+        let public_url = self.public_url();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
         let allow = self.allow();
+        let oidc = self.oidc(&allow);
+        let return_origins = self.return_origins();
         let json = self.one_of("log.format", [("text", false), ("json", true)]);
         let providers = self.providers();
         let url = url?;
@@ -67,8 +70,8 @@ impl Reader<'_> {
             },
             redis_url: redis_url?,
             locker: Locker { root_key },
-            auth: Auth { signing_key, registration_open: registration_open? },
-            http: Http { bind: bind? },
+            auth: Auth { signing_key, registration_open: registration_open?, oidc, return_origins },
+            http: Http { bind: bind?, public_url },
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
             lease: Lease { seconds: seconds? },
             egress: Egress { allow },
@@ -242,5 +245,6 @@ fn is_host_and_port(entry: &str) -> bool {
     })
 }
 
+mod oidc;
 #[cfg(test)]
 mod tests;

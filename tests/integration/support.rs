@@ -1,6 +1,6 @@
 //! The whole API on a real Postgres, under row-level security, without a socket.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem::{
@@ -13,13 +13,20 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use teamai::{
     api::{self, ApiState},
-    auth::{Auth, keys},
+    auth::{
+        Auth, keys,
+        oidc::{self, Oidc},
+    },
     base::{AgentRoleId, UserId, clock::ManualClock},
+    config::OidcProvider,
+    egress,
     locker::Locker,
     queue::{self, Tickets},
     tasks::submit::Submitter,
 };
 
+/// Where a browser would reach the API.
+pub const PUBLIC_URL: &str = "http://teamai.test/";
 pub const PASSWORD: &str = "plenty of daylight";
 
 /// An API of its own for one test.
@@ -101,15 +108,35 @@ impl Api {
 
     pub fn with_redis(root: &PgPool, redis_url: &str) -> Self {
         let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
-        let clock = ManualClock::at(now);
+        Self::with_clock(root, ManualClock::at(now), redis_url, &BTreeMap::new(), &[])
+    }
+
+    /// People may sign in through the providers; `allowed` are the `host:port` where these answer.
+    pub fn with_clock(
+        root: &PgPool,
+        clock: Arc<ManualClock>,
+        redis_url: &str,
+        providers: &BTreeMap<String, OidcProvider>,
+        allowed: &[String],
+    ) -> Self {
         let pool = pool_as(root, "teamai_api");
-        let auth = Auth::new(pool.clone(), clock.clone(), &keys::generate_pem().unwrap()).unwrap();
+        let signing_key = keys::generate_pem().unwrap();
+        let auth = Arc::new(Auth::new(pool.clone(), clock.clone(), &signing_key).unwrap());
+        let settings = oidc::Settings {
+            providers,
+            public_url: Some(&PUBLIC_URL.parse().unwrap()),
+            return_origins: &[],
+            signing_key: &signing_key,
+        };
+        let client = egress::Client::new(egress::Policy::new(allowed).unwrap()).unwrap();
+        let oidc = Oidc::new(Arc::clone(&auth), &settings, &teamai::cli::oidc::fetch(client)).unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let tickets = Tickets::new(queue::connect(redis_url).unwrap().1);
         let state = ApiState {
             pool: pool.clone(),
             clock: clock.clone(),
-            auth: Arc::new(auth),
+            auth,
+            oidc: Arc::new(oidc),
             registration_open: true,
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
