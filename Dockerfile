@@ -13,6 +13,7 @@ ENV SQLX_OFFLINE=true
 FROM base AS development
 ENV CARGO_TARGET_DIR=/target \
     CARGO_HOME=/cargo \
+    PATH=/target/debug:$PATH \
     TEAMAI_HTTP__BIND=0.0.0.0:8000
 RUN useradd --uid 10001 --create-home teamai \
     && mkdir -p /target /cargo \

@@ -9,7 +9,7 @@ TEAMAI := target/debug/teamai
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test up down logs ps shell-backend db-shell redis-shell \
-	migrate migrate-make db-reset bench fmt lint openapi
+	migrate migrate-make db-reset bench fuzz fmt lint openapi
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ db-reset: ## throw the stack's data away and start again
 bench: setup ## measure side by side, in a release build
 	@cargo build --release --locked
 	@target/release/teamai bench
+
+fuzz: ## fuzz what reads strangers' text: make fuzz DURATION=600 TARGETS="url token"
+	@DURATION="$(DURATION)" TARGETS="$(TARGETS)" scripts/fuzz.sh
 
 fmt: ## format the code
 	@cargo fmt

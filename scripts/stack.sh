@@ -126,10 +126,16 @@ list() {
   esac
 }
 
+# A command in a container; without a terminal when there is none, as in a pipe.
+in_container() {
+  # shellcheck disable=SC2046 # no word at all with a terminal
+  compose exec $([ -t 0 ] || echo -T) "$@"
+}
+
 backend_shell() {
   case $(kind) in
     private) private_env; PATH="$PWD/target/debug:$PATH" exec "${SHELL:-/bin/sh}" ;;
-    containers) compose exec api sh ;;
+    containers) in_container api sh ;;
     none) none ;;
   esac
 }
@@ -137,7 +143,7 @@ backend_shell() {
 db_shell() {
   case $(kind) in
     private) exec psql "$(value TEAMAI_DATABASE__OWNER_URL)" ;;
-    containers) compose exec postgres psql -U postgres teamai ;;
+    containers) in_container postgres psql -U postgres teamai ;;
     none) none ;;
   esac
 }
@@ -145,7 +151,7 @@ db_shell() {
 redis_shell() {
   case $(kind) in
     private) exec redis-cli --no-auth-warning -u "$(value REDIS_URL)" ;;
-    containers) compose exec redis sh -c 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli' ;;
+    containers) in_container redis sh -c 'REDISCLI_AUTH=$REDIS_PASSWORD exec redis-cli' ;;
     none) none ;;
   esac
 }

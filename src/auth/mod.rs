@@ -6,6 +6,8 @@ pub mod api_keys;
 mod caller;
 mod error;
 mod in_force;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod keys;
 pub mod oidc;
 mod password;

@@ -8,6 +8,8 @@
 mod address;
 mod client;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod policy;
 mod redirect;
 mod request;

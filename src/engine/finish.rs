@@ -33,9 +33,8 @@ impl Run<'_> {
         };
         let status = finish.status.parse().unwrap_or(TaskStatus::Failed);
         record.finish = Some(finish);
-        if status != TaskStatus::Cancelled {
-            record.lines.push(self.execution_line(status));
-        }
+        let price = Usd(self.runnable.plan.recipe().compliance.cost_per_unit.get());
+        record.lines.push(execution_line(self.parts, self.claimed, status, price));
         outcome(self.write(record).await, status)
     }
 
@@ -73,26 +72,6 @@ impl Run<'_> {
             warn!(%error, "the calls that were cut off could not be written; the next claim marks them unknown");
         }
         Outcome::Stopped(StopReason::Shutdown)
-    }
-
-    /// One line for each finished task, with the recipe's own price if it completed.
-    fn execution_line(&self, status: TaskStatus) -> LineWrite {
-        let now = self.parts.clock.now();
-        let completed = status == TaskStatus::Completed;
-        let recipe = self.runnable.plan.recipe();
-        let billed = if completed { Usd(recipe.compliance.cost_per_unit.get()) } else { Usd::ZERO };
-        LineWrite {
-            id: AuditId::at(now).0,
-            task_id: self.claimed.id,
-            epoch: self.claimed.epoch,
-            kind: "execution".to_owned(),
-            status: if completed { "success" } else { "failed" }.to_owned(),
-            cost_usd: Some(Usd::ZERO.0),
-            billed_usd: billed.to_ledger().0,
-            execution_time_ms: (now - self.claimed.started_at).num_milliseconds().max(0),
-            timestamp: now,
-            ..LineWrite::default()
-        }
     }
 
     /// What the recipe's `output` names; without one, what the nodes that nothing depends on gave.
@@ -167,8 +146,27 @@ pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadErro
         error: Some(json!({"code": code, "message": error.to_string()})),
         quality_score: None,
     };
-    let record = Record { finish: Some(finish), ..Record::default() };
+    let line = execution_line(parts, claimed, TaskStatus::Failed, Usd::ZERO);
+    let record = Record { finish: Some(finish), lines: vec![line], ..Record::default() };
     outcome(parts.recorder.write((claimed.id, claimed.epoch), record).await, TaskStatus::Failed)
+}
+
+/// One line for each task that ends, with the recipe's own price if it completed.
+fn execution_line(parts: &Parts, claimed: &Claimed, status: TaskStatus, price: Usd) -> LineWrite {
+    let now = parts.clock.now();
+    let completed = status == TaskStatus::Completed;
+    LineWrite {
+        id: AuditId::at(now).0,
+        task_id: claimed.id,
+        epoch: claimed.epoch,
+        kind: "execution".to_owned(),
+        status: if completed { "success" } else { "failed" }.to_owned(),
+        cost_usd: Some(Usd::ZERO.0),
+        billed_usd: if completed { price } else { Usd::ZERO }.to_ledger().0,
+        execution_time_ms: (now - claimed.started_at).num_milliseconds().max(0),
+        timestamp: now,
+        ..LineWrite::default()
+    }
 }
 
 /// What the last write's answer means for the run.

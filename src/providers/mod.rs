@@ -7,6 +7,8 @@
 
 mod anthropic;
 mod classify;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod gemini;
 mod http;
 mod known;

@@ -136,27 +136,30 @@ pub async fn output(
     Ok(row.map(|r| (r.status, r.output)))
 }
 
-/// Ends a queued task at once and asks a running one to stop. Says whether there
-/// was such a task and it was not finished yet.
+/// Ends a queued task at once, with its line in the ledger, and asks a running one
+/// to stop. Says whether there was such a task and it was not finished yet.
 ///
 /// # Errors
 /// The database is away.
 pub async fn cancel(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let touched = sqlx::query!(
+    let touched = sqlx::query_scalar!(
         "update task_queue
             set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()),
                 status = case when status = 'running' then status else 'cancelled' end,
                 finished_at = case when status = 'running' then null else clock_timestamp() end
-          where id = $1 and ($2::uuid is null or team_id = $2) and finished_at is null",
+          where id = $1 and ($2::uuid is null or team_id = $2) and finished_at is null
+         returning status",
         id.0,
         team_bound(scope),
     )
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
+    .fetch_optional(&mut *tx)
+    .await?;
+    if touched.as_deref() == Some("cancelled") {
+        sqlx::query!("select app.close_unrun(array[$1::uuid])", id.0).execute(&mut *tx).await?;
+    }
     tx.commit().await?;
-    Ok(touched == 1)
+    Ok(touched.is_some())
 }
 
 /// Open tasks of a team in one status.

@@ -46,11 +46,14 @@ async fn a_queued_task_at_once_and_a_running_one_within_two_seconds(root: PgPool
     let lines = acme.lines(&running).await;
     let calls = of_kind(&lines, "llm");
     assert_eq!((calls.len(), &calls[0]["status"]), (1, &json!("unknown")), "{lines:#?}");
+    assert_eq!(of_kind(&lines, "execution").len(), 1, "one for each task: {lines:#?}");
     add_up(&task, &lines);
 
     // The cancelled one was never asked about, also by a worker that finds its ticket.
     assert_eq!(model.requests().len(), 1);
-    assert!(acme.steps(&queued).await.is_empty() && acme.lines(&queued).await.is_empty());
+    assert!(acme.steps(&queued).await.is_empty());
+    let lines = acme.lines(&queued).await;
+    assert_eq!((lines.len(), &lines[0]["kind"], &lines[0]["status"]), (1, &json!("execution"), &json!("failed")));
     assert_eq!(acme.find(&queued).await["attempt"], 0);
     drop(worker);
 }

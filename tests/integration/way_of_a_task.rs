@@ -224,6 +224,27 @@ async fn a_task_claimed_too_often_is_dead_and_a_hand_back_does_not_count(owner: 
     }
     let code: String = sqlx::query_scalar("select error ->> 'code' from task_queue").fetch_one(&owner).await.unwrap();
     assert_eq!(code, "claimed_too_often");
+    let lines = "select count(*) from audit_logs where kind = 'execution' and status = 'failed' and billed_usd = 0";
+    assert_eq!(count(&owner, lines).await, 1, "one for each task, also for one without a run");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn cancelling_what_was_handed_back_accounts_for_the_call_that_was_left_open(owner: PgPool) {
+    let tenant = fixture::tenant(&owner).await;
+    let stores = stores(&owner).await;
+    let task = stores.submit(tenant).await;
+    let claim = (task, stores.claim(task).await.unwrap().epoch);
+    assert!(stores.record(claim, intent(claim, 1)).await);
+    lease::store::release(&stores.worker, &[task], &[claim.1]).await.unwrap();
+    sqlx::query("update task_queue set status = 'cancelled', finished_at = now()").execute(&owner).await.unwrap();
+    for _ in 0..2 {
+        sqlx::query("select app.close_unrun(array[$1])").bind(task).execute(&owner).await.unwrap();
+    }
+    let lines: Vec<(String, String)> =
+        sqlx::query_as("select kind, status from audit_logs order by seq").fetch_all(&owner).await.unwrap();
+    let expected = [("llm", "unknown"), ("execution", "failed")].map(|(kind, status)| (kind.into(), status.into()));
+    assert_eq!(lines, expected, "once, however often the books are closed");
+    assert_eq!(count(&owner, "select count(*) from task_queue where cost_usd = 0.05").await, 1);
 }
 
 #[sqlx::test(migrations = "./migrations")]
