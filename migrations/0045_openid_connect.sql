@@ -47,7 +47,8 @@ create table oidc_flows (
   expires_at timestamptz not null
 );
 create index oidc_flows_by_end on oidc_flows (expires_at);
-grant select, insert, delete on oidc_flows to teamai_api;
+-- the update is for locking what is deleted
+grant select, insert, update, delete on oidc_flows to teamai_api;
 
 reset role;
 

@@ -5,9 +5,9 @@
 pub mod api_keys;
 mod caller;
 mod error;
-mod in_force;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod in_force;
 pub mod keys;
 pub mod oidc;
 mod password;

@@ -27,6 +27,17 @@ use crate::site::{Site, Visit};
 pub const CLIENT_ID: &str = "teamai-client";
 pub const CLIENT_SECRET: &str = "a secret of forty characters or so: x9";
 
+/// What an installation is told to let people in through the provider, as `small`.
+pub fn settings<'a>(issuer: &'a str, allowed: &'a str) -> [(&'static str, &'a str); 5] {
+    [
+        ("TEAMAI_AUTH__OIDC__SMALL__ISSUER", issuer),
+        ("TEAMAI_AUTH__OIDC__SMALL__CLIENT_ID", CLIENT_ID),
+        ("TEAMAI_AUTH__OIDC__SMALL__CLIENT_SECRET", CLIENT_SECRET),
+        ("TEAMAI_EGRESS__ALLOW", allowed),
+        ("TEAMAI_HTTP__PUBLIC_URL", "https://teamai.example.com"),
+    ]
+}
+
 /// How the next ID tokens are signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {

@@ -12,7 +12,7 @@ use teamai::{
 };
 
 use crate::{
-    identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider},
+    identity_provider::{self, CLIENT_ID, CLIENT_SECRET, IdentityProvider},
     stack::Stack,
     support::{Api, PASSWORD, PUBLIC_URL, Person, Reply, person, redis_url},
 };
@@ -319,14 +319,8 @@ async fn an_address_that_the_provider_does_not_verify_needs_the_operators_word(r
 async fn a_running_installation_signs_in_and_its_log_holds_no_secret(root: PgPool) {
     let idp = IdentityProvider::start(SystemClock::shared()).await;
     let (issuer, allowed) = (idp.issuer(), idp.allowed());
-    let settings = [
-        ("TEAMAI_AUTH__OIDC__SMALL__ISSUER", issuer.as_str()),
-        ("TEAMAI_AUTH__OIDC__SMALL__CLIENT_ID", CLIENT_ID),
-        ("TEAMAI_AUTH__OIDC__SMALL__CLIENT_SECRET", CLIENT_SECRET),
-        ("TEAMAI_EGRESS__ALLOW", allowed.as_str()),
-        ("TEAMAI_HTTP__PUBLIC_URL", "https://teamai.example.com"),
-        ("RUST_LOG", "trace"),
-    ];
+    let mut settings = identity_provider::settings(&issuer, &allowed).to_vec();
+    settings.push(("RUST_LOG", "debug"));
     let stack = Stack::start(&root, &settings).await;
     let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let post = |path: &str, body: Value| http.post(format!("{}{path}", stack.base)).json(&body);

@@ -7,10 +7,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sqlx::PgPool;
+use teamai::base::SystemClock;
 
 use world::{Request, World};
 
-use crate::{stack::Stack, support::Reply};
+use crate::{
+    identity_provider::{self, IdentityProvider},
+    stack::Stack,
+    support::Reply,
+};
 
 const TABLE: &str = include_str!("who_may/table.txt");
 const CALLERS: [&str; 7] = ["nobody", "stranger", "neighbour", "member", "bare key", "key", "admin"];
@@ -87,7 +92,9 @@ fn the_specification_tells_what_the_table_says() {
 
 #[sqlx::test(migrations = "./migrations")]
 async fn everybody_gets_the_answer_of_the_table(root: PgPool) {
-    let stack = Stack::start(&root, &[]).await;
+    let idp = IdentityProvider::start(SystemClock::shared()).await;
+    let (issuer, allowed) = (idp.issuer(), idp.allowed());
+    let stack = Stack::start(&root, &identity_provider::settings(&issuer, &allowed)).await;
     let worker = stack.worker();
     let world = World::new(&stack).await;
     drop(worker);

@@ -81,6 +81,10 @@ impl Issuer {
         })
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     pub fn url(&self) -> &str {
         self.url.as_str()
     }

@@ -19,7 +19,7 @@ mod verify;
 use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use openidconnect::{HttpRequest, HttpResponse};
 use secrecy::SecretString;
@@ -164,17 +164,9 @@ impl Oidc {
     ) -> Result<Departure, OidcError> {
         let issuer = self.issuer(provider)?;
         let now = self.auth.clock.now();
-        let flow = cookie.and_then(|cookie| self.cookies.open(cookie)).ok_or(OidcError::NotBegun)?;
-        let state = callback.state.unwrap_or_default();
-        if flow.provider != provider || flow.expires_at <= now.timestamp() || !flow.has_state(&state) {
-            return Err(OidcError::NotBegun);
-        }
-        // RFC 9207: an answer of another provider is not given to this one.
-        if callback.iss.is_some_and(|iss| iss != issuer.url()) {
-            return Err(OidcError::NotBegun);
-        }
+        let flow = self.begun(issuer, &callback, cookie, now)?;
         // From here on the sign-in is used up, whatever comes of it.
-        if !store::claim_flow(&self.auth.pool, &digest(&[&state]), now, now + FLOW).await? {
+        if !store::claim_flow(&self.auth.pool, &digest(&[&flow.state]), now, now + FLOW).await? {
             return Err(OidcError::NotBegun);
         }
         if let Some(error) = callback.error {
@@ -183,16 +175,34 @@ impl Oidc {
         }
         let code = callback.code.ok_or(OidcError::NotBegun)?;
         let identity = issuer.identity(code, &flow, now).await?;
-        let (code, browser) = (secret()?, secret()?);
         let mut to = flow.return_to;
         if let Some(link) = flow.link {
             self.auth.link(&identity, link, now).await?;
-        } else {
-            self.auth.admit(&identity, &digest(&[&code, &browser]), now).await?;
-            // Not in the query: that would stand in logs and referrers.
-            to.set_fragment(Some(&format!("code={code}")));
+            return Ok(Departure { to, set_cookie: self.cleared_cookie() });
         }
+        let (code, browser) = (secret()?, secret()?);
+        self.auth.admit(&identity, &digest(&[&code, &browser]), now).await?;
+        // Not in the query: that would stand in logs and referrers.
+        to.set_fragment(Some(&format!("code={code}")));
         Ok(Departure { to, set_cookie: self.cookies.set(&browser, CODE) })
+    }
+
+    /// The sign-in that this browser began and that the answer belongs to.
+    fn begun(
+        &self,
+        issuer: &Issuer,
+        callback: &Callback,
+        cookie: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Flow, OidcError> {
+        let flow = cookie.and_then(|cookie| self.cookies.open(cookie)).ok_or(OidcError::NotBegun)?;
+        let state = callback.state.as_deref().unwrap_or_default();
+        // RFC 9207: an answer of another provider is not given to this one.
+        let elsewhere = callback.iss.as_deref().is_some_and(|iss| iss != issuer.url());
+        if flow.provider != issuer.name() || flow.expires_at <= now.timestamp() || !flow.has_state(state) || elsewhere {
+            return Err(OidcError::NotBegun);
+        }
+        Ok(flow)
     }
 
     /// Tokens for the code that the browser brought from the callback, once.
