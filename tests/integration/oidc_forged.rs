@@ -31,11 +31,15 @@ async fn an_answer_counts_in_the_browser_that_asked_for_it_and_once(root: PgPool
         // At another provider's callback; from another issuer.
         changed(browser.to.replace("/small/", "/other/")),
         changed(format!("{}&iss=https://evil.example", browser.to)),
-        // Neither a code nor an error is left for last: it uses the sign-in up.
     ];
-    for browser in refused {
-        place.callback(&browser).await.problem(401, "sign_in_not_begun");
+    let mut taken = Vec::new();
+    for (n, browser) in refused.iter().enumerate() {
+        let reply = place.callback(browser).await;
+        if reply.body["code"] != "sign_in_not_begun" {
+            taken.push(format!("{n}: {} {}", reply.status, reply.text));
+        }
     }
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
     assert_eq!((place.made().await, place.idp.visits("/token")), (NOTHING, 0));
 
     let iss = changed(format!("{}&iss={}", browser.to, place.idp.issuer()));
@@ -87,11 +91,15 @@ async fn a_code_of_another_sign_in_is_refused_by_its_challenge(root: PgPool) {
 async fn an_id_token_must_be_signed_by_a_key_of_its_issuer(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
+    let mut taken = Vec::new();
     for signed in [Signed::Forged, Signed::UnknownKey, Signed::NotAtAll, Signed::WithTheSecret] {
         place.idp.sign(signed);
-        place.arrive().await.problem(401, "provider_answer_refused");
-        assert_eq!(place.made().await, NOTHING, "{signed:?}");
+        let reply = place.arrive().await;
+        if reply.body["code"] != "provider_answer_refused" || place.made().await != NOTHING {
+            taken.push(format!("{signed:?}: {} {}", reply.status, reply.text));
+        }
     }
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
     for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
         place.idp.sign(Signed::With(algorithm));
         place.sign_in().await.expect(200);
@@ -118,16 +126,19 @@ async fn an_id_token_must_be_for_us_for_now_and_for_this_sign_in(root: PgPool) {
         // The Kelvin sign becomes a k in lower case.
         ("email", json!("\u{212a}mia@acme.example")),
     ];
+    let mut taken = Vec::new();
     for (name, value) in wrong {
         place.idp.claim(name, value.clone());
         let reply = place.arrive().await;
         // A token that cannot be read at all is an answer that is none.
         let codes = [(401, "provider_answer_refused"), (503, "provider_unavailable")];
         let fits = codes.iter().any(|(status, code)| reply.status == *status && reply.body["code"] == *code);
-        assert!(fits && (value.is_null() || reply.status == 401), "{name} {value}: {}", reply.text);
-        assert_eq!(place.made().await, NOTHING, "{name} {value}");
+        if !fits || (reply.status == 503 && !value.is_null()) || place.made().await != NOTHING {
+            taken.push(format!("{name} {value}: {} {}", reply.status, reply.text));
+        }
         place.idp.behave();
     }
+    assert!(taken.is_empty(), "{}", taken.join("\n"));
     place.idp.claim("exp", json!(now - 29));
     place.sign_in().await.expect(200);
 }
