@@ -157,6 +157,9 @@ fn check(path: &str, text: &str) -> Vec<String> {
     if code.contains("TenantScope::verified") && !path.starts_with("src/auth/") {
         wrong.push(format!("{path}: only src/auth may vouch for a tenant"));
     }
+    if code.contains("RunScope::claimed") && !path.starts_with("src/tasks/lease/") {
+        wrong.push(format!("{path}: only the claim in src/tasks/lease may say for whom a task runs"));
+    }
     if path.starts_with("src/api/") && path != "src/api/health.rs" && code.contains(" Data<") {
         wrong.push(format!("{path}: a handler has the state of its access argument alone; see src/api/security.rs"));
     }
@@ -289,6 +292,7 @@ mod the_rules_catch {
         caught("src/api/x.rs", "sqlx::query!(\"select 1\")", "store.rs");
         caught("src/api/x.rs", "let a = query_scalar!(\"select 1\");", "store.rs");
         caught("src/api/x.rs", "TenantScope::verified(a)", "only src/auth");
+        caught("src/engine/x.rs", "RunScope::claimed(a, b)", "only the claim");
         caught("src/api/x.rs", "state: Data<&ApiState>", "access argument");
         passes("src/tasks/store.rs", "sqlx::query!(\"select 1\")");
         passes("src/auth/x.rs", "TenantScope::verified(a)");

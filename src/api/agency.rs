@@ -20,7 +20,7 @@ struct Settings {
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct SettingsBody {
-    /// Null clears it.
+    /// One of this installation's model providers. Null clears it.
     default_provider: MaybeUndefined<String>,
     /// Null clears it.
     default_model: MaybeUndefined<String>,
@@ -87,20 +87,25 @@ impl AgencyApi {
     /// Change your agency. What is left out stays as it is.
     #[oai(path = "/", method = "patch", operation_id = "change_agency")]
     async fn change_agency(&self, admin: Admin<need::AgencyWrite>, body: Body<AgencyBody>) -> Result<Json<Agency>> {
-        let change = change(&body.0)?;
+        let change = change(&body.0, &admin.state.providers)?;
         let agency = agencies::update(admin.scope(), &admin.state.pool, &change).await?;
         agency.map(|agency| Json(agency.into())).ok_or_else(Problem::not_found)
     }
 }
 
-fn change(body: &AgencyBody) -> Result<AgencyChange> {
+fn change(body: &AgencyBody, providers: &[String]) -> Result<AgencyChange> {
     let name = |text: &str| Name::parse(text).map(|name| name.as_str().to_owned());
+    let provider = |text: &str| {
+        let known = providers.iter().find(|name| *name == text);
+        known.cloned().ok_or_else(|| format!("must be one of {}", providers.join(", ")))
+    };
     let mut check = Check::default();
     let settings = body.settings.as_ref();
     let change = AgencyChange {
         name: check.optional("name", body.name.as_ref(), Name::parse),
         billing_email: check.change("billing_email", &body.billing_email, Email::parse),
-        default_provider: settings.and_then(|s| check.change("settings.default_provider", &s.default_provider, name)),
+        default_provider: settings
+            .and_then(|s| check.change("settings.default_provider", &s.default_provider, provider)),
         default_model: settings.and_then(|s| check.change("settings.default_model", &s.default_model, name)),
     };
     check.finish()?;

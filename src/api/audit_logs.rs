@@ -156,7 +156,7 @@ impl AuditLogsApi {
             from: from.0,
             to: to.0,
         };
-        let found = store::list(&member.state.pool, scope.agency_id(), &filter, page(limit, cursor)?).await?;
+        let found = store::list(scope, &member.state.pool, &filter, page(limit, cursor)?).await?;
         let listing = Listing::<AuditLine>::of(found);
         if wants_csv(&accept) {
             return Ok(Lines::Csv(PlainText(csv(&listing.items)), listing.next_cursor));

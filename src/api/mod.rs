@@ -69,6 +69,8 @@ pub struct ApiState {
     pub recipe_schema: Arc<str>,
     /// Names of the components that recipes may use here.
     pub components: &'static [&'static str],
+    /// Names of the model providers that this installation has.
+    pub providers: Arc<[String]>,
 }
 
 fn resources() -> impl OpenApi + Clone {

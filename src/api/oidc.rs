@@ -82,6 +82,7 @@ pub struct OidcApi;
 impl OidcApi {
     /// List the providers that people may sign in through.
     #[oai(path = "/", method = "get", operation_id = "list_oidc_providers")]
+    #[expect(clippy::unused_async, reason = "the form of a handler")]
     async fn list_oidc_providers(&self, open: Open) -> Result<Json<Listing<Provider>>> {
         let items = open.state.oidc.providers().map(|name| Provider { name: name.to_owned() }).collect();
         Ok(Json(Listing { items, next_cursor: None }))
@@ -107,6 +108,7 @@ impl OidcApi {
     /// for an address that nobody invited; 409 `link_required` for the address of an
     /// account that signs in with a password.
     #[oai(path = "/:provider/callback", method = "get", operation_id = "finish_oidc")]
+    #[expect(clippy::too_many_arguments, reason = "what the protocol sends, one by one for the specification")]
     async fn finish_oidc(
         &self,
         open: Open,

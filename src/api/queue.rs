@@ -56,9 +56,9 @@ impl QueueApi {
     #[oai(path = "/", method = "get", operation_id = "get_queue")]
     async fn get_queue(&self, admin: Admin<need::QueueRead>) -> Result<Json<Queue>> {
         let now = admin.state.clock.now();
-        let depth = store::depth(&admin.state.pool, admin.scope()).await?;
+        let depth = store::depth(admin.scope(), &admin.state.pool).await?;
         let since = now - TimeDelta::minutes(RATE_MINUTES);
-        let finished = store::finished_since(&admin.state.pool, admin.scope(), since).await?;
+        let finished = store::finished_since(admin.scope(), &admin.state.pool, since).await?;
         let redis = match admin.state.tickets.depth().await {
             Ok(depth) => Some(Redis { tickets_waiting: depth.waiting, workers: depth.workers }),
             Err(error) => {

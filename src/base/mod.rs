@@ -14,5 +14,5 @@ pub use ids::{AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, Exp
 pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};
 pub use money::Usd;
 pub use page::{Page, Paged};
-pub use scope::{Actor, Role, TenantScope};
+pub use scope::{Actor, Role, RunScope, TenantScope};
 pub use usage::Usage;

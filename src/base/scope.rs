@@ -1,4 +1,4 @@
-//! The typed proof of who asks: the first argument of every store function.
+//! The typed proof of who asks, or for whom a task runs: the first argument of every store function.
 
 use super::{AgencyId, ApiKeyId, TeamId, UserId};
 
@@ -76,5 +76,32 @@ impl TenantScope {
     #[must_use]
     pub fn sees_team(&self, team_id: TeamId) -> bool {
         self.is_admin() || self.team_id == Some(team_id)
+    }
+}
+
+/// A claimed task's agency and team: what its run may read. Its fields are private
+/// so that holding one means that the database handed the task over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunScope {
+    agency_id: AgencyId,
+    team_id: TeamId,
+}
+
+impl RunScope {
+    /// For the claim alone, which has both from the task's row; the architecture
+    /// test refuses any other caller.
+    #[must_use]
+    pub fn claimed(agency_id: AgencyId, team_id: TeamId) -> Self {
+        Self { agency_id, team_id }
+    }
+
+    #[must_use]
+    pub fn agency_id(&self) -> AgencyId {
+        self.agency_id
+    }
+
+    #[must_use]
+    pub fn team_id(&self) -> TeamId {
+        self.team_id
     }
 }

@@ -7,13 +7,30 @@ use openidconnect::{HttpRequest, HttpResponse, http};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::oidc::{Fetch, FetchError},
-    egress::{Client, Limits, Request, Url, header},
+    auth::{
+        Auth,
+        oidc::{Fetch, FetchError, Oidc, Settings},
+    },
+    config::Config,
+    egress::{Client, Limits, Policy, Request, Url, header},
 };
 
 /// Descriptions and key sets of large providers have some ten thousand.
 const LIMITS: Limits = Limits { total: Duration::from_secs(10), body_bytes: 512 * 1024, redirects: 0 };
 
+/// The sign-in through the providers of the configuration.
+pub(super) fn service(config: &Config, auth: &Arc<Auth>) -> anyhow::Result<Oidc> {
+    let settings = Settings {
+        providers: &config.auth.oidc,
+        public_url: config.http.public_url.as_ref(),
+        return_origins: &config.auth.return_origins,
+        signing_key: config.signing_key()?,
+    };
+    let client = Client::new(Policy::new(&config.egress.allow)?)?;
+    Ok(Oidc::new(Arc::clone(auth), &settings, &fetch(client))?)
+}
+
+#[must_use]
 pub fn fetch(client: Client) -> Fetch {
     Arc::new(move |request| {
         let client = client.clone();

@@ -15,10 +15,7 @@ use tracing::{info, warn};
 
 use crate::{
     api::{self, ApiState},
-    auth::{
-        Auth,
-        oidc::{self, Oidc},
-    },
+    auth::Auth,
     base::{Clock, SystemClock, random},
     billing::PriceBooks,
     catalog, components,
@@ -97,16 +94,8 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         .context("DATABASE_URL is no Postgres URL")?;
     let tickets = Tickets::new(shared.redis.1.clone());
     let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
-    let oidc = Oidc::new(
-        Arc::clone(&auth),
-        &oidc::Settings {
-            providers: &config.auth.oidc,
-            public_url: config.http.public_url.as_ref(),
-            return_origins: &config.auth.return_origins,
-            signing_key: config.signing_key()?,
-        },
-        &super::oidc::fetch(egress::Client::new(Policy::new(&config.egress.allow)?)?),
-    )?;
+    let oidc = super::oidc::service(config, &auth)?;
+    let providers = Registry::new(&config.providers)?;
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
         pool,
@@ -119,6 +108,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
         components: &components::NAMES,
+        providers: providers.names().into_iter().map(str::to_owned).collect(),
     };
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;

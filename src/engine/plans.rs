@@ -8,7 +8,7 @@ use std::{
 
 use super::Parts;
 use crate::{
-    base::{AgencyId, RecipeId},
+    base::{AgencyId, RecipeId, RunScope},
     catalog::{self, Plan, PlanError, model::SubscriptionLimits, template::Escape},
     components::Escaping,
 };
@@ -38,13 +38,13 @@ pub enum LoadError {
 
 impl Parts {
     /// The plan of a recipe that the agency may run.
-    pub(super) async fn plan(&self, agency: AgencyId, recipe: RecipeId) -> Result<Arc<Runnable>, LoadError> {
+    pub(super) async fn plan(&self, run: &RunScope, recipe: RecipeId) -> Result<Arc<Runnable>, LoadError> {
         // By agency too: row-level security decided once that it may see the recipe.
-        let key = (agency, recipe);
+        let key = (run.agency_id(), recipe);
         if let Some(kept) = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(kept));
         }
-        let published = catalog::get(&self.pool, agency, recipe).await?.ok_or(LoadError::Gone)?;
+        let published = catalog::get(run, &self.pool, recipe).await?.ok_or(LoadError::Gone)?;
         let escape = |node: &crate::catalog::model::Node| match self.component(&node.component) {
             Some(component) if component.escaping(&node.config) == Escaping::Html => Escape::Html,
             _ => Escape::None,

@@ -22,7 +22,7 @@ use super::{
     secrets::RunSecrets,
 };
 use crate::{
-    base::{AgencyId, Usd},
+    base::Usd,
     catalog::template::Scope,
     components::{CallStatus, ComponentError, Runtime, Totals},
     tasks::lease::Claimed,
@@ -88,11 +88,12 @@ pub async fn run(parts: &Parts, claimed: Claimed, stop: &StopSignal) -> Outcome 
 
 impl<'a> Run<'a> {
     async fn prepare(parts: &'a Parts, claimed: &'a Claimed, stop: &'a StopSignal) -> Result<Self, LoadError> {
-        let agency = AgencyId(claimed.agency_id);
-        let runnable = parts.plan(agency, claimed.recipe_id.into()).await?;
+        let scope = claimed.scope();
+        let agency = scope.agency_id();
+        let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
         let (mut committed, mut last_calls) = (HashMap::new(), HashMap::new());
         if claimed.epoch > 1 {
-            let (steps, calls) = checkpoints(&parts.pool, agency, claimed.id.into()).await?;
+            let (steps, calls) = checkpoints(&scope, &parts.pool, claimed.id.into()).await?;
             committed = steps.into_iter().map(|s| ((s.node_id.clone(), s.occurrence), s)).collect();
             last_calls = calls.into_iter().map(|(node, occurrence, call)| ((node, occurrence), call)).collect();
         }

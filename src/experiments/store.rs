@@ -4,7 +4,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    base::{AgencyId, ExperimentId, RecipeId},
+    base::{ExperimentId, RecipeId, TenantScope},
     db,
 };
 
@@ -33,17 +33,17 @@ pub struct Experiment {
 /// # Errors
 /// The database is away.
 pub async fn ensure(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     declaration: &Declaration<'_>,
     fresh: (ExperimentId, Uuid),
 ) -> Result<Experiment, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     sqlx::query!(
         "insert into experiments (id, agency_id, recipe_slug, declared_by, salt, success_metric, sample_size)
          values ($1, $2, $3, $4, $5, $6, $7) on conflict (agency_id, declared_by) do nothing",
         fresh.0.0,
-        agency.0,
+        scope.agency_id().0,
         declaration.recipe_slug,
         declaration.declared_by.0,
         fresh.1,
@@ -65,17 +65,17 @@ pub async fn ensure(
 /// # Errors
 /// The database is away.
 pub async fn assign(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     experiment: ExperimentId,
     subject: &str,
     recipe: RecipeId,
 ) -> Result<RecipeId, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     sqlx::query!(
         "insert into experiment_assignments (agency_id, experiment_id, subject, recipe_id) values ($1, $2, $3, $4)
          on conflict do nothing",
-        agency.0,
+        scope.agency_id().0,
         experiment.0,
         subject,
         recipe.0,

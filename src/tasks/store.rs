@@ -33,7 +33,7 @@ pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
 ///
 /// # Errors
 /// The database is away.
-pub async fn list(pool: &PgPool, scope: &TenantScope, filter: &Filter, page: Page) -> Result<Paged<Task>, sqlx::Error> {
+pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Page) -> Result<Paged<Task>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let tasks = sqlx::query_as!(
         Task,
@@ -69,7 +69,7 @@ pub async fn list(pool: &PgPool, scope: &TenantScope, filter: &Filter, page: Pag
 
 /// # Errors
 /// The database is away.
-pub async fn get(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Option<Task>, sqlx::Error> {
+pub async fn get(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Option<Task>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let task = sqlx::query_as!(
         Task,
@@ -91,7 +91,7 @@ pub async fn get(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Optio
 ///
 /// # Errors
 /// The database is away.
-pub async fn steps(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Option<Vec<Step>>, sqlx::Error> {
+pub async fn steps(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Option<Vec<Step>>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let known = sqlx::query_scalar!(
         r#"select true as "known!" from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
@@ -120,8 +120,8 @@ pub async fn steps(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<Opt
 /// # Errors
 /// The database is away.
 pub async fn output(
-    pool: &PgPool,
     scope: &TenantScope,
+    pool: &PgPool,
     id: TaskId,
 ) -> Result<Option<(String, Option<Value>)>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
@@ -141,7 +141,7 @@ pub async fn output(
 ///
 /// # Errors
 /// The database is away.
-pub async fn cancel(pool: &PgPool, scope: &TenantScope, id: TaskId) -> Result<bool, sqlx::Error> {
+pub async fn cancel(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let touched = sqlx::query_scalar!(
         "update task_queue
@@ -176,7 +176,7 @@ pub struct Depth {
 ///
 /// # Errors
 /// The database is away.
-pub async fn depth(pool: &PgPool, scope: &TenantScope) -> Result<Vec<Depth>, sqlx::Error> {
+pub async fn depth(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Depth>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
         Depth,
@@ -196,8 +196,8 @@ pub async fn depth(pool: &PgPool, scope: &TenantScope) -> Result<Vec<Depth>, sql
 /// # Errors
 /// The database is away.
 pub async fn finished_since(
-    pool: &PgPool,
     scope: &TenantScope,
+    pool: &PgPool,
     since: DateTime<Utc>,
 ) -> Result<Vec<(String, i64)>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;

@@ -142,6 +142,7 @@ impl Api {
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
             components: &teamai::components::NAMES,
+            providers: ["groq", "openai", "scripted"].map(str::to_owned).into(),
             metrics,
             recipe_schema: r#"{"type":"object"}"#.into(),
         };

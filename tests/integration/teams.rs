@@ -20,6 +20,9 @@ async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     let agency = api.get(&admin, "/agency").await.expect(200);
     assert_eq!((&agency["name"], &agency["billing_email"]), (&json!("Acme Ltd"), &json!(null)));
     assert_eq!(agency["settings"], json!({"default_provider": "groq", "default_model": null}));
+    let unknown = api.patch(&admin, "/agency", json!({"settings": {"default_provider": "opnai"}})).await;
+    let told = unknown.invalid(&["settings.default_provider"]);
+    assert!(told["detail"].as_str().unwrap().contains("groq, openai, scripted"), "{told}");
     let bad = json!({"name": "", "billing_email": "x", "settings": {"default_provider": ""}});
     api.patch(&admin, "/agency", bad).await.invalid(&["name", "billing_email", "settings.default_provider"]);
 }

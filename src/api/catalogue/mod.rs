@@ -75,15 +75,14 @@ impl CatalogueApi {
             RoleStatus::Upcoming => "upcoming",
             RoleStatus::Deprecated => "deprecated",
         });
-        let agency = member.scope().agency_id();
-        let found = listing::agent_roles(&member.state.pool, agency, status, page(limit, cursor)?).await?;
+        let found = listing::agent_roles(member.scope(), &member.state.pool, status, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get a role.
     #[oai(path = "/agent-roles/:id", method = "get", operation_id = "get_agent_role")]
     async fn get_agent_role(&self, member: Member<need::CatalogRead>, id: Path<Uuid>) -> Result<Json<AgentRole>> {
-        let role = listing::agent_role(&member.state.pool, member.scope().agency_id(), AgentRoleId(id.0)).await?;
+        let role = listing::agent_role(member.scope(), &member.state.pool, AgentRoleId(id.0)).await?;
         role.map(|role| Json(role.into())).ok_or_else(Problem::not_found)
     }
 
@@ -95,7 +94,7 @@ impl CatalogueApi {
         limit: Query<Option<u32>>,
         cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Cookbook>>> {
-        let found = listing::cookbooks(&member.state.pool, member.scope().agency_id(), page(limit, cursor)?).await?;
+        let found = listing::cookbooks(member.scope(), &member.state.pool, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
@@ -114,16 +113,15 @@ impl CatalogueApi {
             RecipeStatus::Published => "published",
             RecipeStatus::Retired => "retired",
         });
-        let agency = member.scope().agency_id();
         let slice = page(limit, cursor)?;
-        let found = listing::recipes(&member.state.pool, agency, status, cookbook.0.as_deref(), slice).await?;
+        let found = listing::recipes(member.scope(), &member.state.pool, status, cookbook.0.as_deref(), slice).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get one version of a recipe, with its whole document.
     #[oai(path = "/recipes/:id", method = "get", operation_id = "get_recipe")]
     async fn get_recipe(&self, member: Member<need::CatalogRead>, id: Path<Uuid>) -> Result<Json<Recipe>> {
-        let recipe = listing::recipe(&member.state.pool, member.scope().agency_id(), RecipeId(id.0)).await?;
+        let recipe = listing::recipe(member.scope(), &member.state.pool, RecipeId(id.0)).await?;
         recipe.map(|recipe| Json(recipe.into())).ok_or_else(Problem::not_found)
     }
 
@@ -133,10 +131,10 @@ impl CatalogueApi {
         let offered = |name: &str| admin.state.components.contains(&name);
         let checked = check::recipe(&recipe.0, &offered)
             .map_err(|report| Problem::validation(fields(&report.problems)).with_code("invalid_recipe"))?;
-        let agency = admin.scope().agency_id();
-        let receipt = publish::publish(&admin.state.pool, agency, &checked, admin.state.clock.as_ref()).await?;
+        let receipt = publish::publish(admin.scope(), &admin.state.pool, &checked, admin.state.clock.as_ref()).await?;
         admin.state.submitter.catalogue_changed(admin.scope());
-        let row = listing::recipe(&admin.state.pool, agency, receipt.id).await?.ok_or_else(Problem::not_found)?;
+        let row =
+            listing::recipe(admin.scope(), &admin.state.pool, receipt.id).await?.ok_or_else(Problem::not_found)?;
         let warnings = receipt.warnings.into_iter().map(Finding::from).collect();
         let answer = Json(Published::new(row, warnings));
         Ok(if receipt.created { PublishAnswer::Created(answer) } else { PublishAnswer::Unchanged(answer) })

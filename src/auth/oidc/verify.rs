@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn subjects_have_bounds() {
-        for subject in ["".to_owned(), "x".repeat(256), "a\u{0}b".to_owned()] {
+        for subject in [String::new(), "x".repeat(256), "a\u{0}b".to_owned()] {
             assert!(matches!(parsed(&[("sub", json!(subject))], false), Err(OidcError::Refused)), "{subject:?}");
         }
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Line;
 use crate::{
-    base::{AgencyId, Page, Paged},
+    base::{Page, Paged, TenantScope},
     db,
 };
 
@@ -28,8 +28,8 @@ pub struct Filter {
 ///
 /// # Errors
 /// The database is away.
-pub async fn list(pool: &PgPool, agency: AgencyId, filter: &Filter, page: Page) -> Result<Paged<Line>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Page) -> Result<Paged<Line>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let lines = sqlx::query_as!(
         Line,
         r#"select id, task_id, node_id, occurrence, call_no, team_id, agent_instance_id, recipe_id, kind, provider,
@@ -45,7 +45,7 @@ pub async fn list(pool: &PgPool, agency: AgencyId, filter: &Filter, page: Page) 
               and ($8::timestamptz is null or "timestamp" >= $8)
               and ($9::timestamptz is null or "timestamp" < $9)
             order by seq desc limit $10"#,
-        agency.0,
+        scope.agency_id().0,
         page.before,
         filter.task_id,
         filter.agent_instance_id,

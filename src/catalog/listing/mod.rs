@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 
 use crate::{
-    base::{AgencyId, AgentRoleId, CookbookId, Page, Paged, RecipeId},
+    base::{AgencyId, AgentRoleId, CookbookId, Page, Paged, RecipeId, TenantScope},
     db,
 };
 
@@ -64,12 +64,12 @@ pub struct RecipeRow {
 /// # Errors
 /// The database is away.
 pub async fn agent_roles(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     status: Option<&str>,
     page: Page,
 ) -> Result<Paged<AgentRole>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = store::agent_roles(&mut tx, status, page).await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
@@ -77,8 +77,8 @@ pub async fn agent_roles(
 
 /// # Errors
 /// The database is away.
-pub async fn agent_role(pool: &PgPool, agency: AgencyId, id: AgentRoleId) -> Result<Option<AgentRole>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn agent_role(scope: &TenantScope, pool: &PgPool, id: AgentRoleId) -> Result<Option<AgentRole>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = store::agent_role(&mut tx, id).await?;
     tx.commit().await?;
     Ok(row)
@@ -86,8 +86,8 @@ pub async fn agent_role(pool: &PgPool, agency: AgencyId, id: AgentRoleId) -> Res
 
 /// # Errors
 /// The database is away.
-pub async fn cookbooks(pool: &PgPool, agency: AgencyId, page: Page) -> Result<Paged<CookbookRow>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn cookbooks(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Paged<CookbookRow>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = store::cookbooks(&mut tx, page).await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
@@ -98,13 +98,13 @@ pub async fn cookbooks(pool: &PgPool, agency: AgencyId, page: Page) -> Result<Pa
 /// # Errors
 /// The database is away.
 pub async fn recipes(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     status: Option<&str>,
     cookbook: Option<&str>,
     page: Page,
 ) -> Result<Paged<RecipeRow>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = store::recipes(&mut tx, status, cookbook, page).await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
@@ -114,8 +114,8 @@ pub async fn recipes(
 ///
 /// # Errors
 /// The database is away.
-pub async fn recipe(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Option<RecipeRow>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn recipe(scope: &TenantScope, pool: &PgPool, id: RecipeId) -> Result<Option<RecipeRow>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = store::recipe(&mut tx, id).await?;
     tx.commit().await?;
     Ok(row)

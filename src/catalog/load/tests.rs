@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use super::*;
 use crate::{
-    base::{AgencyId, SystemClock},
+    base::{Actor, AgencyId, Role, SystemClock, TenantScope, UserId},
     catalog::lookup::{RecipeRef, resolve},
 };
 
@@ -42,9 +42,14 @@ async fn load(pool: &PgPool, dir: &Dir) -> Result<Loaded, LoadError> {
     load_dir(pool, &dir.0, &|name| name == "Transform", &SystemClock).await
 }
 
+fn somebody() -> TenantScope {
+    let now = SystemClock.now();
+    TenantScope::verified(AgencyId::at(now), Actor::Person(UserId::at(now)), Role::AgencyAdmin, None)
+}
+
 async fn newest(pool: &PgPool, version: Option<&str>) -> (String, Option<String>) {
-    let agency = AgencyId::at(SystemClock.now());
-    let found = resolve(pool, agency, &RecipeRef::parse("r").unwrap(), version).await.unwrap().unwrap();
+    let agency = somebody();
+    let found = resolve(&agency, pool, &RecipeRef::parse("r").unwrap(), version).await.unwrap().unwrap();
     assert_eq!(found.recipe.version.as_str(), found.version);
     assert_eq!(found.limits().max_pages_per_crawl, Some(7));
     (found.version, found.recipe.description.clone())
@@ -104,8 +109,8 @@ async fn one_bad_file_stops_everything_and_every_problem_is_told(pool: PgPool) {
     ] {
         assert!(error.contains(words), "{words}: {error}");
     }
-    let agency = AgencyId::at(SystemClock.now());
-    assert!(resolve(&pool, agency, &RecipeRef::parse("r").unwrap(), None).await.unwrap().is_none());
+    let agency = somebody();
+    assert!(resolve(&agency, &pool, &RecipeRef::parse("r").unwrap(), None).await.unwrap().is_none());
 }
 
 #[sqlx::test(migrations = "./migrations")]
@@ -115,8 +120,8 @@ async fn cookbooks_are_brought_up_to_date(pool: PgPool) {
     dir.write("cookbook.yaml", "cookbook: { id: book, name: Book, version: 1.1.0, pricing: { base_price: 12.50 } }");
     assert_eq!(load(&pool, &dir).await.unwrap().updated, ["book"]);
     let slice = crate::base::Page { limit: 50, before: None };
-    let agency = AgencyId::at(SystemClock.now());
-    let roles = crate::catalog::listing::agent_roles(&pool, agency, Some("available"), slice).await.unwrap();
+    let agency = somebody();
+    let roles = crate::catalog::listing::agent_roles(&agency, &pool, Some("available"), slice).await.unwrap();
     assert_eq!((roles.items.len(), roles.items[0].base_price.to_string().as_str()), (1, "12.5000000000"));
 }
 

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use super::model::{Recipe, Slug, SubscriptionLimits, Version};
 use crate::{
-    base::{AgencyId, AgentRoleId, CookbookId, RecipeId},
+    base::{AgencyId, AgentRoleId, CookbookId, RecipeId, RunScope, TenantScope},
     db,
 };
 
@@ -70,8 +70,8 @@ pub struct VariantHead {
 /// # Errors
 /// The database is away.
 pub async fn resolve(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     recipe: &RecipeRef,
     version: Option<&str>,
 ) -> Result<Option<Published>, sqlx::Error> {
@@ -81,7 +81,7 @@ pub async fn resolve(
         // What is no version has not been published.
         Some(Err(_)) => return Ok(None),
     };
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let found = match recipe {
         RecipeRef::Id(id) => store::by_id(&mut tx, *id, key.as_deref()).await?,
         RecipeRef::Slug(slug) => store::by_slug(&mut tx, slug.as_str(), key.as_deref()).await?,
@@ -94,8 +94,8 @@ pub async fn resolve(
 ///
 /// # Errors
 /// The database is away.
-pub async fn get(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Option<Published>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn get(run: &RunScope, pool: &PgPool, id: RecipeId) -> Result<Option<Published>, sqlx::Error> {
+    let mut tx = db::tenant(pool, run.agency_id()).await?;
     let found = store::get(&mut tx, id).await?;
     tx.commit().await?;
     Ok(found)
@@ -106,8 +106,8 @@ pub async fn get(pool: &PgPool, agency: AgencyId, id: RecipeId) -> Result<Option
 ///
 /// # Errors
 /// The database is away.
-pub async fn variants(pool: &PgPool, agency: AgencyId, slug: &str) -> Result<Vec<VariantHead>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn variants(scope: &TenantScope, pool: &PgPool, slug: &str) -> Result<Vec<VariantHead>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let found = store::variants(&mut tx, slug).await?;
     tx.commit().await?;
     Ok(found)

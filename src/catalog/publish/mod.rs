@@ -9,7 +9,7 @@ use super::{
     problem::{Path, Problem},
 };
 use crate::{
-    base::{AgencyId, Clock, RecipeId},
+    base::{AgencyId, Clock, RecipeId, TenantScope},
     db,
 };
 
@@ -42,13 +42,13 @@ pub enum PublishError {
 /// # Errors
 /// See [`PublishError`].
 pub async fn publish(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     checked: &Checked,
     clock: &dyn Clock,
 ) -> Result<Receipt, PublishError> {
-    let mut tx = db::tenant(pool, agency).await?;
-    let receipt = publish_in(&mut tx, agency, checked, clock).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let receipt = publish_in(scope, &mut tx, checked, clock).await?;
     tx.commit().await?;
     Ok(receipt)
 }
@@ -58,12 +58,12 @@ pub async fn publish(
 /// # Errors
 /// See [`PublishError`]; roll the transaction back then.
 pub async fn publish_in(
+    scope: &TenantScope,
     db: &mut PgConnection,
-    agency: AgencyId,
     checked: &Checked,
     clock: &dyn Clock,
 ) -> Result<Receipt, PublishError> {
-    let recipe = &checked.recipe;
+    let (recipe, agency) = (&checked.recipe, scope.agency_id());
     let cookbook = match &recipe.cookbook {
         None => None,
         Some(slug) => Some(store::cookbook(db, slug.as_str()).await?.ok_or_else(|| unknown_cookbook(checked))?),

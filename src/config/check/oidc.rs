@@ -95,7 +95,7 @@ impl Reader<'_> {
 
     pub(super) fn public_url(&mut self) -> Option<Url> {
         let text = self.text("http.public_url")?.trim().to_owned();
-        let url = Url::parse(&text).ok().filter(|url| is_plain_http(url));
+        let url = Url::parse(&text).ok().filter(is_plain_http);
         if url.is_none() {
             let message = "must be the address at which people reach the API, as in https://teamai.example.com: \
                            http:// or https://, without user, query or fragment";

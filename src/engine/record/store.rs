@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Claim, Record};
 use crate::{
-    base::{AgencyId, TaskId},
+    base::{RunScope, TaskId},
     db::{self, lane::Flush},
 };
 
@@ -135,11 +135,11 @@ pub struct Checkpoint {
 /// # Errors
 /// The database is away.
 pub async fn checkpoints(
+    run: &RunScope,
     pool: &PgPool,
-    agency: AgencyId,
     task: TaskId,
 ) -> Result<(Vec<Checkpoint>, Vec<(String, i32, i32)>), sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, run.agency_id()).await?;
     let steps = sqlx::query_as!(
         Checkpoint,
         "select node_id, occurrence, status, output, error from task_steps where task_id = $1",

@@ -6,7 +6,10 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::{base::TaskId, db::lane::Flush};
+use crate::{
+    base::{RunScope, TaskId},
+    db::lane::Flush,
+};
 
 /// A task as its claim hands it over.
 #[derive(Debug, Clone)]
@@ -32,6 +35,14 @@ pub struct Claimed {
     pub configuration: Value,
     /// The agency's.
     pub settings: Value,
+}
+
+impl Claimed {
+    /// What the run of this task may read.
+    #[must_use]
+    pub fn scope(&self) -> RunScope {
+        RunScope::claimed(self.agency_id.into(), self.team_id.into())
+    }
 }
 
 /// How a worker claims.

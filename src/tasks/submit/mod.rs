@@ -91,7 +91,7 @@ impl Submitter {
 
     /// Makes what was just published visible to the next submission.
     pub fn catalogue_changed(&self, scope: &TenantScope) {
-        self.0.recipes.forget(scope.agency_id());
+        self.0.recipes.forget(scope);
     }
 
     /// Answers once the task is durable. A key used before for the same request
@@ -101,7 +101,7 @@ impl Submitter {
     /// See [`SubmitError`]; nothing is written then.
     pub async fn submit(&self, scope: &TenantScope, new: NewTask) -> Result<Task, SubmitError> {
         let request_hash = new.idempotency_key.as_ref().map(|_| request_hash(&new));
-        let named = self.0.recipes.resolve(scope.agency_id(), &new.recipe, new.version.as_deref()).await?;
+        let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
         let assigned = self.assign(scope, &new, named).await?;
         let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
             .map_err(SubmitError::Inputs)?;
@@ -158,12 +158,12 @@ impl Submitter {
         request_hash: Option<Vec<u8>>,
     ) -> Result<Task, SubmitError> {
         let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let holder = store::key_holder(&self.0.pool, scope.agency_id(), key).await?;
+        let holder = store::key_holder(scope, &self.0.pool, key).await?;
         let (hash, task) = holder.ok_or(SubmitError::Unavailable)?;
         if Some(hash) != request_hash {
             return Err(SubmitError::KeyReused);
         }
-        let task = super::store::get(&self.0.pool, scope, task).await?.ok_or(SubmitError::KeyReused)?;
+        let task = super::store::get(scope, &self.0.pool, task).await?.ok_or(SubmitError::KeyReused)?;
         Ok(Task {
             status: super::TaskStatus::Queued.as_str().to_owned(),
             output: None,

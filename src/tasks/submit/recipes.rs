@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use super::SubmitError;
 use crate::{
-    base::{AgencyId, cache::Cache},
+    base::{AgencyId, TenantScope, cache::Cache},
     catalog::{self, Published, RecipeRef},
 };
 
@@ -32,17 +32,17 @@ impl Recipes {
     /// The recipe of an id or a slug; without a version the newest release.
     pub async fn resolve(
         &self,
-        agency: AgencyId,
+        scope: &TenantScope,
         recipe: &str,
         version: Option<&str>,
     ) -> Result<Arc<Published>, SubmitError> {
-        let name = (agency, recipe.to_owned(), version.map(str::to_owned));
+        let name = (scope.agency_id(), recipe.to_owned(), version.map(str::to_owned));
         let ticket = match self.known.get(&name) {
             Ok(published) => return Ok(published),
             Err(ticket) => ticket,
         };
         let found = match RecipeRef::parse(recipe) {
-            Some(named) => catalog::resolve(&self.pool, agency, &named, version).await?,
+            Some(named) => catalog::resolve(scope, &self.pool, &named, version).await?,
             None => None,
         };
         let Some(published) = found.map(Arc::new) else {
@@ -52,7 +52,7 @@ impl Recipes {
         Ok(published)
     }
 
-    pub fn forget(&self, agency: AgencyId) {
-        self.known.forget(|(owner, ..), _| *owner == agency);
+    pub fn forget(&self, scope: &TenantScope) {
+        self.known.forget(|(owner, ..), _| *owner == scope.agency_id());
     }
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
-    base::{AgencyId, TaskId, TeamId},
+    base::{TaskId, TeamId, TenantScope},
     db::{self, lane::Flush},
     queue::{Ticket, Tickets},
 };
@@ -139,8 +139,12 @@ impl Flush for SubmitFlush {
 ///
 /// # Errors
 /// The database is away.
-pub async fn key_holder(pool: &PgPool, agency: AgencyId, key: &str) -> Result<Option<(Vec<u8>, TaskId)>, sqlx::Error> {
-    let mut tx = db::tenant(pool, agency).await?;
+pub async fn key_holder(
+    scope: &TenantScope,
+    pool: &PgPool,
+    key: &str,
+) -> Result<Option<(Vec<u8>, TaskId)>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = sqlx::query!("select request_hash, task_id from idempotency_keys where key = $1", key)
         .fetch_optional(&mut *tx)
         .await?;

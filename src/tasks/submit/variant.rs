@@ -55,7 +55,7 @@ impl Submitter {
     ) -> Result<Vec<Arc<Published>>, SubmitError> {
         let mut arms = Vec::with_capacity(test.variants.len());
         for variant in &test.variants {
-            match self.0.recipes.resolve(scope.agency_id(), slug, Some(variant.version.as_str())).await {
+            match self.0.recipes.resolve(scope, slug, Some(variant.version.as_str())).await {
                 Ok(published) => arms.push(published),
                 Err(SubmitError::VersionUnknown) => {}
                 Err(error) => return Err(error),
@@ -83,7 +83,7 @@ impl Submitter {
             Ok(experiment) => return Ok(experiment),
             Err(ticket) => ticket,
         };
-        let experiment = experiments::store::ensure(&self.0.pool, scope.agency_id(), &declaration, fresh).await?;
+        let experiment = experiments::store::ensure(scope, &self.0.pool, &declaration, fresh).await?;
         self.0.experiments.keep(ticket, key, experiment);
         Ok(experiment)
     }
@@ -96,8 +96,7 @@ impl Submitter {
         subject: &str,
         arm: Arc<Published>,
     ) -> Result<Arc<Published>, SubmitError> {
-        let agency = scope.agency_id();
-        let given = experiments::store::assign(&self.0.pool, agency, experiment, subject, arm.id).await?;
-        if given == arm.id { Ok(arm) } else { self.0.recipes.resolve(agency, &given.to_string(), None).await }
+        let given = experiments::store::assign(scope, &self.0.pool, experiment, subject, arm.id).await?;
+        if given == arm.id { Ok(arm) } else { self.0.recipes.resolve(scope, &given.to_string(), None).await }
     }
 }
