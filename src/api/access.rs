@@ -97,6 +97,16 @@ mod tests {
         assert_eq!(open, OPEN, "an operation that anybody may call needs a reason and a line here");
     }
 
-    /// They check a password, a refresh token or an invite themselves.
-    const OPEN: [&str; 5] = ["accept_invite", "login", "logout", "refresh", "register"];
+    /// They check a password, a refresh token, an invite or a provider's answer themselves.
+    const OPEN: [&str; 9] = [
+        "accept_invite",
+        "exchange_oidc_code",
+        "finish_oidc",
+        "list_oidc_providers",
+        "login",
+        "logout",
+        "refresh",
+        "register",
+        "start_oidc",
+    ];
 }

@@ -26,6 +26,7 @@ use crate::{
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct ApiKeyBody {
+    #[oai(validator(max_length = 200))]
     name: String,
     /// What the key may be used for.
     #[oai(validator(min_items = 1, max_items = 64))]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use poem::http::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
@@ -86,7 +86,10 @@ impl Operations {
         let mut paths: Vec<Path> = Vec::new();
         for (path, method, operation) in operations(&document) {
             let segments = segments(path).map(|part| (!part.starts_with('{')).then(|| part.to_owned())).collect();
-            let is_open = operation["security"].as_array().is_none_or(Vec::is_empty);
+            // The empty requirement is the specification's way to say that none is needed.
+            let needs_nothing =
+                |security: &Vec<Value>| security.iter().all(|one| one.as_object().is_some_and(Map::is_empty));
+            let is_open = operation["security"].as_array().is_none_or(needs_nothing);
             match paths.iter_mut().find(|path| path.segments == segments) {
                 Some(path) => path.methods.push((method, is_open)),
                 None => paths.push(Path { segments, methods: vec![(method, is_open)] }),

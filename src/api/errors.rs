@@ -9,7 +9,7 @@ use poem_openapi::error::{AuthorizationError, ContentTypeError, ParseParamError,
 
 use super::problem::{FieldError, Problem};
 use crate::{
-    auth::AuthError,
+    auth::{AuthError, oidc::OidcError},
     locker::{CheckError, LockerError},
     tenancy::TenancyError,
 };
@@ -99,6 +99,31 @@ impl From<AuthError> for Problem {
             AuthError::Tenancy(error) => error.into(),
             AuthError::Database(error) => error.into(),
             AuthError::SigningKey(_) | AuthError::Internal(_) | AuthError::Randomness(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// How long a browser is told to wait for a provider that is away, in seconds.
+const PROVIDER_RETRY: u64 = 10;
+
+impl From<OidcError> for Problem {
+    fn from(error: OidcError) -> Self {
+        let detail = sentence(&error);
+        match error {
+            OidcError::UnknownProvider => Self::not_found(),
+            OidcError::ReturnTo(error) => Self::invalid("return_to", error),
+            OidcError::NotBegun => Self::unauthorized("sign_in_not_begun", detail),
+            OidcError::Denied => Self::forbidden("provider_denied", detail),
+            OidcError::Refused => Self::unauthorized("provider_answer_refused", detail),
+            OidcError::IssuerAway => Self::unavailable("provider_unavailable", detail).retry_after(PROVIDER_RETRY),
+            OidcError::EmailNotVerified => Self::forbidden("email_not_verified", detail),
+            OidcError::InvitationRequired => Self::forbidden("invitation_required", detail),
+            OidcError::SeveralInvitations => Self::conflict("several_invitations", detail),
+            OidcError::LinkRequired => Self::conflict("link_required", detail),
+            OidcError::IdentityTaken => Self::conflict("identity_taken", detail),
+            OidcError::AlreadyLinked => Self::conflict("already_linked", detail),
+            OidcError::InvalidCode => Self::unauthorized("invalid_code", detail),
+            OidcError::Auth(error) => error.into(),
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::{
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct InviteBody {
+    #[oai(validator(max_length = 320))]
     email: String,
     role: Role,
     /// The team that the person will belong to.
@@ -93,6 +94,7 @@ struct AcceptBody {
     /// 12 to 128 characters, none of the common passwords.
     #[oai(validator(max_length = 128))]
     password: Password,
+    #[oai(validator(max_length = 200))]
     full_name: Option<String>,
 }
 

@@ -20,6 +20,7 @@ mod gate;
 mod health;
 mod invites;
 pub mod json_object;
+mod oidc;
 pub mod page;
 pub mod problem;
 mod queue;
@@ -47,7 +48,7 @@ pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
 pub use crate::auth::need;
 use crate::{
-    auth::Auth,
+    auth::{Auth, oidc::Oidc},
     base::Clock,
     limits::Limiter,
     locker::{KeyProbe, Locker},
@@ -62,6 +63,7 @@ pub struct ApiState {
     pub pool: PgPool,
     pub clock: Arc<dyn Clock>,
     pub auth: Arc<Auth>,
+    pub oidc: Arc<Oidc>,
     /// Whether anybody may make an agency with POST /auth/register.
     pub registration_open: bool,
     pub locker: Arc<Locker>,
@@ -84,6 +86,7 @@ pub struct ApiState {
 fn resources() -> impl OpenApi + Clone {
     access::Stated((
         auth::AuthApi,
+        oidc::OidcApi,
         sessions::SessionsApi,
         api_keys::ApiKeysApi,
         agency::AgencyApi,

@@ -36,6 +36,7 @@ struct UserBody {
     /// A person who is deactivated is signed out everywhere at once.
     status: Option<UserStatus>,
     /// Null clears it.
+    #[oai(validator(max_length = 200))]
     full_name: MaybeUndefined<String>,
 }
 

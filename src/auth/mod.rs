@@ -9,6 +9,7 @@ mod error;
 pub mod fuzz;
 mod in_force;
 pub mod keys;
+pub mod oidc;
 mod password;
 mod people;
 mod scopes;

@@ -80,7 +80,7 @@ impl Auth {
             id: UserId::at(now),
             agency_id: invite.agency_id,
             email: &invite.email,
-            password_hash: &hash,
+            password_hash: Some(&hash),
             full_name: acceptance.full_name.as_ref(),
             role: invite.role,
             team_id: invite.team_id,
@@ -144,6 +144,10 @@ async fn add_admin(
 ) -> Result<UserId, AuthError> {
     let id = UserId::at(now);
     let role = Role::AgencyAdmin;
-    users::insert(connection, &NewUser { id, agency_id, email, password_hash, full_name, role, team_id: None }).await?;
+    users::insert(
+        connection,
+        &NewUser { id, agency_id, email, password_hash: Some(password_hash), full_name, role, team_id: None },
+    )
+    .await?;
     Ok(id)
 }

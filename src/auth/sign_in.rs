@@ -59,7 +59,7 @@ impl Auth {
         let turn = self.passwords.turn().await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
         let known = store::credentials(&self.pool, email.as_str()).await?;
-        let stored = known.as_ref().map(|known| known.password_hash.clone());
+        let stored = known.as_ref().and_then(|known| known.password_hash.clone());
         let verdict = turn.verify(password, stored).await?;
         let now = self.clock.now();
         let Some(known) = known.filter(|_| verdict != Verdict::Wrong) else {
@@ -134,7 +134,7 @@ impl Auth {
         let turn = self.passwords.turn().await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
         let known = store::credentials(&self.pool, email.as_str()).await?;
-        let stored = known.map(|known| known.password_hash);
+        let stored = known.and_then(|known| known.password_hash);
         let right = turn.verify(current, stored.clone()).await? != Verdict::Wrong;
         let now = self.clock.now();
         let (Some(old), true) = (stored, right) else {
@@ -207,7 +207,7 @@ impl Auth {
 }
 
 /// The user and agency of a transaction in the agency's context, if both are in force.
-async fn active(tx: &mut PgConnection, user: UserId) -> Result<(User, Agency), AuthError> {
+pub(super) async fn active(tx: &mut PgConnection, user: UserId) -> Result<(User, Agency), AuthError> {
     let user = users::find(tx, user).await?.ok_or(AuthError::InvalidCredentials)?;
     let agency = agencies::find(tx, user.agency_id).await?.ok_or(AuthError::InvalidCredentials)?;
     match (user.status, agency.status) {

@@ -11,7 +11,8 @@ use crate::{
 pub struct Credentials {
     pub user_id: UserId,
     pub agency_id: AgencyId,
-    pub password_hash: String,
+    /// `None` for who signs in through a provider alone.
+    pub password_hash: Option<String>,
     pub active: bool,
 }
 
@@ -19,7 +20,7 @@ pub struct Credentials {
 pub async fn credentials(pool: &PgPool, email: &str) -> Result<Option<Credentials>, sqlx::Error> {
     sqlx::query_as!(
         Credentials,
-        r#"select id as "user_id!: UserId", agency_id as "agency_id!: AgencyId", password_hash as "password_hash!",
+        r#"select id as "user_id!: UserId", agency_id as "agency_id!: AgencyId", password_hash,
                   status = 'active' as "active!"
              from app.user_by_email($1)"#,
         email,

@@ -60,6 +60,8 @@ fn keys(as_json: bool, out: &mut impl Write) -> std::io::Result<()> {
     }
     writeln!(
         out,
-        "TEAMAI_PROVIDERS__<NAME>__BASE_URL, __PROTOCOL\n    providers.<name>.*: where a model provider answers and how"
+        "TEAMAI_AUTH__OIDC__<NAME>__ISSUER, __CLIENT_ID, __CLIENT_SECRET (or ..._FILE), __SCOPES, __TRUST_EMAIL\n    \
+         auth.oidc.<name>.*: an OpenID Connect provider that people may sign in through\n\
+         TEAMAI_PROVIDERS__<NAME>__BASE_URL, __PROTOCOL\n    providers.<name>.*: where a model provider answers and how"
     )
 }

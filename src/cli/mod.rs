@@ -12,6 +12,7 @@ mod exit;
 mod healthcheck;
 mod key_probe;
 mod migrate;
+pub mod oidc;
 mod openapi;
 mod prices;
 mod private;

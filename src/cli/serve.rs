@@ -105,13 +105,15 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         .context("DATABASE_URL is no Postgres URL")?;
     let tickets = Tickets::new(shared.redis.1.clone());
     let limiter = Limiter::new(config.limits, shared.redis.1.clone());
-    let auth = Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?;
+    let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
+    let oidc = super::oidc::service(config, &auth)?;
     let providers = Registry::new(&config.providers)?;
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
         pool,
         clock: Arc::clone(clock),
-        auth: Arc::new(auth),
+        auth,
+        oidc: Arc::new(oidc),
         registration_open: config.auth.registration_open,
         locker: Arc::clone(&shared.locker),
         key_probe: Arc::new(ProviderKeys(Registry::new(&config.providers)?)),

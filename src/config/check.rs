@@ -60,10 +60,13 @@ impl Reader<'_> {
         let bind = self.bind();
         let trusted_proxies = self.trusted_proxies();
         let limits = self.limits();
+        let public_url = self.public_url();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
         let allow = self.allow();
+        let oidc = self.oidc(&allow);
+        let return_origins = self.return_origins();
         let json = self.one_of("log.format", [("text", false), ("json", true)]);
         let providers = self.providers();
         let url = url?;
@@ -76,8 +79,8 @@ impl Reader<'_> {
             },
             redis_url: redis_url?,
             locker: Locker { root_key, previous_root_keys },
-            auth: Auth { signing_key, registration_open: registration_open? },
-            http: Http { bind: bind?, trusted_proxies },
+            auth: Auth { signing_key, registration_open: registration_open?, oidc, return_origins },
+            http: Http { bind: bind?, trusted_proxies, public_url },
             limits: limits?,
             worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
             lease: Lease { seconds: seconds? },
@@ -308,5 +311,6 @@ fn is_host_and_port(entry: &str) -> bool {
     })
 }
 
+mod oidc;
 #[cfg(test)]
 mod tests;

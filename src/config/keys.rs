@@ -22,11 +22,19 @@ pub enum Shown {
     Hidden,
 }
 
+impl Shown {
+    /// What is secret may stand in a file.
+    #[must_use]
+    pub fn may_be_a_file(self) -> bool {
+        self != Self::Plainly
+    }
+}
+
 impl Key {
     /// Whether `<variable>_FILE` names a file that holds the value.
     #[must_use]
     pub fn may_be_a_file(&self) -> bool {
-        self.shown != Shown::Plainly
+        self.shown.may_be_a_file()
     }
 
     /// The variable that sets it.
@@ -54,10 +62,24 @@ pub const PROTOCOLS: &[&str] = &["openai", "anthropic", "gemini"];
 /// What can be set for a provider, under `providers.<name>`.
 pub const PROVIDER_KEYS: &[&str] = &["base_url", "protocol"];
 
+/// What can be set for an OpenID Connect provider, under `auth.oidc.<name>`.
+pub const OIDC_KEYS: &[Key] = &[
+    key("issuer", Shown::Plainly, None, "the provider's issuer, as in https://accounts.google.com"),
+    key("client_id", Shown::Plainly, None, "what the provider calls this installation"),
+    key("client_secret", Shown::Hidden, None, "the provider's secret for this installation"),
+    key("scopes", Shown::Plainly, Some("openid email profile"), "what the provider is asked for"),
+    key(
+        "trust_email",
+        Shown::Plainly,
+        Some("false"),
+        "take an address of which the provider does not say that it is verified",
+    ),
+];
+
 /// Postgres' notices say nothing that an operator acts on.
 pub const DEFAULT_FILTER: &str = "info,sqlx::postgres::notice=warn";
 
-/// Every setting except the providers', whose names are open.
+/// Every setting except those of providers, whose names are open.
 pub const KEYS: &[Key] = &[
     key("database.url", Shown::WithoutPassword, None, "Postgres, as the role that serves").plain("DATABASE_URL"),
     key("database.worker_url", Shown::WithoutPassword, None, "Postgres, as the worker's role; database.url unless set"),
@@ -78,6 +100,12 @@ pub const KEYS: &[Key] = &[
         Some("open"),
         "open or closed: who may make an agency, anybody or the operator",
     ),
+    key(
+        "auth.return_origins",
+        Shown::Plainly,
+        Some(""),
+        "comma-separated origins, beside one's own, to which a sign-in through a provider may return",
+    ),
     key("http.bind", Shown::Plainly, Some("127.0.0.1:8000"), "address and port of the API"),
     key(
         "http.trusted_proxies",
@@ -88,6 +116,7 @@ pub const KEYS: &[Key] = &[
     key("limits.user_per_minute", Shown::Plainly, Some("6000"), "requests of one user or API key"),
     key("limits.agency_per_minute", Shown::Plainly, Some("60000"), "requests of one agency"),
     key("limits.address_per_minute", Shown::Plainly, Some("300"), "sign-in requests from one address"),
+    key("http.public_url", Shown::Plainly, None, "where people reach the API, as in https://teamai.example.com"),
     key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
     key("worker.drain_seconds", Shown::Plainly, Some("25"), "how long a worker that stops lets its tasks finish"),
     key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
@@ -116,7 +145,20 @@ pub fn find(path: &str) -> Option<&'static Key> {
 /// Whether the path names a setting, a provider's among them.
 #[must_use]
 pub fn is_known(path: &str) -> bool {
-    find(path).is_some() || provider(path).is_some_and(|(_, field)| PROVIDER_KEYS.contains(&field))
+    shown(path).is_some() || provider(path).is_some_and(|(_, field)| PROVIDER_KEYS.contains(&field))
+}
+
+/// How the setting at a path is shown; `None` if the table has no such setting.
+#[must_use]
+pub fn shown(path: &str) -> Option<Shown> {
+    let key = find(path).or_else(|| oidc(path).and_then(|(_, field)| OIDC_KEYS.iter().find(|key| key.path == field)));
+    key.map(|key| key.shown)
+}
+
+/// The provider's name and the field of `auth.oidc.<name>.<field>`.
+#[must_use]
+pub fn oidc(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix("auth.oidc.")?.split_once('.')
 }
 
 /// The provider's name and the field of `providers.<name>.<field>`.
@@ -131,6 +173,10 @@ pub fn closest(path: &str) -> Option<String> {
     if let Some((name, field)) = provider(path) {
         let near = PROVIDER_KEYS.iter().min_by_key(|known| distance(known, field))?;
         return Some(format!("providers.{name}.{near}"));
+    }
+    if let Some((name, field)) = oidc(path) {
+        let near = OIDC_KEYS.iter().min_by_key(|known| distance(known.path, field))?;
+        return Some(format!("auth.oidc.{name}.{}", near.path));
     }
     let near = KEYS.iter().min_by_key(|key| distance(key.path, path))?;
     (distance(near.path, path) <= 4).then(|| near.path.to_owned())
@@ -159,6 +205,7 @@ mod tests {
     fn a_typing_error_finds_its_key() {
         assert_eq!(closest("worker.concurency").as_deref(), Some("worker.concurrency"));
         assert_eq!(closest("providers.groq.baseurl").as_deref(), Some("providers.groq.base_url"));
+        assert_eq!(closest("auth.oidc.google.client").as_deref(), Some("auth.oidc.google.client_id"));
         assert_eq!(closest("something.else.entirely"), None);
     }
 

@@ -12,7 +12,7 @@ use std::{
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use keys::{KEYS, Key, variable};
+pub use keys::{KEYS, Key, OIDC_KEYS, variable};
 pub use settings::{Setting, Settings};
 
 /// Everything that can be set. Loaded and checked once, at start.
@@ -61,6 +61,23 @@ pub struct Auth {
     pub signing_key: Option<SecretString>,
     /// Whether anybody may make an agency; else the operator does, with `teamai admin`.
     pub registration_open: bool,
+    /// By name; `http.public_url` is set if there is one.
+    pub oidc: BTreeMap<String, OidcProvider>,
+    /// Origins, beside one's own, to which a sign-in through a provider may return.
+    pub return_origins: Vec<url::Origin>,
+}
+
+/// An OpenID Connect provider that people may sign in through.
+#[derive(Debug, Clone)]
+pub struct OidcProvider {
+    /// As the provider writes it: compared by the character.
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: SecretString,
+    /// `openid` is asked for in any case.
+    pub scopes: Vec<String>,
+    /// Whether an address is taken of which the provider does not say that it is verified.
+    pub trust_email: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +86,8 @@ pub struct Http {
     pub bind: String,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Where people reach the API; it has no query, and a path that ends with a slash.
+    pub public_url: Option<url::Url>,
 }
 
 /// Requests in a minute, and at once.

@@ -79,7 +79,7 @@ impl Settings {
         self.0
             .iter()
             .map(|(path, setting)| {
-                let shown = keys::find(path).map_or(Shown::Plainly, |key| key.shown);
+                let shown = keys::shown(path).unwrap_or(Shown::Plainly);
                 (path.clone(), show(shown, &setting.value), setting.source.clone())
             })
             .collect()
@@ -105,14 +105,12 @@ fn named(path: &str, setting: Setting, dir: &Path) -> Result<(String, Setting), 
     if keys::is_known(path) {
         return Ok((path.to_owned(), setting));
     }
-    let stem = path.strip_suffix("_file").and_then(keys::find).filter(|key| key.may_be_a_file());
-    let Some(key) = stem else {
+    let stem = path.strip_suffix("_file").filter(|stem| keys::shown(stem).is_some_and(Shown::may_be_a_file));
+    let Some(stem) = stem else {
         return Err(unknown(path, setting.source));
     };
     match std::fs::read_to_string(dir.join(&setting.value)) {
-        Ok(text) => {
-            Ok((key.path.to_owned(), Setting { value: text.trim_end_matches(['\n', '\r']).to_owned(), ..setting }))
-        }
+        Ok(text) => Ok((stem.to_owned(), Setting { value: text.trim_end_matches(['\n', '\r']).to_owned(), ..setting })),
         Err(error) => Err(Problem {
             name: setting.source,
             message: format!("cannot read {}: {error}; name a readable file that holds the value", setting.value),

@@ -1,6 +1,6 @@
 //! The whole API on a real Postgres, under row-level security, without a socket.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use poem::{
@@ -13,15 +13,21 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use teamai::{
     api::{self, ApiState},
-    auth::{Auth, keys},
+    auth::{
+        Auth, keys,
+        oidc::{self, Oidc},
+    },
     base::{AgentRoleId, UserId, clock::ManualClock},
-    config::Limits,
+    config::{Limits, OidcProvider},
+    egress,
     limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
     tasks::submit::Submitter,
 };
 
+/// Where a browser would reach the API.
+pub const PUBLIC_URL: &str = "http://teamai.test/";
 pub const PASSWORD: &str = "plenty of daylight";
 
 /// An API of its own for one test.
@@ -119,28 +125,64 @@ impl KeyProbe for Probe {
     }
 }
 
+const LIMITS: Limits = Limits { user_per_minute: 6000, agency_per_minute: 60_000, address_per_minute: 300 };
+
+fn start_of_the_day() -> Arc<ManualClock> {
+    let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
+    ManualClock::at(now)
+}
+
 impl Api {
     pub fn start(root: &PgPool) -> Self {
         Self::with_redis(root, &redis_url())
     }
 
     pub fn with_redis(root: &PgPool, redis_url: &str) -> Self {
-        let limits = Limits { user_per_minute: 6000, agency_per_minute: 60_000, address_per_minute: 300 };
-        Self::with_limits(root, redis_url, limits)
+        Self::with_limits(root, redis_url, LIMITS)
     }
 
     pub fn with_limits(root: &PgPool, redis_url: &str, limits: Limits) -> Self {
-        let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
-        let clock = ManualClock::at(now);
+        Self::build(root, start_of_the_day(), redis_url, limits, &BTreeMap::new(), &[])
+    }
+
+    /// People may sign in through the providers; `allowed` are the `host:port` where these answer.
+    pub fn with_clock(
+        root: &PgPool,
+        clock: Arc<ManualClock>,
+        redis_url: &str,
+        providers: &BTreeMap<String, OidcProvider>,
+        allowed: &[String],
+    ) -> Self {
+        Self::build(root, clock, redis_url, LIMITS, providers, allowed)
+    }
+
+    fn build(
+        root: &PgPool,
+        clock: Arc<ManualClock>,
+        redis_url: &str,
+        limits: Limits,
+        providers: &BTreeMap<String, OidcProvider>,
+        allowed: &[String],
+    ) -> Self {
         let pool = pool_as(root, "teamai_api");
-        let auth = Auth::new(pool.clone(), clock.clone(), &keys::generate_pem().unwrap()).unwrap();
+        let signing_key = keys::generate_pem().unwrap();
+        let auth = Arc::new(Auth::new(pool.clone(), clock.clone(), &signing_key).unwrap());
+        let settings = oidc::Settings {
+            providers,
+            public_url: Some(&PUBLIC_URL.parse().unwrap()),
+            return_origins: &[],
+            signing_key: &signing_key,
+        };
+        let client = egress::Client::new(egress::Policy::new(allowed).unwrap()).unwrap();
+        let oidc = Oidc::new(Arc::clone(&auth), &settings, &teamai::cli::oidc::fetch(client)).unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let redis = queue::connect(redis_url).unwrap().1;
         let tickets = Tickets::new(redis.clone());
         let state = ApiState {
             pool: pool.clone(),
             clock: clock.clone(),
-            auth: Arc::new(auth),
+            auth,
+            oidc: Arc::new(oidc),
             registration_open: true,
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
             key_probe: Arc::new(Probe),

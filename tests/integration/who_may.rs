@@ -7,10 +7,16 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sqlx::PgPool;
+use teamai::base::SystemClock;
 
 use world::{Request, World};
 
-use crate::{model::Model, stack::Stack, support::Reply};
+use crate::{
+    identity_provider::{self, IdentityProvider},
+    model::Model,
+    stack::Stack,
+    support::Reply,
+};
 
 const TABLE: &str = include_str!("who_may/table.txt");
 const CALLERS: [&str; 7] = ["nobody", "stranger", "neighbour", "member", "bare key", "key", "admin"];
@@ -87,13 +93,13 @@ fn the_specification_tells_what_the_table_says() {
 
 #[sqlx::test(migrations = "./migrations")]
 async fn everybody_gets_the_answer_of_the_table(root: PgPool) {
+    let idp = IdentityProvider::start(SystemClock::shared()).await;
     let model = Model::serve().await;
-    // Its callers ask more in a minute than one person or address may.
-    let settings = [
-        ("TEAMAI_PROVIDERS__OPENAI__BASE_URL", model.base_url()),
-        ("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "1000000".to_owned()),
-    ];
-    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let (issuer, allowed, base_url) = (idp.issuer(), idp.allowed(), model.base_url());
+    let mut settings = identity_provider::settings(&issuer, &allowed).to_vec();
+    // Its callers ask more in a minute than one address may.
+    settings.push(("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "1000000"));
+    settings.push(("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &base_url));
     let stack = Stack::start(&root, &settings).await;
     let worker = stack.worker();
     let world = World::new(&stack).await;

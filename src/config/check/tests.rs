@@ -202,3 +202,71 @@ fn our_own_services_cannot_be_allowed() {
         "{message}"
     );
 }
+
+const ISSUER: (&str, &str) = ("TEAMAI_AUTH__OIDC__GOOGLE__ISSUER", "https://accounts.google.com");
+const CLIENT: (&str, &str) = ("TEAMAI_AUTH__OIDC__GOOGLE__CLIENT_ID", "teamai");
+const SECRET: (&str, &str) = ("TEAMAI_AUTH__OIDC__GOOGLE__CLIENT_SECRET", "provider-s3cret");
+const PUBLIC: (&str, &str) = ("TEAMAI_HTTP__PUBLIC_URL", "https://teamai.example.com");
+
+#[test]
+fn an_openid_provider_is_read_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("secret"), "from-a-file\n").unwrap();
+    let other = [
+        ("TEAMAI_AUTH__OIDC__MY-IDP__ISSUER", "https://idp.example.com/realms/a/"),
+        ("TEAMAI_AUTH__OIDC__MY-IDP__CLIENT_ID", "b"),
+        ("TEAMAI_AUTH__OIDC__MY-IDP__CLIENT_SECRET_FILE", "secret"),
+        ("TEAMAI_AUTH__OIDC__MY-IDP__SCOPES", "openid,email"),
+        ("TEAMAI_AUTH__OIDC__MY-IDP__TRUST_EMAIL", "true"),
+        ("TEAMAI_AUTH__RETURN_ORIGINS", "https://app.example.com, http://localhost:3000/"),
+    ];
+    let env: Vec<_> = [URL, ISSUER, CLIENT, SECRET, PUBLIC].into_iter().chain(other).collect();
+    let config = load_in(dir.path(), &env).unwrap();
+    let (google, mine) = (&config.auth.oidc["google"], &config.auth.oidc["my-idp"]);
+    assert_eq!((google.issuer.as_str(), google.client_id.as_str(), google.trust_email), (ISSUER.1, "teamai", false));
+    assert_eq!(google.scopes, ["openid", "email", "profile"]);
+    assert_eq!(mine.issuer, "https://idp.example.com/realms/a/");
+    assert_eq!((mine.client_secret.expose_secret(), mine.trust_email), ("from-a-file", true));
+    assert_eq!(mine.scopes, ["openid", "email"]);
+    assert_eq!(config.http.public_url.unwrap().as_str(), "https://teamai.example.com/");
+    let origins: Vec<_> = config.auth.return_origins.iter().map(url::Origin::ascii_serialization).collect();
+    assert_eq!(origins, ["https://app.example.com", "http://localhost:3000"]);
+}
+
+#[test]
+fn what_is_missing_or_wrong_of_an_openid_provider_names_itself() {
+    for (left_out, named) in [(0, ISSUER.0), (1, CLIENT.0), (2, SECRET.0), (3, PUBLIC.0)] {
+        let mut env = vec![ISSUER, CLIENT, SECRET, PUBLIC];
+        env.remove(left_out);
+        let (name, message) = problem(&env);
+        assert!(name == named && message.starts_with("not set"), "{name}: {message}");
+    }
+    let wrong = [
+        (ISSUER.0, "accounts.google.com", "must be the provider's issuer"),
+        (ISSUER.0, "https://a.example/?x=1", "no user, query or fragment"),
+        (ISSUER.0, "http://idp.internal:8080/realm", "TEAMAI_EGRESS__ALLOW holds idp.internal:8080"),
+        (ISSUER.0, "https://login.microsoftonline.com/common/v2.0", "every organisation"),
+        ("TEAMAI_AUTH__OIDC__GOOGLE__SCOPES", "a\"b", "must be scopes"),
+        ("TEAMAI_AUTH__OIDC__GOOGLE__TRUST_EMAIL", "yes", "must be false or true"),
+        ("TEAMAI_AUTH__OIDC__GOOGLE__CLIENT", "x", "TEAMAI_AUTH__OIDC__GOOGLE__CLIENT_ID"),
+        ("TEAMAI_AUTH__OIDC__MY_IDP__ISSUER", "https://a.example", "a-z, 0-9 and -"),
+        ("TEAMAI_AUTH__RETURN_ORIGINS", "https://*.example.com", "is not an origin"),
+        ("TEAMAI_AUTH__RETURN_ORIGINS", "https://app.example.com/path", "is not an origin"),
+        (PUBLIC.0, "teamai.example.com", "as in https://teamai.example.com"),
+    ];
+    for (variable, value, expected) in wrong {
+        let env: Vec<_> = [ISSUER, CLIENT, SECRET, PUBLIC].into_iter().filter(|(name, _)| *name != variable).collect();
+        let (name, message) = problem(&[env.as_slice(), &[(variable, value)]].concat());
+        assert!(name == variable && message.contains(expected), "{name}: {message}");
+    }
+    let allowed = ("TEAMAI_EGRESS__ALLOW", "idp.internal:8080");
+    load(&[URL, (ISSUER.0, "http://idp.internal:8080/realm"), CLIENT, SECRET, PUBLIC, allowed]).unwrap();
+}
+
+#[test]
+fn a_providers_secret_is_not_shown() {
+    let env = [URL, ISSUER, CLIENT, SECRET, PUBLIC].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let settings = Settings::read(env, std::path::Path::new("/nonexistent")).unwrap();
+    let shown = format!("{:?} {settings:?} {:?}", settings.shown(), settings.check().unwrap());
+    assert!(!shown.contains("provider-s3cret") && shown.contains("auth.oidc.google.client_secret"), "{shown}");
+}

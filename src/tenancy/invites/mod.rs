@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-pub use store::{accept, by_token, create, list, revoke};
+pub use store::{accept, by_token, create, list, pending_for, revoke};
 
 use super::{Email, TenancyError};
 use crate::base::{AgencyId, InviteId, Role, TeamId, UserId, random};
@@ -37,7 +37,7 @@ pub struct NewInvite {
 }
 
 /// What a token stands for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Invitation {
     pub id: InviteId,
     pub agency_id: AgencyId,

@@ -121,6 +121,22 @@ pub async fn by_token(
     }))
 }
 
+/// What can be accepted by whoever owns the address: two at most, which is more than
+/// one. Looks in all agencies: nobody knows yet for which one it is.
+pub async fn pending_for(pool: &PgPool, email: &Email, now: DateTime<Utc>) -> Result<Vec<Invitation>, TenancyError> {
+    let rows = sqlx::query!(
+        r#"select id as "id!: InviteId", agency_id as "agency_id!: AgencyId", team_id as "team_id: TeamId",
+                  role as "role!: Role"
+             from app.pending_invites_by_email($1, $2)"#,
+        email.as_str(),
+        now,
+    )
+    .fetch_all(pool)
+    .await?;
+    let invitation = |(id, agency_id, team_id, role)| Invitation { id, agency_id, team_id, role, email: email.clone() };
+    Ok(rows.into_iter().map(|row| invitation((row.id, row.agency_id, row.team_id, row.role))).collect())
+}
+
 /// Whether this call was the one to accept it.
 pub async fn accept(connection: &mut PgConnection, id: InviteId, now: DateTime<Utc>) -> Result<bool, TenancyError> {
     let accepted = sqlx::query!(

@@ -30,13 +30,14 @@ pub struct User {
     pub last_login_at: Option<DateTime<Utc>>,
 }
 
-/// A person to be added; `password_hash` is a PHC string.
+/// A person to be added.
 #[derive(Debug)]
 pub struct NewUser<'a> {
     pub id: UserId,
     pub agency_id: AgencyId,
     pub email: &'a Email,
-    pub password_hash: &'a str,
+    /// A PHC string; `None` for who signs in through a provider.
+    pub password_hash: Option<&'a str>,
     pub full_name: Option<&'a Name>,
     pub role: Role,
     pub team_id: Option<TeamId>,

@@ -8,7 +8,7 @@ use super::{Ids, ROLES, act, count, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
-const FUNCTIONS: [(&str, &[&str], &str); 16] = [
+const FUNCTIONS: [(&str, &[&str], &str); 19] = [
     ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
     (
@@ -18,6 +18,9 @@ const FUNCTIONS: [(&str, &[&str], &str); 16] = [
     ),
     ("app.api_keys_in_force", &["teamai_api"], "as sessions_in_force, for whoever has the key's secret"),
     ("app.pending_invite", &["teamai_api"], "accepting: whoever has the token has no account yet"),
+    ("app.user_by_oidc", &["teamai_api"], "signing in: a provider's account says whose it is"),
+    ("app.oidc_code_by_hash", &["teamai_api"], "exchanging: whoever has code and cookie has no session yet"),
+    ("app.pending_invites_by_email", &["teamai_api"], "signing in: an invite waits in an agency that is not known yet"),
     ("app.submit_tasks", &["teamai_api"], "many tenants' tasks in one commit; checks agent and recipe of each itself"),
     ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
     (

@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 18] = [
+        const NAMES: [&str; 20] = [
             "agency",
             "team",
             "user",
@@ -41,6 +41,8 @@ impl Ids {
             "result",
             "key",
             "invite",
+            "identity",
+            "code",
         ];
         Self(NAMES.map(|name| (name, id())).into())
     }

@@ -76,6 +76,21 @@ pub const TABLES: &[Table] = &[
                      sha256(convert_to({invite}, 'UTF8')), {user}, now())",
         ),
     ),
+    table(
+        "oidc_identities",
+        Tenants(
+            "insert into oidc_identities (id, agency_id, user_id, issuer, subject)
+             values ({identity}, {agency}, {user}, 'https://idp.example', {identity})",
+        ),
+    ),
+    table(
+        "oidc_codes",
+        Tenants(
+            "insert into oidc_codes (id, agency_id, user_id, code_hash, expires_at)
+             values ({code}, {agency}, {user}, sha256(convert_to({code}, 'UTF8')), now())",
+        ),
+    ),
+    table("oidc_flows", Holds::None("sign-ins by a hash that came back once, before a tenant is known")),
     table("agent_roles", Catalogue("insert into agent_roles (id, agency_id, name) values ({role}, {agency}, {role})")),
     table(
         "cookbooks",

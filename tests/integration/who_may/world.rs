@@ -53,7 +53,7 @@ pub struct World {
 
 impl World {
     pub async fn new(stack: &Stack) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let empty = || Value::Null;
         let mut world = Self {
             http,
@@ -135,6 +135,9 @@ impl World {
             "login" => with(credentials(&self.admin)),
             "refresh" | "logout" => with(json!({"refresh_token": self.signed_in(&self.admin).await["refresh_token"]})),
             "accept_invite" => with(json!({"token": self.invited(&self.team).await["token"], "password": PASSWORD})),
+            "start_oidc" | "finish_oidc" => on("small".to_owned()),
+            "exchange_oidc_code" => with(json!({"code": "no such code"})),
+            "link_oidc" => both("small".to_owned(), json!({})),
             "change_password" => with(json!({"current_password": PASSWORD, "new_password": PASSWORD})),
             "end_own_session" => on(self.session_of(&self.admin).await),
             "create_api_key" => {
