@@ -95,9 +95,10 @@ impl OidcApi {
     async fn start_oidc(
         &self,
         open: Open,
-        provider: Path<String>,
+        #[oai(validator(max_length = 100))] provider: Path<String>,
         /// Where the browser is sent in the end: a path of this installation, or an address
         /// under an origin that the operator allows. `/console` unless given.
+        #[oai(validator(max_length = 2000))]
         return_to: Query<Option<String>>,
     ) -> Result<Away> {
         let return_to = return_to.0.as_deref().unwrap_or(DEFAULT_RETURN_TO);
@@ -114,7 +115,7 @@ impl OidcApi {
         &self,
         open: Open,
         headers: &HeaderMap,
-        provider: Path<String>,
+        #[oai(validator(max_length = 100))] provider: Path<String>,
         #[oai(validator(max_length = 4096))] code: Query<Option<String>>,
         #[oai(validator(max_length = 100))] state: Query<Option<String>>,
         /// In place of a code, when the provider signed nobody in.
@@ -143,7 +144,12 @@ impl OidcApi {
     /// answer. It comes back to `return_to`, without a code; from then on that account
     /// signs the user in.
     #[oai(path = "/:provider/link", method = "post", operation_id = "link_oidc")]
-    async fn link_oidc(&self, person: Person, provider: Path<String>, body: Body<LinkBody>) -> Result<LinkStarted> {
+    async fn link_oidc(
+        &self,
+        person: Person,
+        #[oai(validator(max_length = 100))] provider: Path<String>,
+        body: Body<LinkBody>,
+    ) -> Result<LinkStarted> {
         let return_to = body.0.return_to.as_deref().unwrap_or(DEFAULT_RETURN_TO);
         let Departure { to, set_cookie } =
             person.state.oidc.begin(&provider.0, return_to, Some(person.session())).await?;
