@@ -4,12 +4,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
-use teamai::catalog::template::{Compiler, Escape, Scope};
+use teamai::catalog::template::{Budget, Compiler, Escape, Scope, references};
 
 fn render(template: &str, escape: Escape, scope: &Scope) -> Option<Value> {
+    // What the validator refuses is never rendered.
+    references(template).ok()?;
     let mut compiler = Compiler::default();
     let compiled = compiler.value(&Value::from(template), escape, "config.prompt_template").ok()?;
-    compiler.finish().render(&compiled, escape, scope, "config.prompt_template").ok()
+    compiler.finish().render(&compiled, escape, scope, "config.prompt_template", &Budget::default()).ok()
 }
 
 fuzz_target!(|text: &str| {
