@@ -49,11 +49,12 @@ impl<E: Endpoint> Endpoint for Gated<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         bounds(&request)?;
         self.gate.count(&request).await?;
-        let allowed = self.gate.operations.allowed(request.uri().path());
+        let uri = request.uri().clone();
         match self.endpoint.call(request).await {
             Ok(response) => Ok(response.into_response()),
             Err(error) if error.is::<MethodNotAllowedError>() => {
                 let mut response = from_framework(&error).into_response();
+                let allowed = self.gate.operations.allowed(uri.path());
                 if let Some(allowed) = allowed.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
                     response.headers_mut().insert(header::ALLOW, allowed);
                 }

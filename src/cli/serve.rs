@@ -108,6 +108,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
     let oidc = super::oidc::service(config, &auth)?;
     let providers = Registry::new(&config.providers)?;
+    let provider_names = providers.names().into_iter().map(str::to_owned).collect();
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
         pool,
@@ -116,14 +117,14 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         oidc: Arc::new(oidc),
         registration_open: config.auth.registration_open,
         locker: Arc::clone(&shared.locker),
-        key_probe: Arc::new(ProviderKeys(Registry::new(&config.providers)?)),
+        key_probe: Arc::new(ProviderKeys(providers)),
         tickets,
         limiter,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
         components: &components::NAMES,
-        providers: providers.names().into_iter().map(str::to_owned).collect(),
+        providers: provider_names,
     };
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;
