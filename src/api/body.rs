@@ -1,5 +1,7 @@
 //! A JSON request body: bounded, and explained in full when it does not fit.
 
+use std::ops::Range;
+
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -12,19 +14,24 @@ use serde_json::Value;
 use super::{explain::explain, problem::Problem};
 
 /// Bytes of a body unless the endpoint says otherwise.
-pub const MAX_BODY_BYTES: usize = 1 << 20;
+pub const MAX_BODY_BYTES: usize = MIB;
+const MIB: usize = 1 << 20;
 
 /// Levels of arrays and objects within a body.
 const MAX_DEPTH: usize = 32;
-/// Values of a body, all levels together.
+/// Values of a body, all levels together, for each MiB that it may have.
 const MAX_VALUES: usize = 100_000;
 
-/// The body of a request as a `T`, in at most [`MAX_BODY_BYTES`]. `T` must be an
-/// `Object` with `deny_unknown_fields`.
-#[derive(Debug)]
-pub struct Body<T>(pub T);
+/// The body of a request as a `T`, in at most [`MAX_BODY_BYTES`].
+pub type Body<T> = JsonBody<T, 1>;
+/// The same for many items at once.
+pub type LargeBody<T> = JsonBody<T, 16>;
 
-impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
+/// A JSON body of at most so many MiB. `T` must be an `Object` with `deny_unknown_fields`.
+#[derive(Debug)]
+pub struct JsonBody<T, const MOST_MIB: usize>(pub T);
+
+impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<T, MOST_MIB> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -37,9 +44,11 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
     fn request_meta() -> Option<MetaRequest> {
         let schema: MetaSchemaRef = T::schema_ref();
         Some(MetaRequest {
-            description: Some(
-                "At most 1 MiB of JSON, nested at most 32 deep; fields that are not named here are refused.",
-            ),
+            description: Some(if MOST_MIB == 1 {
+                "At most 1 MiB of JSON, nested at most 32 deep; fields that are not named here are refused."
+            } else {
+                "At most 16 MiB of JSON, nested at most 32 deep; fields that are not named here are refused."
+            }),
             content: vec![MetaMediaType { content_type: "application/json", schema }],
             required: T::IS_REQUIRED,
         })
@@ -58,8 +67,8 @@ impl<'a, T: ParseFromJSON> ApiExtractor<'a> for Body<T> {
             )
             .into());
         }
-        let bytes = read(request, body, MAX_BODY_BYTES).await?;
-        Ok(Self(parse(&bytes)?))
+        let bytes = read(request, body, MOST_MIB * MIB).await?;
+        Ok(Self(parse(&bytes, MAX_VALUES * MOST_MIB)?))
     }
 }
 
@@ -82,17 +91,16 @@ pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Resu
 }
 
 /// Refuses what is too deep or has too many values, and texts that Postgres does not keep.
-fn bounds(value: &Value) -> Result<(), Problem> {
-    let mut values = 0;
-    walk(value, 0, &mut values).map_err(|(path, message)| Problem::invalid(path.trim_start_matches('.'), message))
+fn bounds(value: &Value, max_values: usize) -> Result<(), Problem> {
+    let mut left = 0..max_values;
+    walk(value, 0, &mut left).map_err(|(path, message)| Problem::invalid(path.trim_start_matches('.'), message))
 }
 
 /// The path is put together from the inside, once something is wrong.
-fn walk(value: &Value, depth: usize, values: &mut usize) -> Result<(), (String, String)> {
+fn walk(value: &Value, depth: usize, left: &mut Range<usize>) -> Result<(), (String, String)> {
     const NUL: &str = "must not contain NUL characters";
-    *values += 1;
-    if *values > MAX_VALUES {
-        return Err((String::new(), format!("has more than {MAX_VALUES} values; send fewer in one request")));
+    if left.next().is_none() {
+        return Err((String::new(), format!("has more than {} values; send fewer in one request", left.end)));
     }
     if depth > MAX_DEPTH {
         return Err((String::new(), format!("is nested more than {MAX_DEPTH} deep; flatten it")));
@@ -100,22 +108,22 @@ fn walk(value: &Value, depth: usize, values: &mut usize) -> Result<(), (String, 
     match value {
         Value::String(text) if text.contains('\0') => Err((String::new(), NUL.to_owned())),
         Value::Array(items) => items.iter().enumerate().try_for_each(|(index, item)| {
-            walk(item, depth + 1, values).map_err(|(path, message)| (format!("[{index}]{path}"), message))
+            walk(item, depth + 1, left).map_err(|(path, message)| (format!("[{index}]{path}"), message))
         }),
         Value::Object(map) => map.iter().try_for_each(|(name, item)| {
             if name.contains('\0') {
                 return Err((String::new(), format!("a name {NUL}")));
             }
-            walk(item, depth + 1, values).map_err(|(path, message)| (format!(".{name}{path}"), message))
+            walk(item, depth + 1, left).map_err(|(path, message)| (format!(".{name}{path}"), message))
         }),
         _ => Ok(()),
     }
 }
 
-fn parse<T: ParseFromJSON>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: ParseFromJSON>(bytes: &[u8], max_values: usize) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid("", format!("the body is not JSON: {error}")).with_code("invalid_json"))?;
-    bounds(&value)?;
+    bounds(&value, max_values)?;
     T::parse_from_json(Some(value)).map_err(|error| {
         // The parser stops at the first problem and does not say where; look again for all of them.
         let value: Value = serde_json::from_slice(bytes).unwrap_or_default();

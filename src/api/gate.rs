@@ -9,6 +9,7 @@ use poem::{
     error::MethodNotAllowedError,
     http::{HeaderValue, Method, StatusCode, header},
 };
+use uuid::Uuid;
 
 use super::{ApiState, client_address::client_address, document::Operations, errors::from_framework, problem::Problem};
 use crate::{
@@ -82,12 +83,24 @@ impl Gate {
 /// # Errors
 /// 429: the caller or the agency has none left.
 pub async fn admit(request: &Request, state: &ApiState, scope: &TenantScope) -> Result<(), Problem> {
-    let caller = match scope.actor() {
+    let access = if [Method::GET, Method::HEAD].contains(request.method()) { Access::Read } else { Access::Write };
+    Ok(state.limiter.admit(scope.agency_id().0, caller(scope), access, 1).await?)
+}
+
+/// Counts what a request holds beyond one: the items of a batch.
+///
+/// # Errors
+/// 429: the caller or the agency has not so many left.
+pub async fn admit_more(state: &ApiState, scope: &TenantScope, more: usize) -> Result<(), Problem> {
+    let Some(more) = u32::try_from(more).ok().filter(|more| *more > 0) else { return Ok(()) };
+    Ok(state.limiter.admit(scope.agency_id().0, caller(scope), Access::Write, more).await?)
+}
+
+fn caller(scope: &TenantScope) -> Uuid {
+    match scope.actor() {
         Actor::Person(id) => id.0,
         Actor::Key(id) => id.0,
-    };
-    let access = if [Method::GET, Method::HEAD].contains(request.method()) { Access::Read } else { Access::Write };
-    Ok(state.limiter.admit(scope.agency_id().0, caller, access, 1).await?)
+    }
 }
 
 fn bounds(request: &Request) -> Result<(), Problem> {

@@ -27,7 +27,8 @@ pub struct Private {
 const OURS: [&str; 4] = ["database.url", "database.worker_url", "database.owner_url", "redis.url"];
 
 /// Starts the servers, brings the schema up to date and loads the configuration.
-/// Starts logging first. `teamai.toml` is not read: it describes another installation.
+/// Nobody else comes here, so nobody is held to a rate of requests unless the caller's
+/// settings say so. Starts logging first. `teamai.toml` is not read: it describes another installation.
 ///
 /// # Errors
 /// The caller's settings are wrong, or a server does not start.
@@ -53,6 +54,9 @@ pub async fn start(
         if !file {
             settings.entry(name).or_insert(value);
         }
+    }
+    for whose in ["USER", "AGENCY", "ADDRESS"] {
+        settings.entry(format!("TEAMAI_LIMITS__{whose}_PER_MINUTE")).or_insert_with(|| u32::MAX.to_string());
     }
     let config = Config::load(settings.clone(), nowhere)?;
     let mut connection = migrate::connect(&stack.superuser_url("postgres").into()).await?;

@@ -107,8 +107,7 @@ impl<'a> Run<'a> {
         let secrets = RunSecrets {
             locker: Arc::clone(&parts.locker),
             pool: parts.pool.clone(),
-            agency,
-            team: claimed.team_id.into(),
+            scope: claimed.scope(),
             redactor: Arc::default(),
             prices,
         };

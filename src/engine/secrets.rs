@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::clean::Redactor;
 use crate::{
-    base::{AgencyId, TeamId},
+    base::RunScope,
     billing::PriceBook,
     catalog::model::{SecretRef, SecretScope},
     components::{ComponentError, ProviderKeys, Retry},
@@ -20,15 +20,14 @@ use crate::{
 pub struct RunSecrets {
     pub locker: Arc<Locker>,
     pub pool: sqlx::PgPool,
-    pub agency: AgencyId,
-    pub team: TeamId,
+    pub scope: RunScope,
     pub redactor: Arc<Redactor>,
     pub prices: Arc<PriceBook>,
 }
 
 impl RunSecrets {
     async fn open(&self, name: &str, lookup: Lookup, field: &str) -> Result<Option<SecretString>, ComponentError> {
-        let found = self.locker.resolve(&self.pool, self.agency, self.team, name, lookup).await.map_err(|error| {
+        let found = self.locker.resolve(&self.scope, &self.pool, name, lookup).await.map_err(|error| {
             let retry = match &error {
                 LockerError::Database(error) if db::is_unavailable(error) => Retry::May { after: None },
                 _ => Retry::Never,

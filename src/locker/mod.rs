@@ -25,7 +25,7 @@ pub use store::{get, list};
 pub use value::{Invalid, KeyName, SecretValue};
 
 use crate::{
-    base::{AgencyId, SecretId, TeamId, cache::Cache, random},
+    base::{AgencyId, RunScope, SecretId, TeamId, TenantScope, cache::Cache, random},
     config::SecretBytes,
     db,
 };
@@ -70,7 +70,7 @@ pub enum Lookup {
 /// A value on its way in.
 #[derive(Clone, Copy)]
 struct Write<'a> {
-    agency: AgencyId,
+    scope: &'a TenantScope,
     team: Option<TeamId>,
     name: &'a KeyName,
     value: &'a SecretValue,
@@ -133,14 +133,14 @@ impl Locker {
     /// The team is not the agency's; the database is away.
     pub async fn put(
         &self,
+        scope: &TenantScope,
         pool: &PgPool,
-        agency: AgencyId,
         team: Option<TeamId>,
         name: &KeyName,
         value: &SecretValue,
         now: DateTime<Utc>,
     ) -> Result<(Secret, bool), LockerError> {
-        let write = Write { agency, team, name, value, if_absent: Some(SecretId::at(now)) };
+        let write = Write { scope, team, name, value, if_absent: Some(SecretId::at(now)) };
         self.write(pool, &write).await?.ok_or(LockerError::Contended)
     }
 
@@ -150,13 +150,13 @@ impl Locker {
     /// The database is away.
     pub async fn replace(
         &self,
+        scope: &TenantScope,
         pool: &PgPool,
-        agency: AgencyId,
         team: Option<TeamId>,
         name: &KeyName,
         value: &SecretValue,
     ) -> Result<Option<Secret>, LockerError> {
-        let write = Write { agency, team, name, value, if_absent: None };
+        let write = Write { scope, team, name, value, if_absent: None };
         Ok(self.write(pool, &write).await?.map(|(secret, _)| secret))
     }
 
@@ -172,7 +172,8 @@ impl Locker {
     }
 
     async fn try_write(&self, pool: &PgPool, write: &Write<'_>) -> Result<Option<(Secret, bool)>, LockerError> {
-        let Write { agency, team, name, value, if_absent } = *write;
+        let Write { scope, team, name, value, if_absent } = *write;
+        let agency = scope.agency_id();
         let mut tx = db::tenant(pool, agency).await?;
         let present = store::lock(&mut tx, team, name).await?;
         let Some((id, version)) = present.map(|(id, version)| (id, version + 1)).or(if_absent.map(|id| (id, 1))) else {
@@ -197,13 +198,13 @@ impl Locker {
     /// The database is away.
     pub async fn delete(
         &self,
+        scope: &TenantScope,
         pool: &PgPool,
-        agency: AgencyId,
         team: Option<TeamId>,
         name: &KeyName,
     ) -> Result<bool, LockerError> {
-        let deleted = store::delete(pool, agency, team, name).await?;
-        self.forget(agency, name);
+        let deleted = store::delete(scope, pool, team, name).await?;
+        self.forget(scope.agency_id(), name);
         Ok(deleted)
     }
 
@@ -214,22 +215,21 @@ impl Locker {
     /// configured; the database is away.
     pub async fn resolve(
         &self,
+        run: &RunScope,
         pool: &PgPool,
-        agency: AgencyId,
-        team: TeamId,
         name: &str,
         lookup: Lookup,
     ) -> Result<Option<SecretString>, LockerError> {
-        let cache_key = (agency, team, lookup, name.to_owned());
+        let cache_key = (run.agency_id(), run.team_id(), lookup, name.to_owned());
         let stored = match self.sealed.get(&cache_key) {
             Ok(stored) => stored,
             Err(ticket) => {
-                let stored = store::find_and_touch(pool, agency, team, name, lookup).await?.map(Arc::new);
+                let stored = store::find_and_touch(run, pool, name, lookup).await?.map(Arc::new);
                 self.sealed.keep(ticket, cache_key, stored.clone());
                 stored
             }
         };
-        stored.map(|stored| self.open(agency, &stored)).transpose()
+        stored.map(|stored| self.open(run.agency_id(), &stored)).transpose()
     }
 
     fn open(&self, agency: AgencyId, stored: &store::Stored) -> Result<SecretString, LockerError> {

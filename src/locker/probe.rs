@@ -9,7 +9,7 @@ use super::{
     KeyName, Locker, LockerError,
     store::{self, ForCheck},
 };
-use crate::base::{AgencyId, TeamId};
+use crate::base::{TeamId, TenantScope};
 
 /// A secret is tried once in this many seconds at most, whoever asks.
 const SECONDS_BETWEEN: u32 = 5;
@@ -65,8 +65,8 @@ impl Locker {
     /// See [`CheckError`].
     pub async fn check(
         &self,
+        scope: &TenantScope,
         pool: &PgPool,
-        agency: AgencyId,
         team: Option<TeamId>,
         name: &KeyName,
         probe: &dyn KeyProbe,
@@ -75,12 +75,12 @@ impl Locker {
         let Some(provider) = probe.provider(name.as_str()) else {
             return Err(CheckError::NotAProvidersKey { known: probe.key_names() });
         };
-        let stored = match store::begin_check(pool, agency, team, name, SECONDS_BETWEEN).await? {
+        let stored = match store::begin_check(scope, pool, team, name, SECONDS_BETWEEN).await? {
             ForCheck::Missing => return Ok(None),
             ForCheck::TooSoon => return Err(CheckError::TooSoon { seconds: SECONDS_BETWEEN }),
             ForCheck::Due(stored) => stored,
         };
-        let key = self.open(agency, &stored)?;
+        let key = self.open(scope.agency_id(), &stored)?;
         let (works, detail) = match probe.probe(&provider, &key).await {
             Probed::Works(detail) => (true, detail),
             Probed::Refused(detail) => (false, detail),

@@ -40,7 +40,7 @@ async fn a_new_root_key_takes_the_old_ones_place_under_running_processes(root: P
     let LockerError::RootKey { wrapped_with, configured } = error else { panic!("{error}") };
     assert_eq!((wrapped_with, configured), (new, old));
     let (name, value) = (KeyName::parse("key").unwrap(), SecretValue::parse("x").unwrap());
-    let refused = late.put(&f.api, f.agency, None, &name, &value, now()).await;
+    let refused = late.put(&f.scope(), &f.api, None, &name, &value, now()).await;
     assert!(matches!(refused, Err(LockerError::RootKey { .. })));
 
     let again = both().rewrap_agency_keys(&f.root).await.unwrap();
@@ -194,7 +194,7 @@ async fn a_value_that_was_stored_since_the_rotation_read_the_row_wins(root: PgPo
     let read = store::sealed_with_older(&mut tx, f.agency, 2, first, 10).await.unwrap();
     assert_eq!(read.len(), 2);
     f.put(&locker(7), None, "changed", "newer").await;
-    locker(7).delete(&f.api, f.agency, None, &KeyName::parse("deleted").unwrap()).await.unwrap();
+    locker(7).delete(&f.scope(), &f.api, None, &KeyName::parse("deleted").unwrap()).await.unwrap();
     for old in &read {
         assert!(!store::reseal(&mut tx, old, old.key.version, &old.sealed).await.unwrap());
     }

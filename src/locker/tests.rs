@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret, SecretBox};
 
 use super::*;
+use crate::base::{Actor, Role, UserId};
 
 const NOW: &str = "2027-03-15T12:00:00Z";
 
@@ -50,13 +51,17 @@ pub(super) async fn another(of: &Fixture) -> Fixture {
 }
 
 impl Fixture {
+    pub fn scope(&self) -> TenantScope {
+        TenantScope::verified(self.agency, Actor::Person(UserId::at(now())), Role::AgencyAdmin, None)
+    }
+
     pub async fn put(&self, locker: &Locker, team: Option<TeamId>, name: &str, value: &str) {
         let (name, value) = (KeyName::parse(name).unwrap(), SecretValue::parse(value).unwrap());
-        locker.put(&self.api, self.agency, team, &name, &value, now()).await.unwrap();
+        locker.put(&self.scope(), &self.api, team, &name, &value, now()).await.unwrap();
     }
 
     pub async fn resolve(&self, locker: &Locker, name: &str, lookup: Lookup) -> Result<Option<String>, LockerError> {
-        let found = locker.resolve(&self.worker, self.agency, self.team, name, lookup).await?;
+        let found = locker.resolve(&RunScope::claimed(self.agency, self.team), &self.worker, name, lookup).await?;
         Ok(found.map(|secret| secret.expose_secret().to_owned()))
     }
 

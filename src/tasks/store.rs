@@ -70,21 +70,32 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Pag
 /// # Errors
 /// The database is away.
 pub async fn get(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Option<Task>, sqlx::Error> {
+    Ok(many(scope, pool, &[id]).await?.pop())
+}
+
+/// The tasks in the order of the ids; those that are not there, or not the caller's
+/// to see, are left out.
+///
+/// # Errors
+/// The database is away.
+pub async fn many(scope: &TenantScope, pool: &PgPool, ids: &[TaskId]) -> Result<Vec<Task>, sqlx::Error> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let task = sqlx::query_as!(
+    let tasks = sqlx::query_as!(
         Task,
         r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
                   experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
                   attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
                   started_at, finished_at
-             from task_queue where id = $1 and ($2::uuid is null or team_id = $2)"#,
-        id.0,
+             from task_queue where id = any ($1) and ($2::uuid is null or team_id = $2)
+            order by array_position($1, id)"#,
+        &ids,
         team_bound(scope),
     )
-    .fetch_optional(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(task)
+    Ok(tasks)
 }
 
 /// The steps of a task in the order in which they were finished; `None` if there is no such task.

@@ -1,8 +1,12 @@
 //! Rows that store tests start from, and pools under the real roles.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
-use teamai::base::{Clock, SystemClock, ids::uuid_at};
+use teamai::{
+    base::{Clock, SystemClock, ids::uuid_at},
+    tasks::submit::store::Submission,
+};
 use uuid::Uuid;
 
 /// A pool whose connections act as `teamai_api` or `teamai_worker`, so that
@@ -50,4 +54,34 @@ pub async fn tenant(owner: &PgPool) -> Tenant {
     }
     tx.commit().await.unwrap();
     Tenant { agency, team, agent, recipe }
+}
+
+/// A task for the tenant's agent and recipe, by itself.
+pub fn submission(tenant: Tenant) -> Submission {
+    let task = id();
+    Submission {
+        id: task,
+        agency_id: tenant.agency,
+        member_team_id: None,
+        agent_instance_id: tenant.agent,
+        created_by: None,
+        recipe_id: tenant.recipe,
+        recipe_slug: "audit".to_owned(),
+        recipe_version: "1.0.0".to_owned(),
+        experiment_id: None,
+        variant: None,
+        subject: None,
+        priority: 5,
+        inputs: json!({"website_url": "https://example.com"}),
+        budget_usd: None,
+        steps_total: 2,
+        tags: vec!["a".to_owned()],
+        run_at: None,
+        dispatch_id: id(),
+        idempotency_key: None,
+        request_hash: None,
+        group_id: task,
+        cookbook_id: None,
+        monthly_limit: None,
+    }
 }

@@ -6,6 +6,7 @@ mod agents;
 mod api_keys;
 mod auth;
 mod bad_input;
+mod batch;
 mod canary;
 mod cancel;
 mod customer;

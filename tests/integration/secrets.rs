@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::PgPool;
 use teamai::{
-    base::{AgencyId, TeamId},
+    base::{AgencyId, RunScope, TeamId},
     locker::Lookup,
 };
 
@@ -13,7 +13,12 @@ use crate::support::{Api, Person, pool_as};
 async fn resolve(api: &Api, who: &Person, team: &str, name: &str) -> Option<String> {
     let worker = pool_as(&api.root, "teamai_worker");
     let (agency, team) = (AgencyId(who.agency_id.parse().unwrap()), TeamId(team.parse().unwrap()));
-    let found = api.state.locker.resolve(&worker, agency, team, name, Lookup::TeamThenAgency).await.unwrap();
+    let found = api
+        .state
+        .locker
+        .resolve(&RunScope::claimed(agency, team), &worker, name, Lookup::TeamThenAgency)
+        .await
+        .unwrap();
     found.map(|secret| secret.expose_secret().to_owned())
 }
 

@@ -14,32 +14,7 @@ use teamai::{
 };
 use uuid::Uuid;
 
-use crate::fixture::{self, Tenant, id, now};
-
-fn submission(tenant: Tenant) -> Submission {
-    Submission {
-        id: id(),
-        agency_id: tenant.agency,
-        member_team_id: None,
-        agent_instance_id: tenant.agent,
-        created_by: None,
-        recipe_id: tenant.recipe,
-        recipe_slug: "audit".to_owned(),
-        recipe_version: "1.0.0".to_owned(),
-        experiment_id: None,
-        variant: None,
-        subject: None,
-        priority: 5,
-        inputs: json!({"website_url": "https://example.com"}),
-        budget_usd: None,
-        steps_total: 2,
-        tags: vec!["a".to_owned()],
-        run_at: None,
-        dispatch_id: id(),
-        idempotency_key: None,
-        request_hash: None,
-    }
-}
+use crate::fixture::{self, Tenant, id, now, submission};
 
 struct Stores {
     api: SubmitFlush,
@@ -62,7 +37,7 @@ impl Stores {
     async fn submit(&self, tenant: Tenant) -> Uuid {
         let new = submission(tenant);
         let id = new.id;
-        let answers = self.api.flush(&[new]).await.unwrap();
+        let answers = self.api.flush(&[vec![new]]).await.unwrap().concat();
         assert!(matches!(answers[0], Written::Created { .. }), "{answers:?}");
         id
     }
@@ -254,7 +229,8 @@ async fn a_submission_for_a_stranger_s_agent_or_recipe_writes_nothing(owner: PgP
     let agent = Submission { agent_instance_id: other.agent, ..submission(tenant) };
     let recipe = Submission { recipe_id: other.recipe, ..submission(tenant) };
     let team = Submission { member_team_id: Some(other.team), ..submission(tenant) };
-    let answers = stores.api.flush(&[agent, recipe, team, submission(tenant)]).await.unwrap();
+    let answers =
+        stores.api.flush(&[agent, recipe, team, submission(tenant)].map(|one| vec![one])).await.unwrap().concat();
     assert_eq!(answers[..3], [Written::AgentUnknown, Written::RecipeUnknown, Written::AgentUnknown]);
     assert!(matches!(answers[3], Written::Created { .. }));
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
@@ -266,13 +242,13 @@ async fn of_equal_idempotency_keys_one_wins_also_within_a_batch(owner: PgPool) {
     let stores = stores(&owner).await;
     let keyed =
         || Submission { idempotency_key: Some("k".to_owned()), request_hash: Some(vec![1; 32]), ..submission(tenant) };
-    let batch = [keyed(), keyed()];
+    let batch = [vec![keyed()], vec![keyed()]];
     let answers = stores.api.flush(&batch).await.unwrap();
-    assert!(matches!(answers[0], Written::Created { .. }));
-    assert_eq!(answers[1], Written::KeyTaken);
+    assert!(matches!(answers[0][0], Written::Created { .. }));
+    assert_eq!(answers[1], [Written::KeyTaken]);
     // The same batch again, its answer lost: the same answer.
     assert_eq!(stores.api.flush(&batch).await.unwrap(), answers);
-    assert_eq!(stores.api.flush(&[keyed()]).await.unwrap(), [Written::KeyTaken]);
+    assert_eq!(stores.api.flush(&[vec![keyed()]]).await.unwrap(), [[Written::KeyTaken]]);
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
 }
 
@@ -350,7 +326,7 @@ async fn due_tasks_are_those_without_a_recent_ticket_or_a_live_lease(owner: PgPo
     let stores = stores(&owner).await;
     let fresh = stores.submit(tenant).await;
     let later = Submission { run_at: Some(now() + chrono::TimeDelta::hours(1)), ..submission(tenant) };
-    stores.api.flush(&[later]).await.unwrap();
+    stores.api.flush(&[vec![later]]).await.unwrap();
     assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty());
     sqlx::query("update task_queue set dispatched_at = now() - interval '20 s' where id = $1")
         .bind(fresh)

@@ -63,8 +63,8 @@ impl SecretsApi {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Secret>>> {
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let found = locker::list(&admin.state.pool, agency, team, page(limit, cursor)?).await?;
+        let team = team_id.0.map(TeamId);
+        let found = locker::list(admin.scope(), &admin.state.pool, team, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
@@ -79,9 +79,9 @@ impl SecretsApi {
     ) -> Result<Put> {
         let name = KeyName::parse(&key_name.0).map_err(|error| Problem::invalid("key_name", error))?;
         let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
+        let team = team_id.0.map(TeamId);
         let now = admin.state.clock.now();
-        let (secret, new) = admin.state.locker.put(&admin.state.pool, agency, team, &name, &value, now).await?;
+        let (secret, new) = admin.state.locker.put(admin.scope(), &admin.state.pool, team, &name, &value, now).await?;
         let secret = Json(secret.into());
         Ok(if new { Put::New(secret) } else { Put::Changed(secret) })
     }
@@ -95,8 +95,8 @@ impl SecretsApi {
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<Secret>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let secret = locker::get(&admin.state.pool, agency, team, &name).await?;
+        let team = team_id.0.map(TeamId);
+        let secret = locker::get(admin.scope(), &admin.state.pool, team, &name).await?;
         secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
     }
 
@@ -109,8 +109,8 @@ impl SecretsApi {
         team_id: Query<Option<Uuid>>,
     ) -> Result<Deleted> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let deleted = admin.state.locker.delete(&admin.state.pool, agency, team, &name).await?;
+        let team = team_id.0.map(TeamId);
+        let deleted = admin.state.locker.delete(admin.scope(), &admin.state.pool, team, &name).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 
@@ -125,8 +125,8 @@ impl SecretsApi {
     ) -> Result<Json<Secret>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
-        let secret = admin.state.locker.replace(&admin.state.pool, agency, team, &name, &value).await?;
+        let team = team_id.0.map(TeamId);
+        let secret = admin.state.locker.replace(admin.scope(), &admin.state.pool, team, &name, &value).await?;
         secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
     }
 
@@ -142,9 +142,9 @@ impl SecretsApi {
         team_id: Query<Option<Uuid>>,
     ) -> Result<Json<KeyCheck>> {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
-        let (agency, team) = (admin.scope().agency_id(), team_id.0.map(TeamId));
+        let team = team_id.0.map(TeamId);
         let (probe, now) = (admin.state.key_probe.as_ref(), admin.state.clock.now());
-        let checked = admin.state.locker.check(&admin.state.pool, agency, team, &name, probe, now).await?;
+        let checked = admin.state.locker.check(admin.scope(), &admin.state.pool, team, &name, probe, now).await?;
         checked.map(|checked| Json(checked.into())).ok_or_else(Problem::not_found)
     }
 

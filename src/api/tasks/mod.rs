@@ -1,6 +1,7 @@
 //! `/tasks`: runs of recipes.
 
 mod new;
+mod refused;
 mod shown;
 
 use chrono::{DateTime, Utc};
@@ -17,15 +18,14 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use self::{
-    new::NewTaskBody,
+    new::{NewTaskBody, NewTasksBody},
     shown::{Step, Steps, Task, TaskStatus},
 };
 use super::{
     Member, Problem, Result,
-    body::Body,
-    need,
+    body::{Body, LargeBody},
+    gate, need,
     page::{Listing, page},
-    problem::FieldError,
     tags::Tag,
 };
 use crate::{
@@ -33,7 +33,6 @@ use crate::{
     tasks::{
         TaskOutput,
         store::{self, Filter},
-        submit::SubmitError,
     },
 };
 
@@ -42,6 +41,13 @@ enum Accepted {
     /// Durable: the task will reach a terminal status, whatever dies meanwhile.
     #[oai(status = 202)]
     Task(Json<Task>, #[oai(header = "Location")] String),
+}
+
+#[derive(ApiResponse)]
+enum AllAccepted {
+    /// Durable, all of them, in the order of the request.
+    #[oai(status = 202)]
+    Tasks(Json<Listing<Task>>),
 }
 
 #[derive(Clone)]
@@ -66,6 +72,25 @@ impl TasksApi {
         let task = member.state.submitter.submit(member.scope(), new).await?;
         let location = format!("/tasks/{}", task.id);
         Ok(Accepted::Task(Json(task.into()), location))
+    }
+
+    /// Run up to 1,000 recipes: all tasks are taken, or none.
+    ///
+    /// Counts as many requests as it has tasks against the rate limits. What is wrong
+    /// is named by place, as `tasks[3].inputs.url`.
+    #[oai(path = "/batch", method = "post", operation_id = "run_recipes")]
+    async fn run_recipes(
+        &self,
+        member: Member<need::TasksWrite>,
+        #[oai(name = "Idempotency-Key", validator(min_length = 1, max_length = 255))] idempotency_key: Header<
+            Option<String>,
+        >,
+        body: LargeBody<NewTasksBody>,
+    ) -> Result<AllAccepted> {
+        let new = new::parse_all(body.0, idempotency_key.0.as_deref())?;
+        gate::admit_more(&member.state, member.scope(), new.len() - 1).await?;
+        let tasks = member.state.submitter.submit_all(member.scope(), new).await?;
+        Ok(AllAccepted::Tasks(Json(Listing { items: tasks.into_iter().map(Into::into).collect(), next_cursor: None })))
     }
 
     /// List tasks, newest first.
@@ -185,23 +210,4 @@ impl poem_openapi::ApiResponse for Output {
     }
 
     fn register(_: &mut Registry) {}
-}
-
-impl From<SubmitError> for Problem {
-    fn from(error: SubmitError) -> Self {
-        let detail = error.to_string();
-        match error {
-            SubmitError::RecipeUnknown => Self::invalid("recipe", detail),
-            SubmitError::VersionUnknown => Self::invalid("version", detail),
-            SubmitError::AgentUnknown => Self::invalid("agent_instance_id", detail),
-            SubmitError::Inputs(problems) => Self::validation(
-                problems.into_iter().map(|problem| FieldError::new(problem.path, problem.message)).collect(),
-            ),
-            SubmitError::KeyReused => Self::invalid("Idempotency-Key", detail).with_code("idempotency_key_reused"),
-            SubmitError::Unavailable => {
-                Self::unavailable("database_unavailable", "The database is away; try again shortly.")
-            }
-            SubmitError::Database(error) => error.into(),
-        }
-    }
 }

@@ -41,29 +41,63 @@ pub struct NewTaskBody {
     tags: Option<Vec<String>>,
 }
 
+/// Tasks of a batch.
+pub const MAX_BATCH: usize = 1_000;
+
+/// All of them are taken, or none.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub struct NewTasksBody {
+    /// 1 to 1,000 bodies as of POST /tasks.
+    #[oai(validator(min_items = 1, max_items = 1000))]
+    tasks: Vec<NewTaskBody>,
+}
+
 /// # Errors
 /// 422 with everything that is out of bounds.
 pub fn parse(body: NewTaskBody, idempotency_key: Option<String>) -> Result<NewTask> {
     let mut check = Check::default();
+    let new = task(&mut check, "", body, idempotency_key);
+    check.finish()?;
+    Ok(new)
+}
+
+/// # Errors
+/// 422 with everything that is out of bounds, by place.
+pub fn parse_all(body: NewTasksBody, idempotency_key: Option<&str>) -> Result<Vec<NewTask>> {
+    let mut check = Check::default();
+    check.field(
+        "tasks",
+        within((1..=MAX_BATCH).contains(&body.tasks.len()), format!("must have 1 to {MAX_BATCH} items")),
+    );
+    let parsed = body.tasks.into_iter().enumerate();
+    let parsed = parsed
+        .map(|(place, body)| task(&mut check, &format!("tasks[{place}]."), body, idempotency_key.map(str::to_owned)))
+        .collect();
+    check.finish()?;
+    Ok(parsed)
+}
+
+/// `prefix` leads to the body in the request.
+fn task(check: &mut Check, prefix: &str, body: NewTaskBody, idempotency_key: Option<String>) -> NewTask {
+    let mut field = |path: &str, fits: bool, remedy: String| {
+        check.field(&format!("{prefix}{path}"), within(fits, remedy));
+    };
     let priority = body.priority.unwrap_or(DEFAULT_PRIORITY);
-    check.field("priority", within((0..=9).contains(&priority), "must be between 0 and 9"));
+    field("priority", (0..=9).contains(&priority), "must be between 0 and 9".to_owned());
     let tags = body.tags.unwrap_or_default();
-    check.field("tags", within(tags.len() <= MAX_TAGS, format!("must be at most {MAX_TAGS}")));
+    field("tags", tags.len() <= MAX_TAGS, format!("must be at most {MAX_TAGS}"));
     for (index, tag) in tags.iter().enumerate() {
-        let fits = (1..=MAX_TAG_CHARS).contains(&tag.chars().count()) && !tag.chars().any(char::is_control);
-        check.field(
-            &format!("tags[{index}]"),
-            within(fits, format!("must have 1 to {MAX_TAG_CHARS} printable characters")),
-        );
+        let remedy = format!("must have 1 to {MAX_TAG_CHARS} printable characters");
+        field(&format!("tags[{index}]"), printable(tag, MAX_TAG_CHARS), remedy);
     }
     if let Some(subject) = &body.subject {
-        let fits = (1..=MAX_SUBJECT_CHARS).contains(&subject.chars().count()) && !subject.chars().any(char::is_control);
-        check.field("subject", within(fits, format!("must have 1 to {MAX_SUBJECT_CHARS} printable characters")));
+        let remedy = format!("must have 1 to {MAX_SUBJECT_CHARS} printable characters");
+        field("subject", printable(subject, MAX_SUBJECT_CHARS), remedy);
     }
     let recipe = body.recipe.trim().to_owned();
-    check.field("recipe", within(!recipe.is_empty(), "must be a recipe's id or slug"));
-    check.finish()?;
-    Ok(NewTask {
+    field("recipe", !recipe.is_empty(), "must be a recipe's id or slug".to_owned());
+    NewTask {
         agent_instance_id: AgentId(body.agent_instance_id),
         recipe,
         version: body.version,
@@ -73,7 +107,11 @@ pub fn parse(body: NewTaskBody, idempotency_key: Option<String>) -> Result<NewTa
         subject: body.subject,
         tags,
         idempotency_key,
-    })
+    }
+}
+
+fn printable(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 fn within(fits: bool, remedy: impl Into<String>) -> std::result::Result<(), String> {

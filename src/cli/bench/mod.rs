@@ -78,7 +78,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     progress.now("starting a private Postgres, Redis and API");
     let log = Output::File(args.log.clone());
     let bind = Some("127.0.0.1:0".to_owned());
-    let private = private::start(&unlimited(env), &Options::durable(None), bind, &log).await?;
+    let private = private::start(&env, &Options::durable(None), bind, &log).await?;
     let report = tokio::select! {
         report = measure(&args, &private, &mut progress) => report,
         () = shutdown.cancelled() => Err(anyhow::anyhow!("interrupted")),
@@ -87,14 +87,6 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     private.stack.stop().await?;
     println!("{}", report?);
     Ok(ExitCode::SUCCESS)
-}
-
-/// One user asks for more than anybody may: counted as always, and never refused.
-fn unlimited(mut env: Env) -> Env {
-    for of in ["USER", "AGENCY", "ADDRESS"] {
-        env.insert(format!("TEAMAI_LIMITS__{of}_PER_MINUTE"), u32::MAX.to_string());
-    }
-    env
 }
 
 async fn measure(args: &Args, private: &Private, progress: &mut Progress) -> anyhow::Result<String> {

@@ -179,7 +179,7 @@ fn networks_of_proxies_are_read_and_refused_by_name() {
 #[test]
 fn limits_have_defaults_and_are_never_nothing() {
     let limits = load(&[URL]).unwrap().limits;
-    assert_eq!((limits.user_per_minute, limits.agency_per_minute, limits.address_per_minute), (6000, 60_000, 300));
+    assert_eq!((limits.user_per_minute, limits.agency_per_minute, limits.address_per_minute), (60_000, 600_000, 300));
     let (name, message) = problem(&[("TEAMAI_LIMITS__USER_PER_MINUTE", "0")]);
     assert!(name == "TEAMAI_LIMITS__USER_PER_MINUTE" && message.contains("from 1 to"), "{name}: {message}");
 }

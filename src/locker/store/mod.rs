@@ -9,18 +9,18 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{KeyName, LockerError, Lookup, Secret, root::WrappedKey, seal::Sealed};
 use crate::{
-    base::{AgencyId, Page, Paged, SecretId, TeamId},
+    base::{AgencyId, Page, Paged, RunScope, SecretId, TeamId, TenantScope},
     db,
 };
 
 /// The agency's secrets, or one team's, newest first.
 pub async fn list(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     team: Option<TeamId>,
     page: Page,
 ) -> Result<Paged<Secret>, LockerError> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
         Secret,
         r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
@@ -40,12 +40,12 @@ pub async fn list(
 
 /// What may be shown of a team's secret, or of the agency's where `team` is `None`.
 pub async fn get(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     team: Option<TeamId>,
     name: &KeyName,
 ) -> Result<Option<Secret>, LockerError> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let secret = sqlx::query_as!(
         Secret,
         r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
@@ -61,12 +61,12 @@ pub async fn get(
 }
 
 pub async fn delete(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     team: Option<TeamId>,
     name: &KeyName,
 ) -> Result<bool, LockerError> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let deleted = sqlx::query!(
         "delete from secret_locker where key_name = $1 and team_id is not distinct from $2",
         name.as_str(),
@@ -163,50 +163,66 @@ pub struct Stored {
     pub key: WrappedKey,
 }
 
+/// A row of `secret_locker` with its row of `agency_keys`.
+pub struct Row {
+    id: SecretId,
+    version: i32,
+    key_version: i32,
+    nonce: Vec<u8>,
+    ciphertext: Vec<u8>,
+    root_key_id: String,
+    key_nonce: Vec<u8>,
+    wrapped_key: Vec<u8>,
+}
+
+impl From<Row> for Stored {
+    fn from(row: Row) -> Self {
+        let wrapped = Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key };
+        Self {
+            id: row.id,
+            version: row.version,
+            sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
+            key: WrappedKey { version: row.key_version, root_key_id: row.root_key_id, wrapped },
+        }
+    }
+}
+
 /// Finds a secret for a run and notes its use, at most once a minute.
 pub async fn find_and_touch(
+    run: &RunScope,
     pool: &PgPool,
-    agency: AgencyId,
-    team: TeamId,
     name: &str,
     lookup: Lookup,
 ) -> Result<Option<Stored>, LockerError> {
-    let mut tx = db::tenant(pool, agency).await?;
-    let row = sqlx::query!(
+    let mut tx = db::tenant(pool, run.agency_id()).await?;
+    let row = sqlx::query_as!(
+        Row,
         r#"select s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
-                  k.nonce as key_nonce, k.wrapped_key,
-                  coalesce(s.last_used_at < clock_timestamp() - interval '1 minute', true) as "stale!"
+                  k.nonce as key_nonce, k.wrapped_key
              from secret_locker s
              join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
             where s.key_name = $1 and (s.team_id = $2 or ($3 and s.team_id is null))
             order by s.team_id nulls last limit 1"#,
         name,
-        team.0,
+        run.team_id().0,
         lookup == Lookup::TeamThenAgency,
     )
     .fetch_optional(&mut *tx)
     .await?;
-    if let Some(row) = row.as_ref().filter(|row| row.stale) {
+    if let Some(row) = &row {
         // Whoever finds the row locked leaves it: another run is noting the same minute.
         sqlx::query!(
             "update secret_locker set last_used_at = clock_timestamp()
-              where id = (select id from secret_locker where id = $1 for update skip locked)",
+              where id = (select id from secret_locker
+                           where id = $1 and coalesce(last_used_at < clock_timestamp() - interval '1 minute', true)
+                             for update skip locked)",
             row.id.0,
         )
         .execute(&mut *tx)
         .await?;
     }
     tx.commit().await?;
-    Ok(row.map(|row| Stored {
-        id: row.id,
-        version: row.version,
-        sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
-        key: WrappedKey {
-            version: row.key_version,
-            root_key_id: row.root_key_id,
-            wrapped: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
-        },
-    }))
+    Ok(row.map(Into::into))
 }
 
 /// What a look for a secret that is to be checked found.
@@ -220,13 +236,13 @@ pub enum ForCheck {
 
 /// Finds exactly this secret, and notes that a check begins unless one began within `seconds`.
 pub async fn begin_check(
+    scope: &TenantScope,
     pool: &PgPool,
-    agency: AgencyId,
     team: Option<TeamId>,
     name: &KeyName,
     seconds: u32,
 ) -> Result<ForCheck, LockerError> {
-    let mut tx = db::tenant(pool, agency).await?;
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     // The row is read after it was locked, so that of two checks at once one comes too soon.
     let due = sqlx::query_scalar!(
         r#"select coalesce(checked_at <= clock_timestamp() - make_interval(secs => $3), true) as "due!"
@@ -242,7 +258,8 @@ pub async fn begin_check(
         Some(false) => return Ok(ForCheck::TooSoon),
         Some(true) => {}
     }
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        Row,
         r#"update secret_locker s set checked_at = clock_timestamp()
              from agency_keys k
             where s.key_name = $1 and s.team_id is not distinct from $2
@@ -255,14 +272,5 @@ pub async fn begin_check(
     .fetch_one(&mut *tx)
     .await?;
     tx.commit().await?;
-    Ok(ForCheck::Due(Stored {
-        id: row.id,
-        version: row.version,
-        sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
-        key: WrappedKey {
-            version: row.key_version,
-            root_key_id: row.root_key_id,
-            wrapped: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
-        },
-    }))
+    Ok(ForCheck::Due(row.into()))
 }

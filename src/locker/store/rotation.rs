@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
-use super::{LockerError, Sealed, Stored, WrappedKey};
+use super::{LockerError, Row, Sealed, Stored, WrappedKey};
 use crate::base::{AgencyId, SecretId};
 
 /// A transaction that sees every agency's rows.
@@ -104,7 +104,8 @@ pub async fn sealed_with_older(
     after: SecretId,
     limit: i64,
 ) -> Result<Vec<Stored>, LockerError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"select s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
                   k.nonce as key_nonce, k.wrapped_key
              from secret_locker s join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
@@ -117,17 +118,7 @@ pub async fn sealed_with_older(
     )
     .fetch_all(connection)
     .await?;
-    let stored = rows.into_iter().map(|row| Stored {
-        id: row.id,
-        version: row.version,
-        sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
-        key: WrappedKey {
-            version: row.key_version,
-            root_key_id: row.root_key_id,
-            wrapped: Sealed { nonce: row.key_nonce, ciphertext: row.wrapped_key },
-        },
-    });
-    Ok(stored.collect())
+    Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// The same value under another key. `false` if the secret was changed or deleted since it was read.

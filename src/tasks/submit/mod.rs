@@ -1,5 +1,6 @@
 //! From a request to a durable row and a ticket.
 
+mod batch;
 mod recipes;
 pub mod store;
 mod variant;
@@ -8,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -16,13 +16,13 @@ use super::Task;
 use crate::{
     base::{AgencyId, AgentId, Clock, RecipeId, TaskId, cache::Cache, ids::uuid_at},
     catalog::{Problem, Published, inputs},
-    db::lane::{Lane, LaneError},
+    db::lane::Lane,
     experiments::Experiment,
     queue::Tickets,
     tenancy::TenantScope,
 };
 use recipes::Recipes;
-use store::{Submission, SubmitFlush, Written};
+use store::{Submission, SubmitFlush};
 use variant::Assigned;
 
 /// Submissions in one statement.
@@ -58,6 +58,14 @@ pub enum SubmitError {
     AgentUnknown,
     #[error("the inputs do not fit the recipe")]
     Inputs(Vec<Problem>),
+    #[error(
+        "the cookbook {cookbook} allows {limit} executions a month, and this would be more; the next month begins {}",
+        .resets_at.format("%Y-%m-%dT%H:%M:%SZ")
+    )]
+    OverMonthlyLimit { cookbook: String, limit: u32, resets_at: DateTime<Utc> },
+    /// Of a batch, by its place in it; none of it was written.
+    #[error("{} of the tasks cannot be taken, so none was", .0.len())]
+    Batch(Vec<(usize, SubmitError)>),
     #[error("the Idempotency-Key was used for another request in the last 24 hours")]
     KeyReused,
     #[error("the database is away")]
@@ -100,20 +108,23 @@ impl Submitter {
     /// # Errors
     /// See [`SubmitError`]; nothing is written then.
     pub async fn submit(&self, scope: &TenantScope, new: NewTask) -> Result<Task, SubmitError> {
-        let request_hash = new.idempotency_key.as_ref().map(|_| request_hash(&new));
+        match self.submit_all(scope, vec![new]).await {
+            Ok(mut tasks) => tasks.pop().ok_or(SubmitError::Unavailable),
+            Err(SubmitError::Batch(mut errors)) => {
+                Err(errors.pop().map_or(SubmitError::Unavailable, |(_, error)| error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A submission without its group.
+    async fn prepare(&self, scope: &TenantScope, new: &NewTask) -> Result<Prepared, SubmitError> {
         let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
-        let assigned = self.assign(scope, &new, named).await?;
+        let assigned = self.assign(scope, new, named).await?;
         let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
             .map_err(SubmitError::Inputs)?;
-        let submission = self.submission(scope, &new, &assigned, inputs, request_hash.clone());
-        match self.0.lane.write(submission.clone()).await {
-            Ok(Written::Created { team_id, created_at }) => Ok(as_submitted(submission, team_id.0, created_at)),
-            Ok(Written::AgentUnknown) => Err(SubmitError::AgentUnknown),
-            Ok(Written::RecipeUnknown) => Err(SubmitError::RecipeUnknown),
-            Ok(Written::KeyTaken) => self.replay(scope, &new, request_hash).await,
-            Err(LaneError::Unavailable) => Err(SubmitError::Unavailable),
-            Err(LaneError::Refused(error)) => Err(SubmitError::Database(sqlx::Error::Protocol(error.to_string()))),
-        }
+        let submission = self.submission(scope, new, &assigned, inputs);
+        Ok(Prepared { submission, published: assigned.published })
     }
 
     fn submission(
@@ -122,12 +133,13 @@ impl Submitter {
         new: &NewTask,
         assigned: &Assigned,
         inputs: Map<String, Value>,
-        request_hash: Option<Vec<u8>>,
     ) -> Submission {
         let now = self.0.clock.now();
-        let Published { id, recipe, .. } = assigned.published.as_ref();
+        let Published { id, recipe, cookbook, .. } = assigned.published.as_ref();
+        let task = TaskId::at(now).0;
+        let monthly = cookbook.as_ref().and_then(|cookbook| cookbook.limits.max_executions_per_month);
         Submission {
-            id: TaskId::at(now).0,
+            id: task,
             agency_id: scope.agency_id().0,
             member_team_id: super::store::team_bound(scope),
             agent_instance_id: new.agent_instance_id.0,
@@ -146,37 +158,19 @@ impl Submitter {
             run_at: new.run_at,
             dispatch_id: uuid_at(now),
             idempotency_key: new.idempotency_key.clone(),
-            request_hash,
+            request_hash: None,
+            group_id: task,
+            cookbook_id: cookbook.as_ref().map(|cookbook| cookbook.id.0),
+            monthly_limit: monthly.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX)),
         }
     }
+}
 
-    /// The task that the key was first used for, as it was answered then.
-    async fn replay(
-        &self,
-        scope: &TenantScope,
-        new: &NewTask,
-        request_hash: Option<Vec<u8>>,
-    ) -> Result<Task, SubmitError> {
-        let key = new.idempotency_key.as_deref().unwrap_or_default();
-        let holder = store::key_holder(scope, &self.0.pool, key).await?;
-        let (hash, task) = holder.ok_or(SubmitError::Unavailable)?;
-        if Some(hash) != request_hash {
-            return Err(SubmitError::KeyReused);
-        }
-        let task = super::store::get(scope, &self.0.pool, task).await?.ok_or(SubmitError::KeyReused)?;
-        Ok(Task {
-            status: super::TaskStatus::Queued.as_str().to_owned(),
-            output: None,
-            error: None,
-            attempt: 0,
-            tokens_used: 0,
-            cost_usd: rust_decimal::Decimal::ZERO,
-            steps_done: 0,
-            started_at: None,
-            finished_at: None,
-            ..task
-        })
-    }
+/// A submission, and the recipe that it was checked against.
+#[derive(Debug)]
+struct Prepared {
+    submission: Submission,
+    published: Arc<Published>,
 }
 
 fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task {
@@ -208,19 +202,4 @@ fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task
         started_at: None,
         finished_at: None,
     }
-}
-
-/// What makes two requests the same one. Object keys are sorted by `serde_json`.
-fn request_hash(new: &NewTask) -> Vec<u8> {
-    let request = serde_json::json!([
-        new.agent_instance_id,
-        new.recipe,
-        new.version,
-        new.inputs,
-        new.priority,
-        new.run_at,
-        new.subject,
-        new.tags,
-    ]);
-    Sha256::digest(request.to_string().as_bytes()).to_vec()
 }

@@ -46,6 +46,11 @@ pub struct Submission {
     pub idempotency_key: Option<String>,
     /// SHA-256 of the request, with an idempotency key.
     pub request_hash: Option<Vec<u8>>,
+    /// The id of the group's first task: all of a group are written, or none.
+    pub group_id: Uuid,
+    pub cookbook_id: Option<Uuid>,
+    /// Executions that the cookbook allows an agency in a calendar month, UTC.
+    pub monthly_limit: Option<i32>,
 }
 
 /// What became of a submission.
@@ -57,6 +62,9 @@ pub enum Written {
     },
     AgentUnknown,
     RecipeUnknown,
+    OverMonthlyLimit,
+    /// Another task of its group could not be written.
+    RefusedWithGroup,
     /// Another request holds the idempotency key.
     KeyTaken,
 }
@@ -70,6 +78,8 @@ pub struct SubmitFlush {
     no_push_before: Mutex<Option<Instant>>,
 }
 
+/// Rows of one statement, unless a single group has more.
+const MAX_ROWS: usize = 1_000;
 /// A Redis that does not answer must not hold up the answers.
 const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
 const PUSH_PAUSE: Duration = Duration::from_secs(1);
@@ -96,36 +106,30 @@ impl SubmitFlush {
         *self.pause() = Some(now + PUSH_PAUSE);
     }
 
-    fn pause(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.no_push_before.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Flush for SubmitFlush {
-    type Op = Submission;
-    type Answer = Written;
-
-    async fn flush(&self, batch: &[Submission]) -> Result<Vec<Written>, sqlx::Error> {
-        let mut answers = vec![Written::AgentUnknown; batch.len()];
+    /// One statement; answers in the order of the rows.
+    async fn write(&self, submissions: &[&Submission]) -> Result<Vec<Written>, sqlx::Error> {
+        let mut answers = vec![Written::AgentUnknown; submissions.len()];
         let rows = sqlx::query!(
             r#"select id as "id!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
-            batch as _,
+            submissions as _,
         )
         .fetch_all(&self.pool)
         .await?;
-        let places: HashMap<Uuid, usize> = batch.iter().enumerate().map(|(index, s)| (s.id, index)).collect();
+        let places: HashMap<Uuid, usize> = submissions.iter().enumerate().map(|(index, s)| (s.id, index)).collect();
         let mut created = Vec::with_capacity(rows.len());
         for row in rows {
             let Some(&index) = places.get(&row.id) else { continue };
             answers[index] = match (row.outcome.as_str(), row.team_id, row.created_at) {
                 ("created", Some(team), Some(created_at)) => {
-                    let submission = &batch[index];
+                    let submission = submissions[index];
                     if submission.run_at.is_none_or(|at| at <= created_at) {
                         created.push(Ticket { task_id: submission.id.into(), dispatch_id: submission.dispatch_id });
                     }
                     Written::Created { team_id: team.into(), created_at }
                 }
                 ("recipe_unknown", ..) => Written::RecipeUnknown,
+                ("over_monthly_limit", ..) => Written::OverMonthlyLimit,
+                ("refused_with_its_group", ..) => Written::RefusedWithGroup,
                 ("key_taken", ..) => Written::KeyTaken,
                 _ => Written::AgentUnknown,
             };
@@ -133,21 +137,63 @@ impl Flush for SubmitFlush {
         self.push(&created).await;
         Ok(answers)
     }
+
+    fn pause(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.no_push_before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The request behind an idempotency key of the agency, if the key is held.
+impl Flush for SubmitFlush {
+    /// A group: all of its tasks are written, or none.
+    type Op = Vec<Submission>;
+    type Answer = Vec<Written>;
+
+    /// More than [`MAX_ROWS`] are written in several statements: the groups that
+    /// were committed before one failed are known again when the batch is repeated.
+    async fn flush(&self, batch: &[Vec<Submission>]) -> Result<Vec<Vec<Written>>, sqlx::Error> {
+        let mut answers = Vec::with_capacity(batch.len());
+        let mut rest = batch;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(groups_that_fit(rest));
+            let rows: Vec<&Submission> = now.iter().flatten().collect();
+            let mut written = self.write(&rows).await?.into_iter();
+            answers.extend(now.iter().map(|group| written.by_ref().take(group.len()).collect::<Vec<_>>()));
+            rest = later;
+        }
+        Ok(answers)
+    }
+}
+
+/// At least one, and as many as [`MAX_ROWS`] has room for.
+fn groups_that_fit(groups: &[Vec<Submission>]) -> usize {
+    let mut rows = 0;
+    let fitting = groups.iter().take_while(|group| {
+        rows += group.len();
+        rows <= MAX_ROWS
+    });
+    fitting.count().max(1)
+}
+
+/// What an idempotency key of the agency was used for.
+#[derive(Debug)]
+pub struct KeyHolder {
+    pub request_hash: Vec<u8>,
+    /// In the order of the request.
+    pub tasks: Vec<TaskId>,
+}
+
+/// `None` if nobody holds the key.
 ///
 /// # Errors
 /// The database is away.
-pub async fn key_holder(
-    scope: &TenantScope,
-    pool: &PgPool,
-    key: &str,
-) -> Result<Option<(Vec<u8>, TaskId)>, sqlx::Error> {
+pub async fn key_holder(scope: &TenantScope, pool: &PgPool, key: &str) -> Result<Option<KeyHolder>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let row = sqlx::query!("select request_hash, task_id from idempotency_keys where key = $1", key)
-        .fetch_optional(&mut *tx)
-        .await?;
+    let row = sqlx::query!(
+        r#"select request_hash, coalesce(task_ids, array[task_id]) as "tasks!" from idempotency_keys where key = $1"#,
+        key
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(row.map(|r| (r.request_hash, r.task_id.into())))
+    Ok(row.map(|r| KeyHolder { request_hash: r.request_hash, tasks: r.tasks.into_iter().map(Into::into).collect() }))
 }

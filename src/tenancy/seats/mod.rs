@@ -58,7 +58,8 @@ impl RoleOnOffer {
 }
 
 /// The calendar month around `now`: its first day, and the next month's.
-pub(super) fn cycle(now: DateTime<Utc>) -> (NaiveDate, NaiveDate) {
+#[must_use]
+pub fn month_of(now: DateTime<Utc>) -> (NaiveDate, NaiveDate) {
     let today = now.date_naive();
     let start = today.with_day(1).unwrap_or(today);
     (start, start + chrono::Months::new(1))
@@ -71,7 +72,7 @@ mod tests {
     #[test]
     fn a_cycle_is_the_calendar_month() {
         let cycle_at = |text: &str| {
-            let (start, end) = cycle(text.parse().unwrap());
+            let (start, end) = month_of(text.parse().unwrap());
             (start.to_string(), end.to_string())
         };
         assert_eq!(cycle_at("2026-12-31T23:59:59Z"), ("2026-12-01".into(), "2027-01-01".into()));

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{RoleOnOffer, Subscription, Usage, cycle};
+use super::{RoleOnOffer, Subscription, Usage, month_of};
 use crate::{
     base::{AgentRoleId, Page, Paged, SubscriptionId, Usd},
     db,
@@ -84,7 +84,7 @@ async fn upsert(
     purchased_count: i32,
     now: DateTime<Utc>,
 ) -> Result<Subscription, sqlx::Error> {
-    let (cycle_start, cycle_end) = cycle(now);
+    let (cycle_start, cycle_end) = month_of(now);
     sqlx::query_as!(
         Subscription,
         r#"insert into subscriptions as s

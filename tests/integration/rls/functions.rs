@@ -89,7 +89,7 @@ async fn run(root: &PgPool, role: &str, statement: String) -> Vec<sqlx::postgres
 fn submission(task: Uuid, of: &Ids, agent_and_recipe: &str) -> String {
     of.fill(&format!(
         "select outcome from app.submit_tasks(array[row('{task}', {{agency}}, null, {agent_and_recipe}, 'r', '1', null,
-           null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null)::app.submission])"
+           null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null, '{task}', null, null)::app.submission])"
     ))
 }
 

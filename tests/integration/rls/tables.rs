@@ -171,6 +171,12 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table(
+        "monthly_executions",
+        Tenants(
+            "insert into monthly_executions (agency_id, cookbook_id, month) values ({agency}, {cookbook}, '2026-01-01')",
+        ),
+    ),
+    table(
         "task_steps",
         Tenants(
             "insert into task_steps (task_id, agency_id, node_id, occurrence, status, started_at, finished_at)

@@ -172,6 +172,7 @@ impl World {
             "rotate_secret" => both(self.stored().await, json!({"value": "y"})),
             "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
+            "run_recipes" => with(json!({"tasks": [self.task_body()]})),
             "get_task" | "list_steps" | "get_output" => on(self.task.clone()),
             "cancel_task" => {
                 let mut later = self.task_body();
