@@ -35,7 +35,7 @@ fn submission(tenant: Tenant) -> Submission {
         steps_total: 2,
         tags: vec!["a".to_owned()],
         run_at: None,
-        dispatch_id: id(),
+        dispatch_id: Some(id()),
         idempotency_key: None,
         request_hash: None,
     }
@@ -52,7 +52,7 @@ async fn stores(owner: &PgPool) -> Stores {
     let worker = fixture::as_role(owner, "teamai_worker").await;
     Stores {
         api: SubmitFlush::new(fixture::as_role(owner, "teamai_api").await, None),
-        claims: ClaimFlush { pool: worker.clone(), worker: "w".to_owned(), lease_seconds: 60, max_claims: 3 },
+        claims: ClaimFlush { pool: worker.clone(), worker: "w".to_owned(), lease_seconds: 60, max_claims: 3, agency_limit: None },
         record: RecordFlush(worker.clone()),
         worker,
     }
