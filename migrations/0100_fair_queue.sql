@@ -35,7 +35,7 @@ create trigger task_queue_ticket_follows before update of status on task_queue
   for each row when (new.status is distinct from old.status and new.status in ('queued', 'waiting', 'parked'))
   execute function app.ticket_follows();
 
--- Work that is neither dispatched nor claimed: a team's, an agent's, or all of the agency.
+-- Work that is neither dispatched nor claimed: of this team and this agent, NULL for any.
 create table queue_pauses (
   id                uuid primary key,
   agency_id         uuid not null references agencies on delete cascade,
@@ -46,7 +46,6 @@ create table queue_pauses (
   created_at        timestamptz not null default clock_timestamp(),
   constraint queue_pauses_tenant_key unique (agency_id, id),
   constraint queue_pauses_scope_key unique nulls not distinct (agency_id, team_id, agent_instance_id),
-  constraint queue_pauses_one_scope check (team_id is null or agent_instance_id is null),
   constraint queue_pauses_team_unknown foreign key (agency_id, team_id) references teams (agency_id, id) on delete cascade,
   constraint queue_pauses_agent_unknown foreign key (agency_id, agent_instance_id)
     references agent_instances (agency_id, id) on delete cascade,

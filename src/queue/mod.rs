@@ -1,5 +1,5 @@
 //! Tickets over apalis-redis: "look at this task now". Redis may lose them all;
-//! the reconciler makes new ones from Postgres.
+//! the dispatcher makes new ones from Postgres.
 //!
 //! The structures in Redis belong to apalis-redis 1.0.0, which is pinned exactly;
 //! a contract test holds this map. `{teamai}` is the queue's name, braces

@@ -5,11 +5,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{Pause, PauseError, PauseScope};
-use crate::{
-    base::ids::uuid_at,
-    db,
-    tenancy::TenantScope,
-};
+use crate::{base::ids::uuid_at, db, tenancy::TenantScope};
 
 struct Row {
     team_id: Option<Uuid>,
