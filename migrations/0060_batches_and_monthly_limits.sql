@@ -136,8 +136,8 @@ begin
     select k.id, k.agency_id, k.agent_team_id, k.agent_instance_id, k.created_by, k.recipe_id, k.recipe_slug,
         k.recipe_version, k.experiment_id, k.variant, k.subject, k.priority, k.inputs, k.budget_usd, k.steps_total,
         k.tags, coalesce(k.run_at, v_now), v_now, k.dispatch_id,
-        -- a task for later gets its first ticket from the reconciler
-        case when k.run_at > v_now then null else v_now end
+        -- without a dispatch id, or for later: the dispatcher makes the first ticket
+        case when k.dispatch_id is null or k.run_at > v_now then null else v_now end
       from known k
      where k.group_id not in (select refused.group_id from refused)
        and (k.idempotency_key is null

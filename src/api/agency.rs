@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Admin, Member, Problem, Result, body::Body, check::Check, need, tags::Tag};
 use crate::tenancy::{
-    Email, Name,
+    Email, Name, TasksAtOnce,
     agencies::{self, AgencyChange},
 };
 
@@ -15,6 +15,8 @@ use crate::tenancy::{
 struct Settings {
     default_provider: Option<String>,
     default_model: Option<String>,
+    /// Tasks of the agency that may run at once; others wait. Null: no limit but the operator's.
+    max_concurrent_tasks: Option<i32>,
 }
 
 #[derive(Debug, Object)]
@@ -26,6 +28,9 @@ struct SettingsBody {
     /// Null clears it.
     #[oai(validator(max_length = 200))]
     default_model: MaybeUndefined<String>,
+    /// 1 to 100,000: tasks that may run at once, others wait. The operator's limit stays above it. Null clears it.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100000")))]
+    max_concurrent_tasks: MaybeUndefined<i32>,
 }
 
 #[derive(Debug, Object)]
@@ -60,12 +65,12 @@ pub struct Agency {
 
 impl From<agencies::Agency> for Agency {
     fn from(agency: agencies::Agency) -> Self {
-        let agencies::Settings { default_provider, default_model } = agency.settings;
+        let agencies::Settings { default_provider, default_model, max_concurrent_tasks } = agency.settings;
         Self {
             id: agency.id.0,
             name: agency.name,
             billing_email: agency.billing_email,
-            settings: Settings { default_provider, default_model },
+            settings: Settings { default_provider, default_model, max_concurrent_tasks },
             status: match agency.status {
                 agencies::AgencyStatus::Active => AgencyStatus::Active,
                 agencies::AgencyStatus::Suspended => AgencyStatus::Suspended,
@@ -111,6 +116,8 @@ fn change(body: &AgencyBody, providers: &[String]) -> Result<AgencyChange> {
         default_provider: settings
             .and_then(|s| check.change("settings.default_provider", &s.default_provider, provider)),
         default_model: settings.and_then(|s| check.change("settings.default_model", &s.default_model, name)),
+        max_concurrent_tasks: settings
+            .and_then(|s| check.number("settings.max_concurrent_tasks", &s.max_concurrent_tasks, TasksAtOnce::parse)),
     };
     check.finish()?;
     Ok(change)

@@ -43,6 +43,20 @@ impl Check {
         }
     }
 
+    /// As `change`, for a number.
+    pub fn number<N: Copy + poem_openapi::types::Type, T, E: std::fmt::Display>(
+        &mut self,
+        path: &str,
+        value: &MaybeUndefined<N>,
+        parse: impl FnOnce(N) -> std::result::Result<T, E>,
+    ) -> Option<Option<T>> {
+        match value {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(number) => Some(self.field(path, parse(*number))),
+        }
+    }
+
     /// # Errors
     /// 422 with everything that was noted.
     pub fn finish(self) -> Result<()> {

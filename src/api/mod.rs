@@ -22,6 +22,7 @@ mod invites;
 pub mod json_object;
 mod oidc;
 pub mod page;
+mod pauses;
 pub mod problem;
 mod queue;
 mod scope_name;
@@ -34,6 +35,7 @@ mod tags;
 mod tasks;
 mod teams;
 mod users;
+mod workers;
 
 use std::sync::Arc;
 
@@ -98,7 +100,7 @@ fn resources() -> impl OpenApi + Clone {
         secrets::SecretsApi,
         catalogue::CatalogueApi,
         tasks::TasksApi,
-        queue::QueueApi,
+        (queue::QueueApi, pauses::PausesApi, workers::WorkersApi),
         audit_logs::AuditLogsApi,
     ))
 }

@@ -5,8 +5,8 @@ use poem_openapi::{Object, OpenApi, payload::Json};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Admin, Result, need, tags::Tag};
-use crate::tasks::store;
+use super::{Admin, Result, need, pauses::Pause, tags::Tag};
+use crate::tasks::{pauses, store};
 
 /// Rates are counted over this many minutes.
 const RATE_MINUTES: i64 = 5;
@@ -42,7 +42,11 @@ struct Queue {
     depth: Vec<Depth>,
     /// Age of the oldest task that is due and waits, in seconds.
     oldest_age_seconds: Option<i64>,
+    /// Tasks taken in a minute, over the last five.
+    submitted_per_minute: f64,
     finished: Vec<Finished>,
+    /// What is held back by POST /queue/pause.
+    pauses: Vec<Pause>,
     /// Null while Redis is away: tasks are accepted all the same.
     redis: Option<Redis>,
 }
@@ -52,13 +56,15 @@ pub struct QueueApi;
 
 #[OpenApi(prefix_path = "/queue", tag = "Tag::Queue")]
 impl QueueApi {
-    /// Depth by status and team, the oldest age, rates.
+    /// Depth by status and team, the oldest age, rates, pauses.
     #[oai(path = "/", method = "get", operation_id = "get_queue")]
     async fn get_queue(&self, admin: Admin<need::QueueRead>) -> Result<Json<Queue>> {
         let now = admin.state.clock.now();
         let depth = store::depth(admin.scope(), &admin.state.pool).await?;
         let since = now - TimeDelta::minutes(RATE_MINUTES);
         let finished = store::finished_since(admin.scope(), &admin.state.pool, since).await?;
+        let submitted = store::submitted_since(admin.scope(), &admin.state.pool, since).await?;
+        let pauses = pauses::store::list(admin.scope(), &admin.state.pool).await?;
         let redis = match admin.state.tickets.depth().await {
             Ok(depth) => Some(Redis { tickets_waiting: depth.waiting, workers: depth.workers }),
             Err(error) => {
@@ -72,14 +78,20 @@ impl QueueApi {
             oldest_age_seconds: depth.iter().filter(waits).map(|d| (now - d.oldest_run_at).num_seconds()).max(),
             depth: depth.into_iter().map(Depth::from).collect(),
             finished: finished.into_iter().map(|(status, count)| rate(status, count)).collect(),
+            submitted_per_minute: per_minute(submitted),
+            pauses: pauses.into_iter().map(Pause::from).collect(),
             redis,
         }))
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
 fn rate(status: String, count: i64) -> Finished {
-    Finished { status, count, per_minute: count as f64 / RATE_MINUTES as f64 }
+    Finished { status, count, per_minute: per_minute(count) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn per_minute(count: i64) -> f64 {
+    count as f64 / RATE_MINUTES as f64
 }
 
 impl From<store::Depth> for Depth {

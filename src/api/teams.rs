@@ -5,6 +5,7 @@ use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::MaybeUndefined,
 };
 use uuid::Uuid;
 
@@ -18,7 +19,10 @@ use super::{
 };
 use crate::{
     base::TeamId,
-    tenancy::{Name, teams},
+    tenancy::{
+        Name, TasksAtOnce,
+        teams::{self, TeamChange},
+    },
 };
 
 #[derive(Debug, Object)]
@@ -27,19 +31,36 @@ struct TeamBody {
     /// 1 to 200 characters, once in the agency.
     #[oai(validator(max_length = 200))]
     name: String,
+    /// 1 to 100,000: its tasks that may run at once, others wait. No limit of its own unless given.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100000")))]
+    max_concurrent_tasks: Option<i32>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct TeamChangeBody {
+    /// 1 to 200 characters, once in the agency.
+    #[oai(validator(max_length = 200))]
+    name: Option<String>,
+    /// 1 to 100,000. Null clears it.
+    #[oai(validator(minimum(value = "1"), maximum(value = "100000")))]
+    max_concurrent_tasks: MaybeUndefined<i32>,
 }
 
 #[derive(Debug, Object)]
 struct Team {
     id: Uuid,
     name: String,
+    /// Its tasks that may run at once; null is no limit of its own.
+    max_concurrent_tasks: Option<i32>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
 impl From<teams::Team> for Team {
     fn from(team: teams::Team) -> Self {
-        Self { id: team.id.0, name: team.name, created_at: team.created_at, updated_at: team.updated_at }
+        let teams::Team { id, name, max_concurrent_tasks, created_at, updated_at } = team;
+        Self { id: id.0, name, max_concurrent_tasks, created_at, updated_at }
     }
 }
 
@@ -75,8 +96,13 @@ impl TeamsApi {
     /// Make a team.
     #[oai(path = "/", method = "post", operation_id = "create_team")]
     async fn create_team(&self, admin: Admin<need::TeamsWrite>, body: Body<TeamBody>) -> Result<Created> {
-        let name = name(&body.0)?;
-        let team = teams::create(admin.scope(), &admin.state.pool, &name, admin.state.clock.now()).await?;
+        let mut check = Check::default();
+        let name = check.field("name", Name::parse(&body.0.name));
+        let limit = body.0.max_concurrent_tasks.map(TasksAtOnce::parse);
+        let limit = limit.and_then(|limit| check.field("max_concurrent_tasks", limit));
+        check.finish()?;
+        let now = admin.state.clock.now();
+        let team = teams::create(admin.scope(), &admin.state.pool, &checked(name)?, limit, now).await?;
         Ok(Created::Team(Json(team.into())))
     }
 
@@ -87,16 +113,25 @@ impl TeamsApi {
         team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
     }
 
-    /// Rename a team.
-    #[oai(path = "/:id", method = "patch", operation_id = "rename_team")]
-    async fn rename_team(
+    /// Change a team. What is left out stays as it is.
+    #[oai(path = "/:id", method = "patch", operation_id = "change_team")]
+    async fn change_team(
         &self,
         admin: Admin<need::TeamsWrite>,
         id: Path<Uuid>,
-        body: Body<TeamBody>,
+        body: Body<TeamChangeBody>,
     ) -> Result<Json<Team>> {
-        let name = name(&body.0)?;
-        let team = teams::rename(admin.scope(), &admin.state.pool, TeamId(id.0), &name).await?;
+        let mut check = Check::default();
+        let change = TeamChange {
+            name: check.optional("name", body.0.name.as_ref(), Name::parse),
+            max_concurrent_tasks: check.number(
+                "max_concurrent_tasks",
+                &body.0.max_concurrent_tasks,
+                TasksAtOnce::parse,
+            ),
+        };
+        check.finish()?;
+        let team = teams::update(admin.scope(), &admin.state.pool, TeamId(id.0), &change).await?;
         team.map(|team| Json(team.into())).ok_or_else(Problem::not_found)
     }
 
@@ -106,11 +141,4 @@ impl TeamsApi {
         let deleted = teams::delete(admin.scope(), &admin.state.pool, TeamId(id.0)).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
-}
-
-fn name(body: &TeamBody) -> Result<Name> {
-    let mut check = Check::default();
-    let name = check.field("name", Name::parse(&body.name));
-    check.finish()?;
-    checked(name)
 }

@@ -59,6 +59,7 @@ scopes! {
     TasksWrite "tasks:write" "Run and cancel tasks";
     QueueRead "queue:read" "Read the queue's depth and rates";
     AuditRead "audit:read" "Read the ledger";
+    QueueWrite "queue:write" "Pause and resume work in the queue";
 }
 
 /// A permission as a type.

@@ -159,6 +159,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         engine,
         redis: shared.redis.clone(),
         concurrency: config.worker.concurrency,
+        agency_limit: config.worker.agency_concurrency,
         finish_within: Duration::from_secs(u64::from(config.worker.drain_seconds)),
         lease_seconds: config.lease.seconds,
         name: worker_name()?,

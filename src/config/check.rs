@@ -62,6 +62,7 @@ impl Reader<'_> {
         let limits = self.limits();
         let public_url = self.public_url();
         let concurrency = self.number("worker.concurrency", 1..=100_000);
+        let agency_concurrency = self.number("worker.agency_concurrency", 0..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
         let allow = self.allow();
@@ -82,7 +83,11 @@ impl Reader<'_> {
             auth: Auth { signing_key, registration_open: registration_open?, oidc, return_origins },
             http: Http { bind: bind?, trusted_proxies, public_url },
             limits: limits?,
-            worker: Worker { concurrency: usize::try_from(concurrency?).ok()?, drain_seconds: drain_seconds? },
+            worker: Worker {
+                concurrency: usize::try_from(concurrency?).ok()?,
+                agency_concurrency: agency_concurrency.filter(|limit| *limit > 0).map(u32::cast_signed),
+                drain_seconds: drain_seconds?,
+            },
             lease: Lease { seconds: seconds? },
             egress: Egress { allow },
             log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },

@@ -118,6 +118,12 @@ pub const KEYS: &[Key] = &[
     key("limits.address_per_minute", Shown::Plainly, Some("300"), "sign-in requests from one address"),
     key("http.public_url", Shown::Plainly, None, "where people reach the API, as in https://teamai.example.com"),
     key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
+    key(
+        "worker.agency_concurrency",
+        Shown::Plainly,
+        Some("0"),
+        "tasks of one agency at once, in all workers, whatever it sets itself; 0 for no limit",
+    ),
     key("worker.drain_seconds", Shown::Plainly, Some("25"), "how long a worker that stops lets its tasks finish"),
     key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
     key("egress.allow", Shown::Plainly, Some(""), "comma-separated exact host:port that tenants' traffic may reach"),

@@ -104,6 +104,8 @@ pub struct Limits {
 pub struct Worker {
     /// Tasks in flight in one worker.
     pub concurrency: usize,
+    /// Tasks of one agency that may run at once, in all workers; `None` is no limit.
+    pub agency_concurrency: Option<i32>,
     /// How long a worker that stops lets its tasks finish before it hands them back.
     pub drain_seconds: u32,
 }

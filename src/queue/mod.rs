@@ -1,5 +1,5 @@
 //! Tickets over apalis-redis: "look at this task now". Redis may lose them all;
-//! the reconciler makes new ones from Postgres.
+//! the dispatcher makes new ones from Postgres.
 //!
 //! The structures in Redis belong to apalis-redis 1.0.0, which is pinned exactly;
 //! a contract test holds this map. `{teamai}` is the queue's name, braces
@@ -15,11 +15,15 @@
 //! | `{teamai}:workers` | sorted set | workers by last heartbeat |
 //! | `{teamai}:scheduled` | sorted set | not used: more than 8,000 due ids stop a worker |
 //! | `{teamai}:wake` | channel | ours: rings when tickets were pushed |
+//! | `{teamai}:backlog` | channel | ours: rings when a task was left to the dispatcher |
+//! | `{teamai}:window` | string | ours: tickets that may wait before the API pushes none |
+//! | `{teamai}:memory` | string | ours: is gone once Redis lost what it held |
 
 mod push;
 mod redis_pool;
 mod source;
 mod wake;
+mod window;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +33,14 @@ pub use push::{Depth, Tickets};
 pub use redis_pool::connect;
 pub use source::{Storage, storage};
 pub use wake::Wake;
+pub use window::{Admission, Look};
 
 /// The queue's name in Redis.
 pub const QUEUE: &str = "{teamai}";
 /// The channel that rings when tickets were pushed.
 pub const WAKE_CHANNEL: &str = "{teamai}:wake";
+/// The channel that rings when a task that is due was left to the dispatcher.
+pub const BACKLOG_CHANNEL: &str = "{teamai}:backlog";
 
 /// What travels through Redis. Never trusted: tenant and epoch come from the claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

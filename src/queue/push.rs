@@ -1,4 +1,6 @@
 //! Pushing tickets, and trimming what finished ones leave behind.
+//!
+//! Whoever pushes decides before that there is room: see [`super::window`].
 
 use std::sync::LazyLock;
 
@@ -38,7 +40,7 @@ const BATCH: usize = 500;
 
 /// Pushes and prunes tickets; cheap to clone.
 #[derive(Clone)]
-pub struct Tickets(ConnectionManager);
+pub struct Tickets(pub(super) ConnectionManager);
 
 impl std::fmt::Debug for Tickets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,7 +129,7 @@ impl Tickets {
     }
 }
 
-fn key(part: &str) -> String {
+pub(super) fn key(part: &str) -> String {
     format!("{QUEUE}:{part}")
 }
 

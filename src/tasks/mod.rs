@@ -1,14 +1,20 @@
 //! Tasks: their states, how they come in, who holds them, and what is read of them.
 //!
 //! - [`submit`]: from a request to a durable row and a ticket
-//! - [`lease`]: claim, heartbeat, hand back, and what needs a new ticket
+//! - [`dispatch`]: what gets a ticket next, by turns among agencies
+//! - [`lease`]: claim, heartbeat, hand back
+//! - [`pauses`]: what an admin holds back
+//! - [`workers`]: who runs tasks
 //! - [`store`]: what people read, and cancelling
 
+pub mod dispatch;
 pub mod lease;
+pub mod pauses;
 pub mod status;
 pub mod store;
 pub mod submit;
 pub mod task;
+pub mod workers;
 
 pub use status::TaskStatus;
 pub use task::{Step, Task, TaskOutput};

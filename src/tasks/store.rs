@@ -223,3 +223,28 @@ pub async fn finished_since(
     tx.commit().await?;
     Ok(rows.into_iter().map(|r| (r.status, r.count)).collect())
 }
+
+/// How many tasks of the agency were taken in since then.
+///
+/// # Errors
+/// The database is away.
+pub async fn submitted_since(scope: &TenantScope, pool: &PgPool, since: DateTime<Utc>) -> Result<i64, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    // Ids begin with the time: the newest are read, and no more.
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from task_queue where agency_id = $1 and id >= $2 and created_at >= $3"#,
+        scope.agency_id().0,
+        first_id_at(since),
+        since,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
+/// The least UUIDv7 of a time.
+fn first_id_at(time: DateTime<Utc>) -> Uuid {
+    let milliseconds = u64::try_from(time.timestamp_millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(milliseconds, &[0; 10]).into_uuid()
+}

@@ -6,9 +6,11 @@ mod error;
 pub mod invites;
 pub mod names;
 pub mod seats;
+mod tasks_at_once;
 pub mod teams;
 pub mod users;
 
 pub use crate::base::{Role, TenantScope};
 pub use error::TenancyError;
 pub use names::{Email, Invalid, Name};
+pub use tasks_at_once::TasksAtOnce;

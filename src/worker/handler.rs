@@ -6,7 +6,7 @@ use apalis::prelude::{BoxDynError, Data};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::running::Running;
+use super::{dispatch::Signals, running::Running};
 use crate::{
     db::lane::Lane,
     engine::{Engine, Outcome},
@@ -20,6 +20,7 @@ pub struct Handler {
     pub engine: Engine,
     pub claims: Lane<ClaimFlush>,
     pub running: Running,
+    pub signals: Arc<Signals>,
     /// Set at shutdown: nothing more is claimed.
     pub draining: CancellationToken,
 }
@@ -30,14 +31,16 @@ pub async fn handle(ticket: Ticket, handler: Data<Arc<Handler>>) -> Result<(), B
     if handler.draining.is_cancelled() {
         return Ok(());
     }
-    let claimed = match handler.claims.write(ticket.task_id).await {
+    let answer = handler.claims.write(ticket.task_id).await;
+    handler.signals.taken();
+    let claimed = match answer {
         Ok(Some(claimed)) => claimed,
         Ok(None) => {
             debug!(task_id = %ticket.task_id, "nothing to claim for this ticket");
             return Ok(());
         }
         Err(error) => {
-            warn!(task_id = %ticket.task_id, %error, "could not claim; the reconciler will dispatch it again");
+            warn!(task_id = %ticket.task_id, %error, "could not claim; the task is dispatched again");
             return Ok(());
         }
     };
@@ -57,5 +60,6 @@ pub async fn handle(ticket: Ticket, handler: Data<Arc<Handler>>) -> Result<(), B
     .instrument(span)
     .await;
     drop(guard);
+    handler.signals.freed();
     Ok(())
 }

@@ -4,12 +4,16 @@
 //! - [`handler`]: one ticket, from claim to outcome
 //! - [`running`]: the tasks that this process holds
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
-//! - [`reconcile`]: new tickets for what is due, and housekeeping
+//! - [`dispatch`]: tickets for what is due, by turns among agencies, and for what lost its own
+//! - [`presence`]: says that the worker is there
+//! - [`reconcile`]: housekeeping
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
+mod dispatch;
 mod handler;
 mod heartbeat;
 mod monitor;
+mod presence;
 mod reconcile;
 mod running;
 

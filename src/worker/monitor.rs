@@ -1,6 +1,9 @@
 //! The supervised apalis workers, and the orderly end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use apalis::prelude::{Monitor, ParallelizeExt, WorkerBuilder, WorkerBuilderExt};
 use redis::{Client, aio::ConnectionManager};
@@ -9,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    dispatch::{Dispatcher, Signals},
     handler::{self, Handler},
-    heartbeat, reconcile,
+    heartbeat, presence, reconcile,
     running::Running,
 };
 use crate::{
@@ -35,6 +39,8 @@ pub struct Worker {
     pub redis: (Client, ConnectionManager),
     /// Tasks in flight.
     pub concurrency: usize,
+    /// Tasks of one agency that may run at once, in all workers.
+    pub agency_limit: Option<i32>,
     /// What runs at a stop has this long to finish; the rest is handed back.
     pub finish_within: Duration,
     pub lease_seconds: u32,
@@ -44,7 +50,8 @@ pub struct Worker {
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, redis: (client, connection), concurrency, finish_within, lease_seconds, name } = worker;
+    let Worker { pool, engine, redis: (client, connection), concurrency, agency_limit, .. } = worker;
+    let Worker { finish_within, lease_seconds, name, .. } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {
@@ -52,17 +59,43 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             worker: name.clone(),
             lease_seconds: i32::try_from(lease_seconds).unwrap_or(i32::MAX),
             max_claims: MAX_CLAIMS,
+            agency_limit,
         },
         CLAIM_BATCH,
     );
     let draining = stop.child_token();
-    let handler = Arc::new(Handler { engine, claims, running: running.clone(), draining: draining.clone() });
     let wake = Wake::default();
+    let signals = Arc::new(Signals::new(wake.backlog(), concurrency));
+    let handler = Arc::new(Handler {
+        engine,
+        claims,
+        running: running.clone(),
+        signals: Arc::clone(&signals),
+        draining: draining.clone(),
+    });
+    let capacity = Arc::new(AtomicU32::new(u32::try_from(concurrency).unwrap_or(u32::MAX)));
+    let tickets = Tickets::new(connection.clone());
+    let dispatcher = Dispatcher {
+        pool: pool.clone(),
+        tickets: tickets.clone(),
+        signals,
+        capacity: Arc::clone(&capacity),
+        agency_limit,
+    };
     let background = CancellationToken::new();
     let tasks = [
         tokio::spawn(wake.clone().listen(client, background.clone())),
         tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, background.clone())),
-        tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), stop.clone())),
+        tokio::spawn(dispatcher.run(stop.clone())),
+        tokio::spawn(reconcile::run(pool.clone(), tickets, stop.clone())),
+        tokio::spawn(presence::run(
+            pool.clone(),
+            name.clone(),
+            concurrency,
+            running.clone(),
+            capacity,
+            background.clone(),
+        )),
     ];
     info!(name, concurrency, "worker started");
     let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));

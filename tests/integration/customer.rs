@@ -68,6 +68,10 @@ impl Customer {
         reply(self.request(Method::POST, path).json(&body)).await
     }
 
+    pub async fn patch(&self, path: &str, body: Value) -> Reply {
+        reply(self.request(Method::PATCH, path).json(&body)).await
+    }
+
     pub async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Reply {
         reply(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }

@@ -77,7 +77,7 @@ pub fn submission(tenant: Tenant) -> Submission {
         steps_total: 2,
         tags: vec!["a".to_owned()],
         run_at: None,
-        dispatch_id: id(),
+        dispatch_id: Some(id()),
         idempotency_key: None,
         request_hash: None,
         group_id: task,

@@ -287,9 +287,14 @@ impl Redis {
     }
 
     pub async fn run(&self, command: &str) {
+        self.command(&[command]).await;
+    }
+
+    /// Sends a command with its arguments.
+    pub async fn command(&self, words: &[&str]) {
         let client = redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::cmd(command).exec_async(&mut connection).await.unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await.unwrap();
     }
 }
 

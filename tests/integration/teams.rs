@@ -11,7 +11,8 @@ const NOBODY: &str = "0197f3c0-0000-7000-8000-000000000000";
 async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
-    let settings = json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant"});
+    let settings =
+        json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant", "max_concurrent_tasks": 20});
     let body = json!({"name": "Acme Ltd", "billing_email": "b@acme.example", "settings": settings});
     let agency = api.patch(&admin, "/agency", body).await.expect(200);
     assert_eq!((&agency["name"], &agency["settings"]), (&json!("Acme Ltd"), &settings));
@@ -19,7 +20,12 @@ async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     api.patch(&admin, "/agency", body).await.expect(200);
     let agency = api.get(&admin, "/agency").await.expect(200);
     assert_eq!((&agency["name"], &agency["billing_email"]), (&json!("Acme Ltd"), &json!(null)));
-    assert_eq!(agency["settings"], json!({"default_provider": "groq", "default_model": null}));
+    assert_eq!(
+        agency["settings"],
+        json!({"default_provider": "groq", "default_model": null, "max_concurrent_tasks": 20})
+    );
+    let cleared = api.patch(&admin, "/agency", json!({"settings": {"max_concurrent_tasks": null}})).await.expect(200);
+    assert_eq!(cleared["settings"]["max_concurrent_tasks"], json!(null));
     let unknown = api.patch(&admin, "/agency", json!({"settings": {"default_provider": "opnai"}})).await;
     let told = unknown.invalid(&["settings.default_provider"]);
     assert!(told["detail"].as_str().unwrap().contains("groq, openai, scripted"), "{told}");
@@ -36,7 +42,20 @@ async fn teams_are_made_renamed_listed_and_deleted(root: PgPool) {
     api.post(&admin, "/teams", json!({"name": "North"})).await.problem(409, "team_name_taken");
     api.post(&admin, "/teams", json!({"name": " "})).await.invalid(&["name"]);
     let renamed = api.patch(&admin, &format!("/teams/{id}"), json!({"name": "South"})).await.expect(200);
-    assert_eq!(renamed["name"], "South");
+    assert_eq!((&renamed["name"], &renamed["max_concurrent_tasks"]), (&json!("South"), &json!(null)));
+    let limited = api.patch(&admin, &format!("/teams/{id}"), json!({"max_concurrent_tasks": 3})).await.expect(200);
+    assert_eq!((&limited["name"], &limited["max_concurrent_tasks"]), (&json!("South"), &json!(3)));
+    let cleared = api.patch(&admin, &format!("/teams/{id}"), json!({"max_concurrent_tasks": null})).await.expect(200);
+    assert_eq!(cleared["max_concurrent_tasks"], json!(null));
+    for (path, body) in [
+        (format!("/teams/{id}"), json!({"max_concurrent_tasks": 0})),
+        (format!("/teams/{id}"), json!({"max_concurrent_tasks": 100_001})),
+    ] {
+        api.patch(&admin, &path, body).await.invalid(&["max_concurrent_tasks"]);
+    }
+    api.patch(&admin, "/agency", json!({"settings": {"max_concurrent_tasks": 0}}))
+        .await
+        .invalid(&["settings.max_concurrent_tasks"]);
     api.delete(&admin, &format!("/teams/{id}")).await.expect(204);
     for reply in [
         api.get(&admin, &format!("/teams/{id}")).await,

@@ -27,7 +27,13 @@ async fn stores(owner: &PgPool) -> Stores {
     let worker = fixture::as_role(owner, "teamai_worker").await;
     Stores {
         api: SubmitFlush::new(fixture::as_role(owner, "teamai_api").await, None),
-        claims: ClaimFlush { pool: worker.clone(), worker: "w".to_owned(), lease_seconds: 60, max_claims: 3 },
+        claims: ClaimFlush {
+            pool: worker.clone(),
+            worker: "w".to_owned(),
+            lease_seconds: 60,
+            max_claims: 3,
+            agency_limit: None,
+        },
         record: RecordFlush(worker.clone()),
         worker,
     }
@@ -318,22 +324,4 @@ async fn a_repeated_finish_stands_beside_writes_of_other_tasks(owner: PgPool) {
         (stale, intent(stale, 1)),
     ];
     assert_eq!(stores.record.flush(&batch).await.unwrap(), [true, true, true, false]);
-}
-
-#[sqlx::test(migrations = "./migrations")]
-async fn due_tasks_are_those_without_a_recent_ticket_or_a_live_lease(owner: PgPool) {
-    let tenant = fixture::tenant(&owner).await;
-    let stores = stores(&owner).await;
-    let fresh = stores.submit(tenant).await;
-    let later = Submission { run_at: Some(now() + chrono::TimeDelta::hours(1)), ..submission(tenant) };
-    stores.api.flush(&[vec![later]]).await.unwrap();
-    assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty());
-    sqlx::query("update task_queue set dispatched_at = now() - interval '20 s' where id = $1")
-        .bind(fresh)
-        .execute(&owner)
-        .await
-        .unwrap();
-    let due = lease::store::due(&stores.worker, 10, 15).await.unwrap();
-    assert_eq!(due.iter().map(|(task, _)| task.0).collect::<Vec<_>>(), [fresh]);
-    assert!(lease::store::due(&stores.worker, 10, 15).await.unwrap().is_empty(), "just dispatched");
 }

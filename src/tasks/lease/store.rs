@@ -1,4 +1,4 @@
-//! The SQL of leases: claim, heartbeat, hand back, and what needs a ticket.
+//! The SQL of leases: claim, heartbeat, hand back.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -53,11 +53,13 @@ pub struct ClaimFlush {
     pub lease_seconds: i32,
     /// Claims after which an unfinished task is dead.
     pub max_claims: i32,
+    /// The operator's limit on tasks of one agency at once.
+    pub agency_limit: Option<i32>,
 }
 
 impl Flush for ClaimFlush {
     type Op = TaskId;
-    /// `None`: not due, held by another, or finished. The ticket is dropped.
+    /// `None`: not due, paused, over a limit, held by another, or finished. The ticket is dropped.
     type Answer = Option<Claimed>;
 
     async fn flush(&self, batch: &[TaskId]) -> Result<Vec<Option<Claimed>>, sqlx::Error> {
@@ -70,11 +72,12 @@ impl Flush for ClaimFlush {
                       status as "status!", inputs as "inputs!", budget_usd, tokens_used as "tokens_used!",
                       cost_usd as "cost_usd!", started_at as "started_at!", created_at as "created_at!",
                       configuration as "configuration!", settings as "settings!"
-                 from app.claim_tasks($1, $2, $3, $4)"#,
+                 from app.claim_tasks($1, $2, $3, $4, $5)"#,
             &ids,
             self.worker,
             self.lease_seconds,
             self.max_claims,
+            self.agency_limit,
         )
         .fetch_all(&self.pool)
         .await?
@@ -123,21 +126,6 @@ pub async fn release(pool: &PgPool, ids: &[Uuid], epochs: &[i64]) -> Result<Vec<
     sqlx::query_scalar!(r#"select id as "id!" from app.release_tasks($1, $2) as r (id)"#, ids, epochs)
         .fetch_all(pool)
         .await
-}
-
-/// Marks tasks that need a ticket as dispatched anew: `(task, dispatch)`.
-///
-/// # Errors
-/// The database is away.
-pub async fn due(pool: &PgPool, limit: i32, redispatch_seconds: i32) -> Result<Vec<(TaskId, Uuid)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select id as "id!", dispatch_id as "dispatch_id!" from app.due_tasks($1, $2)"#,
-        limit,
-        redispatch_seconds,
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows.into_iter().map(|r| (r.id.into(), r.dispatch_id)).collect())
 }
 
 /// Rolls billing cycles, counts active agents, drops what has had its day.

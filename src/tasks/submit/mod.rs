@@ -18,7 +18,7 @@ use crate::{
     catalog::{Problem, Published, inputs},
     db::lane::Lane,
     experiments::Experiment,
-    queue::Tickets,
+    queue::{Admission, Tickets},
     tenancy::TenantScope,
 };
 use recipes::Recipes;
@@ -82,6 +82,7 @@ pub struct Submitter(Arc<Inner>);
 struct Inner {
     pool: PgPool,
     lane: Lane<SubmitFlush>,
+    admission: Admission,
     recipes: Recipes,
     experiments: Cache<(AgencyId, RecipeId), Experiment>,
     clock: Arc<dyn Clock>,
@@ -91,10 +92,12 @@ impl Submitter {
     /// `pool` is the API's. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>) -> Self {
-        let lane = Lane::start(SubmitFlush::new(pool.clone(), Some(tickets)), MAX_BATCH);
+        let flush = SubmitFlush::new(pool.clone(), Some(tickets));
+        let admission = flush.admission();
+        let lane = Lane::start(flush, MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let experiments = Cache::new(EXPERIMENT_BELIEVED_FOR, MAX_EXPERIMENTS);
-        Self(Arc::new(Inner { pool, lane, recipes, experiments, clock }))
+        Self(Arc::new(Inner { pool, lane, admission, recipes, experiments, clock }))
     }
 
     /// Makes what was just published visible to the next submission.
@@ -156,7 +159,7 @@ impl Submitter {
             steps_total: i32::try_from(recipe.workflow.nodes.len()).unwrap_or(i32::MAX),
             tags: new.tags.clone(),
             run_at: new.run_at,
-            dispatch_id: uuid_at(now),
+            dispatch_id: self.0.admission.take().then(|| uuid_at(now)),
             idempotency_key: new.idempotency_key.clone(),
             request_hash: None,
             group_id: task,

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     base::{TaskId, TeamId, TenantScope},
     db::{self, lane::Flush},
-    queue::{Ticket, Tickets},
+    queue::{Admission, Ticket, Tickets},
 };
 
 /// One task about to be written; the composite type `app.submission`.
@@ -42,7 +42,8 @@ pub struct Submission {
     pub steps_total: i32,
     pub tags: Vec<String>,
     pub run_at: Option<DateTime<Utc>>,
-    pub dispatch_id: Uuid,
+    /// Its first ticket's; `None` leaves the task to the dispatcher.
+    pub dispatch_id: Option<Uuid>,
     pub idempotency_key: Option<String>,
     /// SHA-256 of the request, with an idempotency key.
     pub request_hash: Option<Vec<u8>>,
@@ -74,6 +75,7 @@ pub enum Written {
 pub struct SubmitFlush {
     pool: PgPool,
     tickets: Option<Tickets>,
+    admission: Admission,
     /// Until when no push is tried, after one failed.
     no_push_before: Mutex<Option<Instant>>,
 }
@@ -85,24 +87,38 @@ const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
 const PUSH_PAUSE: Duration = Duration::from_secs(1);
 
 impl SubmitFlush {
-    /// Without `tickets` the reconciler makes them all.
+    /// Without `tickets` the dispatcher makes them all.
     #[must_use]
     pub fn new(pool: PgPool, tickets: Option<Tickets>) -> Self {
-        Self { pool, tickets, no_push_before: Mutex::new(None) }
+        Self { pool, tickets, admission: Admission::default(), no_push_before: Mutex::new(None) }
     }
 
-    /// A push that fails is logged and no more: the row is the outbox.
-    async fn push(&self, created: &[Ticket]) {
+    /// Whether a submission may come with a dispatch id.
+    #[must_use]
+    pub fn admission(&self) -> Admission {
+        self.admission.clone()
+    }
+
+    /// Pushes tickets, wakes the dispatcher where tasks were `left` to it, and asks for
+    /// room. A failure is logged and no more: the row is the outbox.
+    async fn push(&self, created: &[Ticket], left: bool) {
         let Some(tickets) = &self.tickets else { return };
         let now = Instant::now();
-        if created.is_empty() || self.pause().is_some_and(|until| now < until) {
+        if (created.is_empty() && !left) || self.pause().is_some_and(|until| now < until) {
             return;
         }
-        match tokio::time::timeout(PUSH_TIMEOUT, tickets.push(created)).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => warn!(%error, tasks = created.len(), "tickets not pushed; the reconciler will"),
-            Err(_) => warn!(tasks = created.len(), "Redis did not answer; the reconciler will push the tickets"),
+        let pushed = async {
+            if !created.is_empty() {
+                tickets.push(created).await?;
+            }
+            tickets.room(left).await
+        };
+        match tokio::time::timeout(PUSH_TIMEOUT, pushed).await {
+            Ok(Ok(room)) => return self.admission.set(room),
+            Ok(Err(error)) => warn!(%error, tasks = created.len(), "tickets not pushed; the dispatcher will"),
+            Err(_) => warn!(tasks = created.len(), "Redis did not answer; the dispatcher will push the tickets"),
         }
+        self.admission.set(0);
         *self.pause() = Some(now + PUSH_PAUSE);
     }
 
@@ -117,13 +133,16 @@ impl SubmitFlush {
         .await?;
         let places: HashMap<Uuid, usize> = submissions.iter().enumerate().map(|(index, s)| (s.id, index)).collect();
         let mut created = Vec::with_capacity(rows.len());
+        let mut left = false;
         for row in rows {
             let Some(&index) = places.get(&row.id) else { continue };
             answers[index] = match (row.outcome.as_str(), row.team_id, row.created_at) {
                 ("created", Some(team), Some(created_at)) => {
                     let submission = submissions[index];
-                    if submission.run_at.is_none_or(|at| at <= created_at) {
-                        created.push(Ticket { task_id: submission.id.into(), dispatch_id: submission.dispatch_id });
+                    match submission.dispatch_id {
+                        _ if submission.run_at.is_some_and(|at| at > created_at) => {}
+                        Some(dispatch_id) => created.push(Ticket { task_id: submission.id.into(), dispatch_id }),
+                        None => left = true,
                     }
                     Written::Created { team_id: team.into(), created_at }
                 }
@@ -134,7 +153,7 @@ impl SubmitFlush {
                 _ => Written::AgentUnknown,
             };
         }
-        self.push(&created).await;
+        self.push(&created, left).await;
         Ok(answers)
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 pub use store::{find, get, insert, update};
 
-use super::{Email, Name};
+use super::{Email, Name, TasksAtOnce};
 use crate::base::AgencyId;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::Type)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub default_provider: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent_tasks: Option<i32>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,4 +53,5 @@ pub struct AgencyChange {
     pub billing_email: Option<Option<Email>>,
     pub default_provider: Option<Option<String>>,
     pub default_model: Option<Option<String>>,
+    pub max_concurrent_tasks: Option<Option<TasksAtOnce>>,
 }

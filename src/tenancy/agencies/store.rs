@@ -7,7 +7,7 @@ use super::{Agency, AgencyChange, AgencyStatus, NewAgency, Settings};
 use crate::{
     base::AgencyId,
     db,
-    tenancy::{Email, Name, TenancyError, TenantScope},
+    tenancy::{Email, Name, TasksAtOnce, TenancyError, TenantScope},
 };
 
 struct Row {
@@ -69,7 +69,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
              billing_email = case when $3 then $4 else billing_email end,
              settings = jsonb_strip_nulls(settings
                || case when $5 then jsonb_build_object('default_provider', $6::text) else '{}' end
-               || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end)
+               || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end
+               || case when $9 then jsonb_build_object('max_concurrent_tasks', $10::integer) else '{}' end)
            where id = $1
            returning id as "id: AgencyId", name, billing_email, settings as "settings: Json<Settings>",
                      status as "status: AgencyStatus", created_at, updated_at"#,
@@ -81,6 +82,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
         change.default_provider.clone().flatten(),
         change.default_model.is_some(),
         change.default_model.clone().flatten(),
+        change.max_concurrent_tasks.is_some(),
+        change.max_concurrent_tasks.flatten().map(TasksAtOnce::get),
     )
     .fetch_optional(&mut *tx)
     .await?;

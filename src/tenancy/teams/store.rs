@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::Team;
+use super::{Team, TeamChange};
 use crate::{
     base::{Page, Paged, TeamId},
     db,
-    tenancy::{Name, TenancyError, TenantScope},
+    tenancy::{Name, TasksAtOnce, TenancyError, TenantScope},
 };
 
 /// The teams that the person sees, newest first.
@@ -15,7 +15,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Page
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
         Team,
-        r#"select id as "id: TeamId", name, created_at, updated_at from teams
+        r#"select id as "id: TeamId", name, max_concurrent_tasks, created_at, updated_at from teams
             where ($1 or id = $2) and ($3::uuid is null or id < $3)
             order by id desc limit $4"#,
         scope.is_admin(),
@@ -37,7 +37,7 @@ pub async fn get(scope: &TenantScope, pool: &PgPool, id: TeamId) -> Result<Optio
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let team = sqlx::query_as!(
         Team,
-        r#"select id as "id: TeamId", name, created_at, updated_at from teams where id = $1"#,
+        r#"select id as "id: TeamId", name, max_concurrent_tasks, created_at, updated_at from teams where id = $1"#,
         id.0
     )
     .fetch_optional(&mut *tx)
@@ -46,15 +46,22 @@ pub async fn get(scope: &TenantScope, pool: &PgPool, id: TeamId) -> Result<Optio
     Ok(team)
 }
 
-pub async fn create(scope: &TenantScope, pool: &PgPool, name: &Name, now: DateTime<Utc>) -> Result<Team, TenancyError> {
+pub async fn create(
+    scope: &TenantScope,
+    pool: &PgPool,
+    name: &Name,
+    max_concurrent_tasks: Option<TasksAtOnce>,
+    now: DateTime<Utc>,
+) -> Result<Team, TenancyError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let team = sqlx::query_as!(
         Team,
-        r#"insert into teams (id, agency_id, name) values ($1, $2, $3)
-           returning id as "id: TeamId", name, created_at, updated_at"#,
+        r#"insert into teams (id, agency_id, name, max_concurrent_tasks) values ($1, $2, $3, $4)
+           returning id as "id: TeamId", name, max_concurrent_tasks, created_at, updated_at"#,
         TeamId::at(now).0,
         scope.agency_id().0,
         name.as_str(),
+        max_concurrent_tasks.map(TasksAtOnce::get),
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -62,14 +69,25 @@ pub async fn create(scope: &TenantScope, pool: &PgPool, name: &Name, now: DateTi
     Ok(team)
 }
 
-pub async fn rename(scope: &TenantScope, pool: &PgPool, id: TeamId, name: &Name) -> Result<Option<Team>, TenancyError> {
+/// `None` if there is no such team.
+pub async fn update(
+    scope: &TenantScope,
+    pool: &PgPool,
+    id: TeamId,
+    change: &TeamChange,
+) -> Result<Option<Team>, TenancyError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let team = sqlx::query_as!(
         Team,
-        r#"update teams set name = $2 where id = $1
-           returning id as "id: TeamId", name, created_at, updated_at"#,
+        r#"update teams set
+             name = coalesce($2, name),
+             max_concurrent_tasks = case when $3 then $4 else max_concurrent_tasks end
+           where id = $1
+           returning id as "id: TeamId", name, max_concurrent_tasks, created_at, updated_at"#,
         id.0,
-        name.as_str(),
+        change.name.as_ref().map(Name::as_str),
+        change.max_concurrent_tasks.is_some(),
+        change.max_concurrent_tasks.flatten().map(TasksAtOnce::get),
     )
     .fetch_optional(&mut *tx)
     .await?;

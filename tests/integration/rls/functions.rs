@@ -8,7 +8,7 @@ use super::{Ids, ROLES, act, count, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
-const FUNCTIONS: [(&str, &[&str], &str); 19] = [
+const FUNCTIONS: [(&str, &[&str], &str); 20] = [
     ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
     (
@@ -32,7 +32,12 @@ const FUNCTIONS: [(&str, &[&str], &str); 19] = [
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
     ("app.release_tasks", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
-    ("app.due_tasks", &["teamai_worker"], "what needs a ticket, whosever it is; gives ids alone"),
+    (
+        "app.dispatch_tasks",
+        &["teamai_worker"],
+        "by turns among all agencies, within the limits and pauses of each; gives ids alone",
+    ),
+    ("app.reclaim_tickets", &["teamai_worker"], "whose ticket or lease is gone, whosever it is; gives a number alone"),
     ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
     ("app.price_book", &["teamai_worker"], "a worker prices the calls of every agency; prices are no secrets"),
     ("app.root_keys_in_use", &["teamai_api", "teamai_worker"], "the start compares root keys; gives ids and numbers"),
@@ -116,6 +121,7 @@ async fn a_task_is_submitted_for_ones_own_agent_and_recipe_alone(root: PgPool) {
 #[sqlx::test(migrations = "./migrations")]
 async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
+    sqlx::query("delete from queue_pauses").execute(&root).await.unwrap();
     let both = [own.fill("{task}"), theirs.fill("{task}")].join(", ");
     let claim = format!("select id, agency_id, epoch from app.claim_tasks(array[{both}]::uuid[], 'w', 60, 3)");
     let claimed = run(&root, "teamai_worker", claim.clone()).await;
@@ -158,12 +164,18 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
 }
 
 #[sqlx::test(migrations = "./migrations")]
-async fn due_tasks_gives_ids_and_marks_them(root: PgPool) {
+async fn dispatching_gives_ids_and_marks_them(root: PgPool) {
     let tenants = [seed(&root).await, seed(&root).await];
-    let due = "select * from app.due_tasks(10, 15)".to_owned();
-    let rows = run(&root, "teamai_worker", due.clone()).await;
-    assert_eq!((rows.len(), rows[0].columns().len()), (tenants.len(), 2));
-    assert!(run(&root, "teamai_worker", due).await.is_empty(), "dispatched twice");
+    // The rows that are seeded everywhere hold the agencies' work back.
+    sqlx::query("delete from queue_pauses").execute(&root).await.unwrap();
+    let dispatch = "select ids, dispatch_ids, more, held from app.dispatch_tasks(10, null)".to_owned();
+    let rows = run(&root, "teamai_worker", dispatch.clone()).await;
+    assert_eq!(rows[0].get::<Vec<Uuid>, _>(0).len(), tenants.len());
+    let rows = run(&root, "teamai_worker", dispatch.clone()).await;
+    assert!(rows[0].get::<Vec<Uuid>, _>(0).is_empty(), "dispatched twice");
+    let reclaimed = run(&root, "teamai_worker", "select app.reclaim_tickets('{}', 0)".to_owned()).await;
+    assert_eq!(reclaimed[0].get::<i64, _>(0), 2);
+    assert_eq!(run(&root, "teamai_worker", dispatch).await[0].get::<Vec<Uuid>, _>(0).len(), 2);
 }
 
 #[sqlx::test(migrations = "./migrations")]

@@ -128,6 +128,14 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table(
+        "queue_pauses",
+        Tenants(
+            "insert into queue_pauses (id, agency_id, team_id, agent_instance_id, created_by)
+             values ({pause}, {agency}, {team}, {agent}, {user})",
+        ),
+    ),
+    table("workers", Holds::None("the processes of the installation, which run everybody's tasks")),
+    table(
         "agency_keys",
         Tenants(
             "insert into agency_keys (agency_id, version, root_key_id, nonce, wrapped_key)

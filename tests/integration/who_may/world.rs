@@ -150,7 +150,7 @@ impl World {
             "change_agency" => with(json!({"name": self.fresh("Acme")})),
             "create_team" => with(json!({"name": self.fresh("team")})),
             "get_team" => on(self.team.clone()),
-            "rename_team" => both(self.team.clone(), json!({"name": self.fresh("team")})),
+            "change_team" => both(self.team.clone(), json!({"name": self.fresh("team")})),
             "delete_team" => on(self.team().await),
             "get_user" | "list_sessions" => on(user),
             "change_user" => both(user, json!({"full_name": self.fresh("Mia")})),
@@ -178,6 +178,12 @@ impl World {
                 let mut later = self.task_body();
                 later["run_at"] = json!("2100-01-01T00:00:00Z");
                 on(text(&self.make("POST", "/tasks", later).await["id"]))
+            }
+            "pause_queue" => with(self.pause_of(&self.team)),
+            "resume_queue" => {
+                let pause = self.pause_of(&self.team().await);
+                self.make("POST", "/queue/pause", pause.clone()).await;
+                with(pause)
             }
             _ => Request::default(),
         }
@@ -285,6 +291,10 @@ impl World {
         let recipes = self.make("GET", "/recipes?limit=200", Value::Null).await;
         let own = recipes["items"].as_array().unwrap().iter().find(|recipe| recipe["slug"] == self.recipe.as_str());
         text(&own.expect("the agency's recipe")["id"])
+    }
+
+    fn pause_of(&self, team: &str) -> Value {
+        json!({"scope": "team", "scope_id": team})
     }
 
     fn task_body(&self) -> Value {

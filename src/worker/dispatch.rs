@@ -1,0 +1,187 @@
+//! From the backlog in Postgres to the window in Redis. Every worker does this; one at a
+//! time does it for all.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::{queue::Tickets, tasks::dispatch::store};
+
+/// How late a task may be whose time has come, or that was made ready without a word.
+const TICK: Duration = Duration::from_millis(250);
+/// Lost tickets and leases that ran out are looked for at every second tick.
+const LOOK_EVERY: u32 = 2;
+/// Passes follow one another no faster: what changes meanwhile shares the next.
+const BREATH: Duration = Duration::from_millis(5);
+/// As long as this a ticket may be on its way to a claim before it counts as lost.
+const GRACE_MS: i32 = 2_000;
+/// Tickets that wait at most, however many workers there are: what comes later waits
+/// behind them.
+const WIDEST: u32 = 2_000;
+const NARROWEST: u32 = 4;
+/// The window is filled again each time this part of the worker's own share was taken.
+const REFILL_PART: usize = 4;
+
+/// What the handlers tell the dispatcher, so that it acts when there is something to do.
+#[derive(Debug)]
+pub struct Signals {
+    /// Shared with the bell that rings when the API left a task to us.
+    wake: Arc<Notify>,
+    more: AtomicBool,
+    held: AtomicBool,
+    taken: AtomicUsize,
+    refill_after: usize,
+}
+
+impl Signals {
+    #[must_use]
+    pub fn new(wake: Arc<Notify>, concurrency: usize) -> Self {
+        let refill_after = (concurrency / REFILL_PART).max(1);
+        Self { wake, more: false.into(), held: false.into(), taken: 0.into(), refill_after }
+    }
+
+    /// A ticket left the window.
+    pub fn taken(&self) {
+        if self.more.load(Ordering::Relaxed) && self.taken.fetch_add(1, Ordering::Relaxed) + 1 >= self.refill_after {
+            self.taken.store(0, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A task ended: where a limit held others back, one of them may go.
+    pub fn freed(&self) {
+        if self.held.load(Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// What the dispatcher needs.
+#[derive(Debug)]
+pub struct Dispatcher {
+    pub pool: PgPool,
+    pub tickets: Tickets,
+    pub signals: Arc<Signals>,
+    /// Tasks that all workers can have in flight.
+    pub capacity: Arc<AtomicU32>,
+    /// The operator's limit on tasks of one agency at once.
+    pub agency_limit: Option<i32>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum DispatchError {
+    #[error(transparent)]
+    Postgres(#[from] sqlx::Error),
+    #[error(transparent)]
+    Redis(#[from] redis::RedisError),
+}
+
+impl Dispatcher {
+    /// Runs until stopped. A failure is logged and tried again at the next tick.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks: u32 = 0;
+        // With Redis away no row may be marked as dispatched.
+        let mut redis_answers = false;
+        loop {
+            let look = tokio::select! {
+                () = stop.cancelled() => return,
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    ticks % LOOK_EVERY == 1
+                }
+                () = self.signals.wake.notified() => false,
+            };
+            let done = async {
+                if look || !redis_answers {
+                    self.reclaim(redis_answers).await?;
+                }
+                self.pass().await
+            };
+            match done.await {
+                Ok(()) => redis_answers = true,
+                Err(error) => {
+                    warn!(%error, "could not dispatch due tasks");
+                    redis_answers &= !matches!(error, DispatchError::Redis(_));
+                }
+            }
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// As many tickets may wait as tasks can run: then what comes new waits for about one
+    /// task's time, and a free place still finds work.
+    fn window(&self) -> u32 {
+        self.capacity.load(Ordering::Relaxed).clamp(NARROWEST, WIDEST)
+    }
+
+    /// Puts back into the backlog what lost its ticket, or its worker.
+    async fn reclaim(&self, redis_answered: bool) -> Result<(), DispatchError> {
+        let look = self.tickets.look().await?;
+        // After a loss nothing is on its way any more.
+        let grace = if look.remembers && redis_answered { GRACE_MS } else { 0 };
+        let reclaimed = store::reclaim(&self.pool, &look.waiting, grace).await?;
+        if reclaimed > 0 {
+            info!(reclaimed, "tasks without a ticket or a live lease are dispatched again");
+        }
+        Ok(())
+    }
+
+    async fn pass(&self) -> Result<(), DispatchError> {
+        let window = self.window();
+        let Some(found) = store::dispatch(&self.pool, window.cast_signed(), self.agency_limit).await? else {
+            // A peer is at it, and may have looked before a task came in.
+            self.signals.wake.notify_one();
+            return Ok(());
+        };
+        self.signals.held.store(found.held, Ordering::Relaxed);
+        self.signals.more.store(found.more, Ordering::Relaxed);
+        self.tickets.permit(if found.more { 0 } else { window }).await?;
+        if found.tickets.is_empty() {
+            return Ok(());
+        }
+        self.tickets.push(&found.tickets).await?;
+        debug!(dispatched = found.tickets.len(), more = found.more, held = found.held, "filled the window");
+        if found.more {
+            // An agency gets no more than its turn in one go, though there may be room left.
+            self.signals.wake.notify_one();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn the_dispatcher_is_woken_only_for_what_it_left() {
+        let wake = Arc::new(Notify::new());
+        let signals = Signals::new(Arc::clone(&wake), 8);
+        let rang = || wake.notified().now_or_never().is_some();
+        signals.taken();
+        signals.taken();
+        signals.freed();
+        assert!(!rang(), "nothing was left");
+        signals.more.store(true, Ordering::Relaxed);
+        signals.taken();
+        assert!(!rang(), "a part of the window is full");
+        signals.taken();
+        assert!(rang());
+        signals.held.store(true, Ordering::Relaxed);
+        signals.freed();
+        assert!(rang());
+    }
+}
