@@ -75,6 +75,12 @@ impl NodeMeter {
         std::mem::take(&mut self.calls().lines)
     }
 
+    /// The number of the last call begun, of all claims.
+    #[must_use]
+    pub fn last_no(&self) -> i32 {
+        self.calls().last_no
+    }
+
     /// Tokens and cost of this node under this claim.
     #[must_use]
     pub fn spent(&self) -> (u64, Usd) {

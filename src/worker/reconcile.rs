@@ -18,6 +18,8 @@ const HOUSEKEEP_EVERY: u32 = 300;
 /// Tickets that may wait in Redis before no more are added: the backlog is in
 /// Postgres, Redis holds what should run next.
 const READY_WINDOW: u64 = 2_000;
+/// Waiting tasks that go on at one tick.
+const WAKE_AT_MOST: i32 = 1_000;
 /// A due row whose last ticket is older than this lost it.
 const REDISPATCH_SECONDS: i32 = 15;
 
@@ -32,6 +34,9 @@ pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
             _ = tick.tick() => {}
         }
         ticks = ticks.wrapping_add(1);
+        if let Err(error) = lease::store::wake(&pool, WAKE_AT_MOST).await {
+            warn!(%error, "could not wake waiting tasks");
+        }
         match dispatch(&pool, &tickets).await {
             Ok(0) => {}
             Ok(dispatched) => info!(dispatched, "dispatched due tasks again"),

@@ -140,6 +140,15 @@ pub async fn due(pool: &PgPool, limit: i32, redispatch_seconds: i32) -> Result<V
     Ok(rows.into_iter().map(|r| (r.id.into(), r.dispatch_id)).collect())
 }
 
+/// Queues waiting tasks whose time has come, or for which there is news. Gives how many, at most
+/// `limit` of each.
+///
+/// # Errors
+/// The database is away.
+pub async fn wake(pool: &PgPool, limit: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"select app.wake_waiting($1) as "woken!""#, limit).fetch_one(pool).await
+}
+
 /// Rolls billing cycles, counts active agents, drops what has had its day.
 ///
 /// # Errors
