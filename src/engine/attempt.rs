@@ -144,7 +144,8 @@ impl Run<'_> {
                 ended => return ended,
             };
             // A call that may have been charged is not repeated without leave.
-            if error.code == ANSWER_LOST && work.step.node.on_unknown != OnUnknown::Retry {
+            let is_lost = error.code == ANSWER_LOST || meter.lost_at_last().is_some();
+            if is_lost && work.step.node.on_unknown != OnUnknown::Retry {
                 self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
                 continue;
             }

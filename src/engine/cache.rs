@@ -41,7 +41,12 @@ impl Slot {
     /// The place of a node's result, if it may be kept at all. What was got with a secret
     /// may not: another team's agent has no right to it. The key holds a hash alone.
     #[must_use]
-    pub fn of(node: &Node, config: &Map<String, Value>, runtime: &Runtime, inputs: &Map<String, Value>) -> Option<Self> {
+    pub fn of(
+        node: &Node,
+        config: &Map<String, Value>,
+        runtime: &Runtime,
+        inputs: &Map<String, Value>,
+    ) -> Option<Self> {
         let ttl = node.cache.as_ref()?.ttl.get().min(LONGEST);
         if !node.secrets.is_empty() || !control::CACHEABLE.contains(&node.component.as_str()) {
             return None;

@@ -114,8 +114,7 @@ impl State {
         if self.asleep.len() < self.begun {
             return None;
         }
-        let soon =
-            self.asleep.values().any(|nap| matches!(nap, Nap::Until(end) if *end < now + LET_GO_FROM));
+        let soon = self.asleep.values().any(|nap| matches!(nap, Nap::Until(end) if *end < now + LET_GO_FROM));
         if soon { None } else { self.asleep.values().map(|nap| nap.end()).min() }
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::{
     Outcome, Parts, StopReason, StopSignal,
     meter::NodeMeter,
-    plans::{LoadError, Runnable},
     past::Past,
+    plans::{LoadError, Runnable},
     record::{LineWrite, Record, RecordError},
     rest::Rest,
     run_ledger::{Budget, RunLedger},
@@ -75,8 +75,14 @@ pub enum NodeEnd {
 
 /// How the walk ended.
 pub enum WalkEnd {
-    Completed { scope: Scope, outputs: Outputs },
-    Failed { node_id: Option<String>, error: ComponentError },
+    Completed {
+        scope: Scope,
+        outputs: Outputs,
+    },
+    Failed {
+        node_id: Option<String>,
+        error: ComponentError,
+    },
     /// Nothing can go on before somebody answers, another task ends, or this time is over.
     Waiting(Duration),
     Unwritten(RecordError),
@@ -106,7 +112,8 @@ impl<'a> Run<'a> {
             Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);
         let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
-        let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before, past.lent));
+        let ledger =
+            Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before, past.lent));
         let secrets = RunSecrets {
             locker: Arc::clone(&parts.locker),
             pool: parts.pool.clone(),

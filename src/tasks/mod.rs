@@ -1,9 +1,11 @@
 //! Tasks: their states, how they come in, who holds them, and what is read of them.
 //!
+//! - [`approvals`]: what tasks ask of people, and decisions
 //! - [`submit`]: from a request to a durable row and a ticket
 //! - [`lease`]: claim, heartbeat, hand back, and what needs a new ticket
 //! - [`store`]: what people read, and cancelling
 
+pub mod approvals;
 pub mod lease;
 pub mod status;
 pub mod store;

@@ -166,7 +166,11 @@ impl<'a> Check<'a> {
         for (key, is_set, why) in [
             ("secrets", !node.secrets.is_empty(), "it opens none"),
             ("retry", node.retry.is_some(), "it is not tried again"),
-            ("timeout", node.timeout.is_some(), "an Approval has `config.timeout`, the nodes of a sub-recipe their own"),
+            (
+                "timeout",
+                node.timeout.is_some(),
+                "an Approval has `config.timeout`, the nodes of a sub-recipe their own",
+            ),
             ("on_unknown", node.on_unknown != OnUnknown::Retry, "it makes no calls of its own"),
         ] {
             if is_set {

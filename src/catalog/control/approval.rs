@@ -150,6 +150,8 @@ mod tests {
 
     #[test]
     fn what_a_template_makes_up_is_read_when_it_is_there() {
-        assert!(read(json!({"message": "{{ a.x }}", "timeout": "{{ inputs.t }}", "approvers": "{{ inputs.who }}"})).is_ok());
+        assert!(
+            read(json!({"message": "{{ a.x }}", "timeout": "{{ inputs.t }}", "approvers": "{{ inputs.who }}"})).is_ok()
+        );
     }
 }

@@ -71,7 +71,9 @@ impl<'a> Config<'a> {
 
     /// Whether there is a value, now or later.
     fn has(&self, key: &str) -> bool {
-        self.map.get(key).is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
+        self.map
+            .get(key)
+            .is_some_and(|value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty()))
     }
 
     fn text(&mut self, key: &str, most: usize) -> Option<&'a str> {

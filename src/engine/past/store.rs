@@ -42,7 +42,8 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
 }
 
 async fn committed(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Checkpoint>, sqlx::Error> {
-    let rows = sqlx::query!("select node_id, occurrence, status, output, error from task_steps where task_id = $1", task.0);
+    let rows =
+        sqlx::query!("select node_id, occurrence, status, output, error from task_steps where task_id = $1", task.0);
     let rows = rows.fetch_all(&mut **tx).await?.into_iter();
     Ok(rows
         .map(|r| ((r.node_id, r.occurrence), Checkpoint { status: r.status, output: r.output, error: r.error }))

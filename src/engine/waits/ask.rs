@@ -56,9 +56,12 @@ impl Run<'_> {
             kind: question.kind,
             round: question.round,
         };
-        let record = Record { lines, question: Some(self.question(work, question)), ..Record::default() };
-        // Writing it again changes nothing.
-        self.write(record).await.map_err(|error| stop(&error))?;
+        let mut record = Record { lines, question: Some(self.question(work, question)), ..Record::default() };
+        if !record.lines.is_empty() {
+            let lines = std::mem::take(&mut record.lines);
+            self.write(Record { lines, ..Record::default() }).await.map_err(|error| stop(&error))?;
+        }
+        let mut unasked = Some(record);
         loop {
             let nap = match store::question(&self.claimed.scope(), &self.parts.pool, &key).await {
                 Ok(Some(found)) => match found.status.as_str() {
@@ -73,7 +76,14 @@ impl Run<'_> {
                     },
                     _ => return Ok(Answer::Expired),
                 },
-                Ok(None) => return Err(stop(&super::super::RecordError::LeaseLost)),
+                Ok(None) => match unasked.take() {
+                    Some(record) => {
+                        self.write(record).await.map_err(|error| stop(&error))?;
+                        continue;
+                    }
+                    // Written and not there: the task itself is gone.
+                    None => return Err(stop(&super::super::RecordError::LeaseLost)),
+                },
                 Err(error) => again(&error)?,
             };
             self.rest.sleep(nap, LOOK_EVERY).await;

@@ -94,8 +94,10 @@ impl Run<'_> {
     async fn wanted(&self, wanted: &SubRecipe) -> Result<Published, ComponentError> {
         let unknown = || {
             let version = wanted.version.as_ref().map_or_else(String::new, |version| format!(" in version {version}"));
-            let message =
-                format!("config.recipe `{}`{version} is not published; GET /recipes lists those there are", wanted.recipe);
+            let message = format!(
+                "config.recipe `{}`{version} is not published; GET /recipes lists those there are",
+                wanted.recipe
+            );
             ComponentError::new("recipe_unknown", message).field("config.recipe")
         };
         let named = RecipeRef::parse(&wanted.recipe).ok_or_else(unknown)?;

@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 21] = [
             "agency",
             "team",
             "user",
@@ -42,6 +42,7 @@ impl Ids {
             "key",
             "invite",
             "identity",
+            "approval",
             "code",
         ];
         Self(NAMES.map(|name| (name, id())).into())
