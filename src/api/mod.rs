@@ -6,6 +6,7 @@ mod access;
 mod agency;
 mod agents;
 mod api_keys;
+mod approvals;
 mod audit_logs;
 mod auth;
 pub mod body;
@@ -100,6 +101,7 @@ fn resources() -> impl OpenApi + Clone {
         secrets::SecretsApi,
         catalogue::CatalogueApi,
         tasks::TasksApi,
+        approvals::ApprovalsApi,
         (queue::QueueApi, pauses::PausesApi, workers::WorkersApi),
         audit_logs::AuditLogsApi,
     ))

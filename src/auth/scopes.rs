@@ -57,6 +57,8 @@ scopes! {
     SecretsWrite "secrets:write" "Store, rotate and delete secrets";
     TasksRead "tasks:read" "Read tasks, their steps and outputs";
     TasksWrite "tasks:write" "Run and cancel tasks";
+    ApprovalsRead "approvals:read" "Read what tasks ask of people";
+    ApprovalsWrite "approvals:write" "Decide what tasks ask";
     QueueRead "queue:read" "Read the queue's depth and rates";
     AuditRead "audit:read" "Read the ledger";
     QueueWrite "queue:write" "Pause and resume work in the queue";

@@ -1,6 +1,7 @@
 //! Roles on offer, cookbooks and recipes: the format, its validation, templates, and the catalogue's rows.
 
 pub mod check;
+pub mod control;
 pub mod destination;
 mod file_name;
 mod graph;
@@ -19,7 +20,8 @@ pub mod schema;
 pub mod template;
 
 pub use check::{Checked, CheckedCookbook};
-pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, variants};
+pub use hash::content_hash;
+pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, resolve_in_run, variants};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
 

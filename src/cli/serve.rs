@@ -153,6 +153,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))?,
         Registry::new(&config.providers)?,
         components::registry(),
+        shared.redis.1.clone(),
     );
     Ok(Worker {
         pool,

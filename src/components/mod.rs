@@ -221,12 +221,15 @@ pub fn registry() -> BTreeMap<&'static str, Shared> {
     all.into_iter().map(|component| (component.name(), component)).collect()
 }
 
-/// The names in [`registry`], sorted.
-pub const NAMES: [&str; 8] = [
+/// The names that recipes may use, sorted: those in [`registry`], and those of
+/// [`crate::catalog::control::WAITING`], which the engine itself carries out.
+pub const NAMES: [&str; 10] = [
+    "Approval",
     "DataFetcher",
     "HttpRequest",
     "LLMProcessor",
     "ReportGenerator",
+    "SubRecipe",
     "SubscriptionTracker",
     "Transform",
     "WebCrawler",
@@ -236,7 +239,9 @@ pub const NAMES: [&str; 8] = [
 #[cfg(test)]
 mod tests {
     #[test]
-    fn names_are_those_of_the_registry() {
-        assert!(super::registry().into_keys().eq(super::NAMES));
+    fn names_are_those_of_the_registry_and_of_the_engine() {
+        let mut names: Vec<_> = super::registry().into_keys().chain(crate::catalog::control::WAITING).collect();
+        names.sort_unstable();
+        assert_eq!(names, super::NAMES);
     }
 }

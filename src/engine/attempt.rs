@@ -1,26 +1,31 @@
-//! One occurrence of a node: rendering, secrets, the component, and trying again.
+//! One occurrence of a node: tried, tried again, and its result made ready to be written.
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::{
-    meter::NodeMeter,
+    cache::Slot,
+    meter::{self, NodeMeter},
     node::error_json,
-    record::{Record, StepWrite},
+    past::Progress,
+    record::{ProgressWrite, Record, StepWrite},
+    rest::Nap,
     retry::Policy,
     run::{Outputs, Run},
     secrets::NodeKeys,
 };
 use crate::{
-    base::random,
+    base::{Usd, random},
     catalog::{
         Step,
         model::{OnUnknown, RetryPolicy},
         template::Scope,
     },
-    components::{ANSWER_LOST, CallStatus, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
+    components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
 };
 
 /// A node that says nothing has this long for one attempt.
@@ -33,45 +38,76 @@ pub enum AttemptEnd {
     Stopped,
 }
 
+/// A node to be carried out, or one item of its `for_each`.
+pub struct Work<'w> {
+    pub step: &'w Step,
+    pub scope: &'w Scope,
+    pub outputs: &'w Outputs,
+    pub occurrence: i32,
+}
+
+impl Work<'_> {
+    pub fn node_id(&self) -> &str {
+        self.step.node.id.as_str()
+    }
+}
+
+/// What an occurrence came to beside its calls under this claim.
+#[derive(Debug)]
+pub struct Tally {
+    started_at: DateTime<Utc>,
+    /// Tries of all claims.
+    attempts: u32,
+    tokens: u64,
+    cost: Usd,
+    /// Where the result is to be kept, and whether it was found there.
+    slot: Option<Slot>,
+    cached: bool,
+}
+
+impl Tally {
+    fn of(before: Option<&Progress>, now: DateTime<Utc>) -> Self {
+        let (attempts, tokens, cost) = before.map(|p| (p.attempts, p.tokens, p.cost)).unwrap_or_default();
+        Self { started_at: before.map_or(now, |p| p.started_at), attempts, tokens, cost, slot: None, cached: false }
+    }
+
+    pub fn add(&mut self, tokens: u64, cost: Usd) {
+        self.attempts = 1;
+        self.tokens += tokens;
+        self.cost += cost;
+    }
+}
+
 impl Run<'_> {
-    pub(super) async fn occurrence(
-        &self,
-        step: &Step,
-        scope: &Scope,
-        outputs: &Outputs,
-        occurrence: i32,
-        closes_node: bool,
-    ) -> AttemptEnd {
-        let started_at = self.parts.clock.now();
-        let meter = self.meter(step.node.id.as_str(), occurrence);
-        let policy = policy(step.node.retry.as_ref());
-        let mut attempts = 0;
-        let result = loop {
-            attempts += 1;
-            let error = match self.attempt(step, scope, outputs, &meter).await {
-                Ok(output) => break Ok(output),
-                Err(error) if error.retry == Retry::Stop => return AttemptEnd::Stopped,
-                Err(error) => error,
-            };
-            // Asking somebody comes later; until then a call that may have been
-            // charged is not repeated without leave.
-            if error.code == ANSWER_LOST && step.node.on_unknown != OnUnknown::Retry {
-                break Err(error);
+    pub(super) async fn occurrence(&self, work: &Work<'_>, closes_node: bool) -> AttemptEnd {
+        let before = self.past.progress.get(&(work.node_id().to_owned(), work.occurrence));
+        let meter = self.meter(work.node_id(), work.occurrence);
+        let mut tally = Tally::of(before, self.parts.clock.now());
+        let result = match work.step.node.component.as_str() {
+            "Approval" => {
+                tally.attempts = 1;
+                self.approval(work).await
             }
-            let Some(wait) = policy.wait(attempts, &error, jitter()) else { break Err(error) };
-            info!(node = step.node.id.as_str(), attempts, code = error.code, ?wait, "trying again");
-            tokio::time::sleep(wait).await;
+            "SubRecipe" => self.sub_recipe(work, &mut tally).await,
+            _ => self.tries(work, &meter, &mut tally, before).await,
         };
+        if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
+            return AttemptEnd::Stopped;
+        }
         let result = result.and_then(|output| self.secrets.redactor.output(output));
+        if let (Ok(output), Some(slot), false) = (&result, &tally.slot, tally.cached) {
+            self.parts.kept.put(slot, output).await;
+        }
         self.forget(&meter);
         let lines = meter.drain(CallStatus::Unknown);
-        let (tokens, cost) = meter.spent();
+        let (tokens, cost) = spent(&tally, &meter);
         let step = StepWrite {
-            attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
-            tokens_used: i64::try_from(tokens).unwrap_or(i64::MAX),
-            cost_usd: cost.to_ledger().0,
+            attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
+            tokens_used: tokens,
+            cost_usd: cost.0,
             closes_node,
-            ..self.blank_step(step, occurrence, started_at)
+            cached: tally.cached,
+            ..self.blank_step(work.step, work.occurrence, tally.started_at)
         };
         match result {
             Ok(output) => {
@@ -86,14 +122,74 @@ impl Run<'_> {
         }
     }
 
+    /// Tries until it is done, or may not be tried again. Goes on where an earlier claim stopped.
+    async fn tries(
+        &self,
+        work: &Work<'_>,
+        meter: &Arc<NodeMeter>,
+        tally: &mut Tally,
+        before: Option<&Progress>,
+    ) -> Result<Value, ComponentError> {
+        if let Some(call_no) = self.past.lost_calls.get(&(work.node_id().to_owned(), work.occurrence)) {
+            self.after_lost_call(work, *call_no, Vec::new).await?;
+        }
+        if let Some(progress) = before {
+            self.rest.sleep(Nap::Until(Instant::now() + progress.wait), progress.wait).await;
+        }
+        let policy = policy(work.step.node.retry.as_ref());
+        loop {
+            tally.attempts += 1;
+            let error = match self.attempt(work, meter, tally).await {
+                Err(error) if error.retry != Retry::Stop => error,
+                ended => return ended,
+            };
+            // A call that may have been charged is not repeated without leave.
+            let is_lost = error.code == ANSWER_LOST || meter.lost_at_last().is_some();
+            if is_lost && work.step.node.on_unknown != OnUnknown::Retry {
+                self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
+                continue;
+            }
+            let Some(wait) = policy.wait(tally.attempts, &error, jitter()) else { return Err(error) };
+            info!(node = work.node_id(), attempts = tally.attempts, code = error.code, ?wait, "trying again");
+            self.remember(work, meter, tally, &error, wait).await?;
+            self.rest.sleep(Nap::Until(Instant::now() + wait), wait).await;
+        }
+    }
+
+    /// Writes the try that failed, so that whoever goes on does not count anew.
+    async fn remember(
+        &self,
+        work: &Work<'_>,
+        meter: &NodeMeter,
+        tally: &Tally,
+        error: &ComponentError,
+        wait: Duration,
+    ) -> Result<(), ComponentError> {
+        let lines = meter.drain(CallStatus::Unknown);
+        let (tokens_used, cost) = spent(tally, meter);
+        let progress = ProgressWrite {
+            task_id: self.claimed.id,
+            epoch: self.claimed.epoch,
+            node_id: work.node_id().to_owned(),
+            occurrence: work.occurrence,
+            attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
+            tokens_used,
+            cost_usd: cost.0,
+            error: Some(error_json(&self.secrets.redactor.error(error.clone()))),
+            started_at: tally.started_at,
+            delay_ms: i64::try_from(wait.as_millis()).unwrap_or(i64::MAX),
+        };
+        let record = Record { lines, progress: Some(progress), ..Record::default() };
+        self.write(record).await.map_err(|error| meter::stop(&error))
+    }
+
     async fn attempt(
         &self,
-        step: &Step,
-        scope: &Scope,
-        outputs: &Outputs,
+        work: &Work<'_>,
         meter: &Arc<NodeMeter>,
+        tally: &mut Tally,
     ) -> Result<Value, ComponentError> {
-        let node = &step.node;
+        let node = &work.step.node;
         let Some(component) = self.parts.component(&node.component) else {
             return Err(ComponentError::new(
                 "component_unknown",
@@ -101,15 +197,33 @@ impl Run<'_> {
             )
             .field("component"));
         };
-        let mut config = step.render(scope)?;
+        let mut config = work.step.render(work.scope)?;
         self.clamp(&node.component, &mut config);
+        tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
+        if let Some(slot) = &tally.slot
+            && let Some(found) = self.parts.kept.get(slot).await
+        {
+            tally.cached = true;
+            return Ok(found);
+        }
+        self.carry_out(work, meter, component, &config).await
+    }
+
+    async fn carry_out(
+        &self,
+        work: &Work<'_>,
+        meter: &Arc<NodeMeter>,
+        component: &dyn Component,
+        config: &Map<String, Value>,
+    ) -> Result<Value, ComponentError> {
+        let node = &work.step.node;
         let secrets = self.secrets.of_node(&node.secrets).await?;
         let own = secrets.iter().find(|(name, _)| name == "api_key").map(|(_, value)| value);
         let keys = NodeKeys { run: &self.secrets, own };
         let context = Context {
             runtime: &self.runtime,
             inputs: &self.inputs,
-            nodes: outputs,
+            nodes: work.outputs,
             node,
             secrets: &secrets,
             keys: &keys,
@@ -119,11 +233,11 @@ impl Run<'_> {
             cancel: self.stop.token(),
         };
         let limit = node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get);
-        if let Ok(result) = tokio::time::timeout(limit, component.run(&context, &config)).await {
+        if let Ok(result) = tokio::time::timeout(limit, component.run(&context, config)).await {
             return result;
         }
         meter.cut(CallStatus::Timeout);
-        let message = format!("the node had {} s and did not finish", limit.as_secs());
+        let message = format!("the node had {limit:?} and did not finish");
         Err(ComponentError::new("node_timeout", message).field("timeout").retry(Retry::May { after: None }))
     }
 
@@ -140,6 +254,12 @@ impl Run<'_> {
             config.insert("max_pages".to_owned(), cap.into());
         }
     }
+}
+
+/// Tokens and cost of the node, of all claims.
+fn spent(tally: &Tally, meter: &NodeMeter) -> (i64, Usd) {
+    let (tokens, cost) = meter.spent();
+    (i64::try_from(tally.tokens + tokens).unwrap_or(i64::MAX), (tally.cost + cost).to_ledger())
 }
 
 fn policy(given: Option<&RetryPolicy>) -> Policy {

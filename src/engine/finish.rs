@@ -1,5 +1,7 @@
 //! The end of a run: the task's output, its execution line, the last write.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -7,7 +9,7 @@ use super::{
     Outcome, Parts, StopReason,
     node::error_json,
     plans::LoadError,
-    record::{FinishWrite, LineWrite, Record, RecordError},
+    record::{FinishWrite, LineWrite, PauseWrite, Record, RecordError},
     run::{Outputs, Run, WalkEnd},
 };
 use crate::{
@@ -17,13 +19,17 @@ use crate::{
     tasks::{TaskOutput, TaskStatus, lease::Claimed},
 };
 
+/// So that what a task waits for is over when it is woken up.
+const WAKE_LATER: Duration = Duration::from_millis(100);
+
 impl Run<'_> {
     /// `record` is what of the nodes was not written yet.
     pub(super) async fn finish(&self, end: WalkEnd, mut record: Record) -> Outcome {
         record.lines.extend(self.cut_off());
         let finish = match end {
             WalkEnd::Completed { scope, outputs } => self.completed(&scope, &outputs),
-            WalkEnd::Failed { node_id, error } => self.failed(Some(&node_id), &error),
+            WalkEnd::Failed { node_id, error } => self.failed(node_id.as_deref(), &error),
+            WalkEnd::Waiting(left_alone) => return self.pause(left_alone, record).await,
             WalkEnd::Stopped(StopReason::Cancelled) => self.end(TaskStatus::Cancelled, None, None),
             WalkEnd::Stopped(StopReason::Shutdown) => return self.handed_back(record).await,
             WalkEnd::Stopped(StopReason::LeaseLost) | WalkEnd::Unwritten(RecordError::LeaseLost) => {
@@ -61,6 +67,18 @@ impl Run<'_> {
             output: output.and_then(|output| serde_json::to_value(output).ok()),
             error,
             quality_score: None,
+        }
+    }
+
+    /// Lets go of the task: it is queued again when there is news, or after `at_most`.
+    async fn pause(&self, at_most: Duration, mut record: Record) -> Outcome {
+        let (task_id, epoch) = (self.claimed.id, self.claimed.epoch);
+        let delay_ms = i64::try_from((at_most + WAKE_LATER).as_millis()).unwrap_or(i64::MAX);
+        record.pause = Some(PauseWrite { task_id, epoch, delay_ms });
+        match self.write(record).await {
+            Ok(()) => Outcome::Waiting,
+            Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
+            Err(error) => Outcome::Unwritten(error),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct NodeMeter {
 #[derive(Debug, Default)]
 struct Calls {
     last_no: i32,
+    /// The last call whose answer was lost under this claim.
+    last_lost: Option<i32>,
     open: BTreeMap<i32, OpenCall>,
     /// Settled, and not yet written.
     lines: Vec<LineWrite>,
@@ -73,6 +75,19 @@ impl NodeMeter {
     pub fn drain(&self, cut_off: CallStatus) -> Vec<LineWrite> {
         self.cut(cut_off);
         std::mem::take(&mut self.calls().lines)
+    }
+
+    /// The number of the last call, if its answer was lost.
+    #[must_use]
+    pub fn lost_at_last(&self) -> Option<i32> {
+        let calls = self.calls();
+        calls.last_lost.filter(|lost| *lost == calls.last_no)
+    }
+
+    /// The number of the last call begun, of all claims.
+    #[must_use]
+    pub fn last_no(&self) -> i32 {
+        self.calls().last_no
     }
 
     /// Tokens and cost of this node under this claim.
@@ -118,6 +133,9 @@ impl NodeMeter {
         let spent_now = cost.unwrap_or_default().to_ledger();
         self.run.spend(open.reserved, tokens, spent_now);
         let mut calls = self.calls();
+        if outcome.status == CallStatus::Unknown {
+            calls.last_lost = calls.last_lost.max(Some(call_no));
+        }
         calls.tokens += tokens;
         calls.cost += spent_now;
         calls.lines.push(line);

@@ -3,27 +3,36 @@
 //! - [`run`]: the walk of the graph, from claim to finish
 //! - [`node`]: one node: `when`, `for_each`, its committed result
 //! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
+//! - [`rest`], [`waits`]: nodes that wait, and letting go of a task that can only wait
+//! - [`past`]: what earlier claims left behind
+//! - [`cache`]: results kept for other runs
 //! - [`finish`]: the task's output and last write
 //! - [`record`]: the group-commit writer of intents, lines, steps and finishes
 //! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
 //! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
 
 mod attempt;
+mod cache;
 mod clean;
+mod codes;
 mod finish;
 mod meter;
 mod node;
+mod past;
 mod plans;
 pub mod record;
+mod rest;
 mod retry;
 mod run;
 mod run_ledger;
 mod secrets;
 mod stop;
+mod waits;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
+use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 
 use crate::{
@@ -54,6 +63,7 @@ pub struct Parts {
     pub providers: providers::Registry,
     pub components: BTreeMap<&'static str, Shared>,
     pub recorder: Recorder,
+    kept: cache::Kept,
     plans: plans::Plans,
 }
 
@@ -68,6 +78,8 @@ impl std::fmt::Debug for Parts {
 pub enum Outcome {
     /// The task has reached this terminal status.
     Finished(TaskStatus),
+    /// It waits, and nobody holds it.
+    Waiting,
     /// Stopped on the way. Cancelled tasks are finished; the others go on elsewhere.
     Stopped(StopReason),
     /// The database did not take what was to be written. The lease runs out, and
@@ -77,6 +89,7 @@ pub enum Outcome {
 
 impl Engine {
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a part that every run uses")]
     pub fn new(
         pool: PgPool,
         clock: Arc<dyn Clock>,
@@ -85,10 +98,12 @@ impl Engine {
         egress: egress::Client,
         providers: providers::Registry,
         components: BTreeMap<&'static str, Shared>,
+        redis: ConnectionManager,
     ) -> Self {
+        let kept = cache::Kept::new(redis);
         let recorder = Recorder::start(&pool);
         let plans = plans::Plans::default();
-        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, plans }))
+        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, kept, plans }))
     }
 
     /// Runs a claimed task to its end, or until it is stopped.

@@ -1,14 +1,19 @@
 //! One node: whether it runs, over what, and its committed result.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{
+    PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
-    attempt::AttemptEnd,
+    attempt::{AttemptEnd, Work},
+    codes,
     record::{Record, RecordError, StepWrite},
+    rest::Begun,
     run::{NodeEnd, Outputs, Run},
 };
 use crate::{
@@ -28,10 +33,11 @@ const MAX_ITEMS: usize = 10_000;
 impl Run<'_> {
     pub(super) async fn node(&self, index: usize, scope: &Scope, outputs: &Outputs) -> NodeEnd {
         let step = &self.runnable.plan.steps()[index];
-        let end = match Work::of(step, scope) {
-            Ok(Work::Skip) => self.skip(step).await,
-            Ok(Work::Once) => self.once(step, scope, outputs).await,
-            Ok(Work::Each(items)) => self.each(step, scope, outputs, items).await,
+        let begun = self.rest.begin();
+        let end = match Times::of(step, scope) {
+            Ok(Times::None) => self.skip(step).await,
+            Ok(Times::Once) => self.once(step, scope, outputs).await,
+            Ok(Times::Each(items)) => self.each(step, scope, outputs, items, begun).await,
             Err(error) => self.refuse(step, ComponentError::from(error)).await,
         };
         self.left.fetch_sub(1, Ordering::AcqRel);
@@ -48,7 +54,7 @@ impl Run<'_> {
         if let Some(end) = self.committed_end(step, 0) {
             return end;
         }
-        match self.occurrence(step, scope, outputs, 0, true).await {
+        match self.occurrence(&Work { step, scope, outputs, occurrence: 0 }, true).await {
             AttemptEnd::Done { output, record } => match self.write_unless_last(record).await {
                 Ok(unwritten) => NodeEnd::Done { output, unwritten },
                 Err(error) => NodeEnd::Unwritten(error),
@@ -62,7 +68,14 @@ impl Run<'_> {
     }
 
     /// Runs the node once for each item, a few at a time. The node's output is the list of theirs.
-    async fn each(&self, step: &Step, scope: &Scope, outputs: &Outputs, items: Vec<Value>) -> NodeEnd {
+    async fn each(
+        &self,
+        step: &Step,
+        scope: &Scope,
+        outputs: &Outputs,
+        items: Vec<Value>,
+        begun: Begun<'_>,
+    ) -> NodeEnd {
         if items.is_empty() {
             return self.skip_with(step, Some(json!([]))).await;
         }
@@ -71,7 +84,7 @@ impl Run<'_> {
             return self.refuse(step, ComponentError::new("too_many_items", message).field("for_each")).await;
         }
         let node_id = step.node.id.as_str();
-        let is_committed = |n: &usize| self.committed.contains_key(&(node_id.to_owned(), index(*n)));
+        let is_committed = |n: &usize| self.past.committed.contains_key(&(node_id.to_owned(), index(*n)));
         let left = AtomicUsize::new((0..items.len()).filter(|n| !is_committed(n)).count());
         let parallel = step.node.max_parallel.unwrap_or(MAX_PARALLEL).max(1) as usize;
         let mut results = vec![Value::Null; items.len()];
@@ -93,13 +106,17 @@ impl Run<'_> {
             })
             .collect();
         let mut work = stream::iter(runs).buffer_unordered(parallel);
+        // From here on its items are counted.
+        drop(begun);
         while let Some((n, end)) = work.next().await {
             match end {
                 NodeEnd::Done { output, .. } => results[n] = output,
                 NodeEnd::Failed(error) if step.node.allow_failure => results[n] = json!({"error": error_json(&error)}),
                 NodeEnd::Failed(error) => {
                     failed.store(true, Ordering::Release);
-                    failure.get_or_insert(ComponentError { message: format!("item {n}: {}", error.message), ..error });
+                    let error = ComponentError { message: format!("item {n}: {}", error.message), ..error };
+                    self.doom(step, &error);
+                    failure.get_or_insert(error);
                 }
                 NodeEnd::Skipped { .. } => {}
                 end => return end,
@@ -116,7 +133,8 @@ impl Run<'_> {
         if let Some(end) = self.committed_end(step, index(n)) {
             return end;
         }
-        let end = self.occurrence(step, scope, outputs, index(n), false).await;
+        let _begun = self.rest.begin();
+        let end = self.occurrence(&Work { step, scope, outputs, occurrence: index(n) }, false).await;
         let closes = left.fetch_sub(1, Ordering::AcqRel) == 1;
         let closing = |mut record: Record| {
             if let Some(step) = &mut record.step {
@@ -137,12 +155,18 @@ impl Run<'_> {
 
     /// What an older claim committed of an occurrence: it is not run again.
     fn committed_end(&self, step: &Step, occurrence: i32) -> Option<NodeEnd> {
-        let committed = self.committed.get(&(step.node.id.to_string(), occurrence))?;
+        let committed = self.past.committed.get(&(step.node.id.to_string(), occurrence))?;
         Some(match committed.status.as_str() {
             "completed" => NodeEnd::Done { output: committed.output.clone().unwrap_or_default(), unwritten: None },
             "skipped" => NodeEnd::Skipped { unwritten: None },
             _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
         })
+    }
+
+    /// Makes known that the task will fail, so that it does not wait for the other items.
+    fn doom(&self, step: &Step, error: &ComponentError) {
+        let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
+        doomed.get_or_insert_with(|| (step.node.id.to_string(), error.clone()));
     }
 
     async fn skip(&self, step: &Step) -> NodeEnd {
@@ -195,6 +219,7 @@ impl Run<'_> {
             started_at,
             finished_at: self.parts.clock.now(),
             closes_node: true,
+            cached: false,
         }
     }
 
@@ -211,16 +236,17 @@ impl Run<'_> {
     }
 }
 
-enum Work {
-    Skip,
+/// How often a node is carried out.
+enum Times {
+    None,
     Once,
     Each(Vec<Value>),
 }
 
-impl Work {
+impl Times {
     fn of(step: &Step, scope: &Scope) -> Result<Self, TemplateError> {
         if !step.should_run(scope)? {
-            return Ok(Self::Skip);
+            return Ok(Self::None);
         }
         Ok(step.items(scope)?.map_or(Self::Once, Self::Each))
     }
@@ -238,7 +264,7 @@ pub(super) fn error_json(error: &ComponentError) -> Value {
 fn committed_failure(error: Option<&Value>) -> ComponentError {
     let text = |key: &str| error.and_then(|e| e.get(key)).and_then(Value::as_str).map(str::to_owned);
     ComponentError {
-        code: "node_failed",
+        code: error.and_then(|e| e.get("code")).and_then(Value::as_str).map_or("node_failed", codes::known),
         message: text("message").unwrap_or_else(|| "the node failed under an earlier claim".to_owned()),
         field: text("field"),
         retry: Retry::Never,

@@ -1,22 +1,25 @@
 //! The walk of the graph: nodes whose dependencies are done run in parallel.
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{
     Outcome, Parts, StopReason, StopSignal,
     meter::NodeMeter,
+    past::Past,
     plans::{LoadError, Runnable},
-    record::{Checkpoint, LineWrite, Record, RecordError, checkpoints},
+    record::{LineWrite, Record, RecordError},
+    rest::Rest,
     run_ledger::{Budget, RunLedger},
     secrets::RunSecrets,
 };
@@ -40,10 +43,13 @@ pub struct Run<'a> {
     pub ledger: Arc<RunLedger>,
     pub secrets: RunSecrets,
     pub stop: &'a StopSignal,
-    /// What older claims committed, by node and occurrence.
-    pub committed: HashMap<(String, i32), Checkpoint>,
-    /// The highest call number used by older claims.
-    pub last_calls: HashMap<(String, i32), i32>,
+    pub past: Past,
+    /// Which nodes are at work and which wait.
+    pub rest: Rest,
+    /// The failure of a node whose other items still wait.
+    pub doomed: Mutex<Option<(String, ComponentError)>>,
+    /// When the workflow's own time is over.
+    deadline: Option<Instant>,
     /// Nodes without a result. The last one's result is written with the finish.
     pub left: AtomicUsize,
     /// Of the nodes in work.
@@ -69,8 +75,16 @@ pub enum NodeEnd {
 
 /// How the walk ended.
 pub enum WalkEnd {
-    Completed { scope: Scope, outputs: Outputs },
-    Failed { node_id: String, error: ComponentError },
+    Completed {
+        scope: Scope,
+        outputs: Outputs,
+    },
+    Failed {
+        node_id: Option<String>,
+        error: ComponentError,
+    },
+    /// Nothing can go on before somebody answers, another task ends, or this time is over.
+    Waiting(Duration),
     Unwritten(RecordError),
     Stopped(StopReason),
 }
@@ -90,12 +104,7 @@ impl<'a> Run<'a> {
         let scope = claimed.scope();
         let agency = scope.agency_id();
         let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
-        let (mut committed, mut last_calls) = (HashMap::new(), HashMap::new());
-        if claimed.epoch > 1 {
-            let (steps, calls) = checkpoints(&scope, &parts.pool, claimed.id.into()).await?;
-            committed = steps.into_iter().map(|s| ((s.node_id.clone(), s.occurrence), s)).collect();
-            last_calls = calls.into_iter().map(|(node, occurrence, call)| ((node, occurrence), call)).collect();
-        }
+        let past = Past::read(&scope, &parts.pool, claimed).await?;
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
         let budget = Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: recipe.budget.max_tokens };
@@ -103,7 +112,8 @@ impl<'a> Run<'a> {
             Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);
         let (recorder, clock) = (parts.recorder.clone(), Arc::clone(&parts.clock));
-        let ledger = Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before));
+        let ledger =
+            Arc::new(RunLedger::new(claim, agency, budget, Arc::clone(&prices), recorder, clock, before, past.lent));
         let secrets = RunSecrets {
             locker: Arc::clone(&parts.locker),
             pool: parts.pool.clone(),
@@ -114,7 +124,8 @@ impl<'a> Run<'a> {
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
         let left = AtomicUsize::new(runnable.plan.steps().len());
         let runtime = runtime(claimed);
-        let meters = Mutex::default();
+        let timeout = recipe.workflow.timeout.map(|timeout| timeout.get().saturating_sub(past.elapsed));
+        let deadline = timeout.map(|left| Instant::now() + left);
         Ok(Self {
             parts,
             claimed,
@@ -124,10 +135,12 @@ impl<'a> Run<'a> {
             ledger,
             secrets,
             stop,
-            committed,
-            last_calls,
+            past,
+            rest: Rest::default(),
+            doomed: Mutex::default(),
+            deadline,
             left,
-            meters,
+            meters: Mutex::default(),
         })
     }
 
@@ -149,7 +162,19 @@ impl<'a> Run<'a> {
             let ended = tokio::select! {
                 biased;
                 reason = self.stop.stopped() => return WalkEnd::Stopped(reason),
+                () = over(self.deadline) => return WalkEnd::Failed { node_id: None, error: overdue() },
                 ended = in_work.next() => ended,
+                alone = self.rest.settled() => {
+                    let doomed = || self.doomed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if failure.is_none() {
+                        failure = doomed();
+                    }
+                    // What waits is of no use any more.
+                    match failure {
+                        Some(_) => break,
+                        None => return WalkEnd::Waiting(self.until_deadline(alone)),
+                    }
+                }
             };
             let Some((index, end)) = ended else { break };
             let node_id = steps[index].node.id.as_str();
@@ -179,14 +204,18 @@ impl<'a> Run<'a> {
         }
         drop(in_work);
         match failure {
-            Some((node_id, error)) => WalkEnd::Failed { node_id, error },
+            Some((node_id, error)) => WalkEnd::Failed { node_id: Some(node_id), error },
             None => WalkEnd::Completed { scope, outputs },
         }
     }
 
+    fn until_deadline(&self, alone: Duration) -> Duration {
+        self.deadline.map_or(alone, |deadline| alone.min(deadline.saturating_duration_since(Instant::now())))
+    }
+
     /// A meter for an occurrence of a node, known to the run until it is forgotten.
     pub fn meter(&self, node_id: &str, occurrence: i32) -> Arc<NodeMeter> {
-        let last = self.last_calls.get(&(node_id.to_owned(), occurrence)).copied().unwrap_or(0);
+        let last = self.past.last_calls.get(&(node_id.to_owned(), occurrence)).copied().unwrap_or(0);
         let (ledger, redactor) = (Arc::clone(&self.ledger), Arc::clone(&self.secrets.redactor));
         let meter = Arc::new(NodeMeter::new(ledger, node_id.to_owned(), occurrence, last, redactor));
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&meter));
@@ -208,6 +237,18 @@ impl<'a> Run<'a> {
     pub fn is_last(&self) -> bool {
         self.left.load(Ordering::Acquire) == 1
     }
+}
+
+/// Never, without a deadline.
+async fn over(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn overdue() -> ComponentError {
+    ComponentError::new("task_timeout", "the task did not end within workflow.timeout").field("workflow.timeout")
 }
 
 fn runtime(claimed: &Claimed) -> Runtime {

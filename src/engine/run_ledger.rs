@@ -35,7 +35,9 @@ struct Spent {
 }
 
 impl RunLedger {
+    /// `before` is spent already, `lent` what the tasks of sub-recipes may still spend.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of the run")]
     pub fn new(
         claim: Claim,
         agency: AgencyId,
@@ -44,8 +46,9 @@ impl RunLedger {
         recorder: Recorder,
         clock: Arc<dyn Clock>,
         before: Totals,
+        lent: Usd,
     ) -> Self {
-        let spent = Mutex::new(Spent { totals: before, reserved: Usd::ZERO });
+        let spent = Mutex::new(Spent { totals: before, reserved: lent });
         Self { claim, agency, budget, prices, recorder, clock, spent }
     }
 
@@ -105,6 +108,34 @@ impl RunLedger {
         }
         spent.reserved += reserve;
         Ok(reserve)
+    }
+
+    /// Lends a sub-recipe's task what is left of the budget, at most its own.
+    ///
+    /// # Errors
+    /// Nothing is left.
+    pub fn lend(&self, own: Option<Usd>) -> Result<Option<Usd>, ComponentError> {
+        let Some(limit) = self.budget.max_cost else { return Ok(own) };
+        let mut spent = self.spent();
+        let left = limit - spent.totals.cost - spent.reserved;
+        if left <= Usd::ZERO {
+            let message =
+                format!("nothing of the budget of {limit} USD is left for the sub-recipe: raise budget.max_cost_usd");
+            return Err(ComponentError::new("budget_exhausted", message).field("budget.max_cost_usd"));
+        }
+        let lent = own.map_or(left, |own| own.min(left));
+        spent.reserved += lent;
+        Ok(Some(lent))
+    }
+
+    /// Takes back what was lent to a sub-recipe's task that is over, and counts what it spent.
+    pub fn take_back(&self, lent: Option<Usd>, tokens: u64, cost: Usd) {
+        let mut spent = self.spent();
+        if self.budget.max_cost.is_some() {
+            spent.reserved = spent.reserved - lent.unwrap_or_default();
+        }
+        spent.totals.tokens += tokens;
+        spent.totals.cost += cost;
     }
 
     /// Takes a call in that is over: its reservation is free again, what it cost is spent.

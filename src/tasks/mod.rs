@@ -1,5 +1,6 @@
 //! Tasks: their states, how they come in, who holds them, and what is read of them.
 //!
+//! - [`approvals`]: what tasks ask of people, and decisions
 //! - [`submit`]: from a request to a durable row and a ticket
 //! - [`dispatch`]: what gets a ticket next, by turns among agencies
 //! - [`lease`]: claim, heartbeat, hand back
@@ -7,6 +8,7 @@
 //! - [`workers`]: who runs tasks
 //! - [`store`]: what people read, and cancelling
 
+pub mod approvals;
 pub mod dispatch;
 pub mod lease;
 pub mod pauses;

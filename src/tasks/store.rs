@@ -40,7 +40,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Pag
         r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
                   experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
                   attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
-                  started_at, finished_at
+                  started_at, finished_at, parent_task_id
              from task_queue
             where ($1::uuid is null or id < $1)
               and ($2::text is null or status = $2)
@@ -86,7 +86,7 @@ pub async fn many(scope: &TenantScope, pool: &PgPool, ids: &[TaskId]) -> Result<
         r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
                   experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
                   attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
-                  started_at, finished_at
+                  started_at, finished_at, parent_task_id
              from task_queue where id = any ($1) and ($2::uuid is null or team_id = $2)
             order by array_position($1, id)"#,
         &ids,
@@ -116,7 +116,7 @@ pub async fn steps(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Opt
     }
     let steps = sqlx::query_as!(
         Step,
-        "select node_id, occurrence, status, attempts, started_at, finished_at, output, error, tokens_used, cost_usd
+        "select node_id, occurrence, status, attempts, started_at, finished_at, output, error, tokens_used, cost_usd, cached
            from task_steps where task_id = $1 order by finished_at, node_id, occurrence",
         id.0,
     )

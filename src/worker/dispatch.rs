@@ -14,10 +14,15 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{queue::Tickets, tasks::dispatch::store};
+use crate::{
+    queue::Tickets,
+    tasks::{dispatch::store, lease},
+};
 
 /// How late a task may be whose time has come, or that was made ready without a word.
 const TICK: Duration = Duration::from_millis(250);
+/// Waiting tasks that go on at one tick.
+const WAKE_AT_MOST: i32 = 1_000;
 /// Lost tickets and leases that ran out are looked for at every second tick.
 const LOOK_EVERY: u32 = 2;
 /// Passes follow one another no faster: what changes meanwhile shares the next.
@@ -94,15 +99,18 @@ impl Dispatcher {
         // With Redis away no row may be marked as dispatched.
         let mut redis_answers = false;
         loop {
-            let look = tokio::select! {
+            let (ticked, look) = tokio::select! {
                 () = stop.cancelled() => return,
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
-                    ticks % LOOK_EVERY == 1
+                    (true, ticks % LOOK_EVERY == 1)
                 }
-                () = self.signals.wake.notified() => false,
+                () = self.signals.wake.notified() => (false, false),
             };
             let done = async {
+                if ticked {
+                    lease::store::wake(&self.pool, WAKE_AT_MOST).await?;
+                }
                 if look || !redis_answers {
                     self.reclaim(redis_answers).await?;
                 }

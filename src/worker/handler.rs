@@ -53,6 +53,7 @@ pub async fn handle(ticket: Ticket, handler: Data<Arc<Handler>>) -> Result<(), B
     async {
         match handler.engine.run(claimed, &stop).await {
             Outcome::Finished(status) => info!(status = status.as_str(), "task finished"),
+            Outcome::Waiting => info!("the task waits"),
             Outcome::Stopped(reason) => info!(?reason, "run stopped"),
             Outcome::Unwritten(error) => warn!(%error, "the run could not be written; its lease will run out"),
         }

@@ -11,6 +11,7 @@ use crate::{queue::Tickets, tasks::lease};
 const TICK: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 2;
 const HOUSEKEEP_EVERY: u32 = 300;
+
 /// Runs until stopped. A failure is logged and tried again at the next tick.
 pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);

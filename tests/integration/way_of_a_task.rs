@@ -102,6 +102,7 @@ fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
         started_at: now(),
         finished_at: now(),
         closes_node: true,
+        cached: false,
     };
     Record { lines: vec![line], step: Some(step), ..Record::default() }
 }

@@ -22,8 +22,16 @@ const TABLE: &str = include_str!("who_may/table.txt");
 const CALLERS: [&str; 7] = ["nobody", "stranger", "neighbour", "member", "bare key", "key", "admin"];
 
 /// Have something of the agency to show, so that a stranger's has something to leave out.
-const LISTS: [&str; 7] =
-    ["list_teams", "list_users", "list_agents", "list_secrets", "list_recipes", "list_tasks", "list_audit_logs"];
+const LISTS: [&str; 8] = [
+    "list_teams",
+    "list_users",
+    "list_agents",
+    "list_secrets",
+    "list_recipes",
+    "list_tasks",
+    "list_approvals",
+    "list_audit_logs",
+];
 
 struct Line {
     operation: &'static str,

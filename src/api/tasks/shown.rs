@@ -77,6 +77,8 @@ pub struct Task {
     run_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
+    /// The task that started this one for a SubRecipe node. Its cost counts there too.
+    parent_task_id: Option<Uuid>,
 }
 
 impl From<tasks::Task> for Task {
@@ -107,6 +109,7 @@ impl From<tasks::Task> for Task {
             run_at: task.run_at,
             started_at: task.started_at,
             finished_at: task.finished_at,
+            parent_task_id: task.parent_task_id,
         }
     }
 }
@@ -127,6 +130,8 @@ pub struct Step {
     tokens: i64,
     /// A decimal string, USD.
     cost: String,
+    /// Whether the result was kept of an earlier run: nothing was called, nothing is charged.
+    cached: bool,
 }
 
 impl From<tasks::Step> for Step {
@@ -142,6 +147,7 @@ impl From<tasks::Step> for Step {
             error: step.error.map(Any),
             tokens: step.tokens_used,
             cost: usd(step.cost_usd),
+            cached: step.cached,
         }
     }
 }

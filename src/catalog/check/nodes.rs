@@ -2,6 +2,7 @@
 
 use super::{Check, Offered, graph::Graph, references::Place};
 use crate::catalog::{
+    control::{self, Approval, Fault, SubRecipe},
     destination,
     model::{Node, OnUnknown},
     problem::{Path, choices},
@@ -40,7 +41,8 @@ impl<'a> Check<'a> {
             self.component(&path.key("component"), node, offered);
             self.control(&path, node);
             self.secrets(&path, node);
-            self.later(&path, node);
+            self.waiting(&path, node);
+            self.cache(&path, node);
             for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
                 if let Some(text) = expression {
                     self.expression(&path.key(key), text, &Place::Gate { node: index }, graph);
@@ -136,16 +138,56 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Keys that are accepted and do nothing yet.
-    fn later(&mut self, path: &Path<'a>, node: &Node) {
-        if node.cache.is_some() {
-            self.warn(&path.key("cache"), "is accepted and takes effect in a later version; nothing is cached yet");
+    /// The config of what the engine itself carries out, and keys that mean nothing to it.
+    fn waiting(&mut self, path: &Path<'a>, node: &'a Node) {
+        let faults = match node.component.as_str() {
+            "Approval" => Approval::read(&node.config).err(),
+            "SubRecipe" => match SubRecipe::read(&node.config) {
+                Ok(sub) if sub.recipe == self.recipe.id.as_str() => {
+                    let message = "names the recipe that it stands in, which would start itself without end";
+                    let key = "recipe".to_owned();
+                    Some(vec![Fault { key, index: None, message: message.to_owned() }])
+                }
+                read => read.err(),
+            },
+            _ => return,
+        };
+        let config = path.key("config");
+        for Fault { key, index, message } in faults.into_iter().flatten() {
+            // A key that is not there cannot be pointed at.
+            let place = match node.config.get_key_value(&key) {
+                Some((key, _)) => config.key(key),
+                None => config.clone(),
+            };
+            let message = if node.config.contains_key(&key) { message } else { format!("`{key}` {message}") };
+            self.problem(&index.map_or(place.clone(), |index| place.index(index)), message);
         }
-        if node.on_unknown != OnUnknown::Retry {
-            let word = node.on_unknown.as_str();
-            let message =
-                format!("`{word}` is accepted and takes effect in a later version; until then `retry` applies");
-            self.warn(&path.key("on_unknown"), message);
+        let name = &node.component;
+        for (key, is_set, why) in [
+            ("secrets", !node.secrets.is_empty(), "it opens none"),
+            ("retry", node.retry.is_some(), "it is not tried again"),
+            (
+                "timeout",
+                node.timeout.is_some(),
+                "an Approval has `config.timeout`, the nodes of a sub-recipe their own",
+            ),
+            ("on_unknown", node.on_unknown != OnUnknown::Retry, "it makes no calls of its own"),
+        ] {
+            if is_set {
+                self.warn(&path.key(key), format!("has no effect on {name}: {why}"));
+            }
+        }
+    }
+
+    fn cache(&mut self, path: &Path<'a>, node: &Node) {
+        if node.cache.is_none() {
+            return;
+        }
+        if !control::CACHEABLE.contains(&node.component.as_str()) {
+            let message = format!("has no effect: what {} gives depends on more than its config", node.component);
+            self.warn(&path.key("cache"), message);
+        } else if !node.secrets.is_empty() {
+            self.warn(&path.key("cache"), "has no effect: what was got with secrets is not kept for other runs");
         }
     }
 

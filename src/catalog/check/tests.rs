@@ -247,6 +247,34 @@ fn a_page_cannot_choose_where_a_secret_goes() {
 }
 
 #[test]
+fn what_waits_is_checked_where_it_stands() {
+    let node = |component: &str, config: &str, more: &str| {
+        let node = format!("\n- {{ id: a, component: {component}, config: {{ {config} }}{more} }}");
+        recipe(&with_nodes(&node), &|_| true)
+    };
+    let path = |component: &str, config: &str| {
+        let report = node(component, config, "").unwrap_err();
+        assert_eq!(report.problems.len(), 1, "{report}");
+        report.problems[0].path.trim_start_matches("recipe.workflow.nodes[0].").to_owned()
+    };
+    assert_eq!(path("Approval", "form: { type: object }"), "config");
+    assert_eq!(path("Approval", "message: Go on?, form: { type: wrong }"), "config.form");
+    assert_eq!(path("Approval", "message: Go on?, approvers: [team_member, nobody]"), "config.approvers[1]");
+    assert_eq!(path("Approval", "message: Go on?, timout: 1h"), "config.timout");
+    assert_eq!(path("SubRecipe", "recipe: x"), "config.recipe");
+    assert_eq!(path("SubRecipe", "recipe: other, version: newest"), "config.version");
+    assert!(node("Approval", "message: \"{{ inputs.url }}\"", "").unwrap().warnings.is_empty());
+    assert!(node("SubRecipe", "recipe: other, inputs: { url: \"{{ inputs.url }}\" }", "").unwrap().warnings.is_empty());
+    let warned = |component: &str, config: &str, more: &str| {
+        let checked = node(component, config, more).unwrap();
+        checked.warnings.iter().map(|warning| warning.path.rsplit('.').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(warned("SubRecipe", "recipe: other", ", timeout: 1m, cache: { ttl: 1h }"), ["timeout", "cache"]);
+    assert_eq!(warned("Transform", "value: 1", ", cache: { ttl: 1h }, on_unknown: ask"), [""; 0]);
+    assert_eq!(warned("Transform", "value: 1", ", cache: { ttl: 1h }, secrets: { k: \"secret:k\" }"), ["cache"]);
+}
+
+#[test]
 fn edges_and_depends_on_are_one() {
     let edges = with_nodes(
         "\n- { id: a, component: Transform }\n- { id: b, component: Transform, config: { x: \"{{ a.x }}\" } }\nedges: [{ from: a, to: b }]",

@@ -75,13 +75,35 @@ pub async fn resolve(
     recipe: &RecipeRef,
     version: Option<&str>,
 ) -> Result<Option<Published>, sqlx::Error> {
+    resolve_for(scope.agency_id(), pool, recipe, version).await
+}
+
+/// As [`resolve`], for a recipe that a running task names.
+///
+/// # Errors
+/// The database is away.
+pub async fn resolve_in_run(
+    run: &RunScope,
+    pool: &PgPool,
+    recipe: &RecipeRef,
+    version: Option<&str>,
+) -> Result<Option<Published>, sqlx::Error> {
+    resolve_for(run.agency_id(), pool, recipe, version).await
+}
+
+async fn resolve_for(
+    agency: AgencyId,
+    pool: &PgPool,
+    recipe: &RecipeRef,
+    version: Option<&str>,
+) -> Result<Option<Published>, sqlx::Error> {
     let key = match version.map(Version::parse) {
         None => None,
         Some(Ok(version)) => Some(version.sort_key()),
         // What is no version has not been published.
         Some(Err(_)) => return Ok(None),
     };
-    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let mut tx = db::tenant(pool, agency).await?;
     let found = match recipe {
         RecipeRef::Id(id) => store::by_id(&mut tx, *id, key.as_deref()).await?,
         RecipeRef::Slug(slug) => store::by_slug(&mut tx, slug.as_str(), key.as_deref()).await?,

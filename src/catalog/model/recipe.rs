@@ -51,6 +51,8 @@ section! {
         nodes: Vec<Node>,
         /// United with each node's `depends_on`.
         edges: Vec<Edge>,
+        /// From the first start of a run to its end, what it waits for included.
+        timeout: Option<Span>,
         output: Option<OutputSpec>,
     }
 

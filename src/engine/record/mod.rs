@@ -1,12 +1,16 @@
 //! The one writer of a running task. All tasks of a process share its batches.
 
 mod store;
+mod writes;
 
 use std::sync::Arc;
 
 use crate::db::lane::{Lane, LaneError};
 
-pub use store::{Checkpoint, FinishWrite, IntentWrite, LineWrite, RecordFlush, StepWrite, checkpoints};
+pub use store::RecordFlush;
+pub use writes::{
+    ChildWrite, FinishWrite, IntentWrite, LineWrite, PauseWrite, ProgressWrite, QuestionWrite, StepWrite,
+};
 
 /// A task and the epoch under which it is held.
 pub type Claim = (uuid::Uuid, i64);
@@ -17,6 +21,11 @@ pub struct Record {
     pub intent: Option<IntentWrite>,
     pub lines: Vec<LineWrite>,
     pub step: Option<StepWrite>,
+    pub progress: Option<ProgressWrite>,
+    pub question: Option<QuestionWrite>,
+    pub child: Option<ChildWrite>,
+    /// The task waits from then on; its claim is over.
+    pub pause: Option<PauseWrite>,
     pub finish: Option<FinishWrite>,
 }
 

@@ -128,6 +128,15 @@ pub async fn release(pool: &PgPool, ids: &[Uuid], epochs: &[i64]) -> Result<Vec<
         .await
 }
 
+/// Queues waiting tasks whose time has come, or for which there is news. Gives how many, at most
+/// `limit` of each.
+///
+/// # Errors
+/// The database is away.
+pub async fn wake(pool: &PgPool, limit: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"select app.wake_waiting($1) as "woken!""#, limit).fetch_one(pool).await
+}
+
 /// Rolls billing cycles, counts active agents, drops what has had its day.
 ///
 /// # Errors

@@ -204,5 +204,6 @@ fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task
         run_at: s.run_at.unwrap_or(created_at),
         started_at: None,
         finished_at: None,
+        parent_task_id: None,
     }
 }

@@ -8,7 +8,7 @@ use super::{Ids, ROLES, act, count, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
-const FUNCTIONS: [(&str, &[&str], &str); 20] = [
+const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
     (
@@ -28,6 +28,9 @@ const FUNCTIONS: [(&str, &[&str], &str); 20] = [
         &["teamai_worker"],
         "many tasks' results in one commit; the tenant is the task's, held by its epoch",
     ),
+    ("app.record_runs", &["teamai_worker"], "as record, with what tasks wait for"),
+    ("app.task_ended", &[], "the end of a task stops those it started and tells its own starter, all of its agency"),
+    ("app.wake_waiting", &["teamai_worker"], "whatever waits and may go on, whosever it is; gives a number alone"),
     ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; the tenant is the task's, that ended"),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),

@@ -42,6 +42,7 @@ impl Ids {
             "key",
             "invite",
             "identity",
+            "approval",
             "code",
             "pause",
         ];

@@ -198,6 +198,24 @@ pub const TABLES: &[Table] = &[
              values ({task}, {agency}, {agency}, 0, 1, 1, 'llm', 'x', {price})",
         ),
     ),
+    table(
+        "node_progress",
+        Tenants(
+            "insert into node_progress (task_id, agency_id, node_id, occurrence, attempts, tokens_used, cost_usd,
+                                        started_at, resume_at)
+             values ({task}, {agency}, {agency}, 0, 1, 0, 0, now(), now())",
+        ),
+    ),
+    table(
+        "approvals",
+        Tenants(
+            "insert into approvals (id, agency_id, team_id, task_id, node_id, occurrence, round, kind, message, approvers,
+                                    status, decided_by, decided_by_key, decided_at, expires_at)
+             values ({approval}, {agency}, {team}, {task}, 'n', 0, 0, 'approval', 'Go on?', '{}', 'approved', {user},
+                     {key}, now(), now())",
+        ),
+    ),
+    table("task_wakes", Tenants("insert into task_wakes (agency_id, task_id) values ({agency}, {task})")),
     table("ledger_heads", Tenants("insert into ledger_heads (agency_id, seq, hash) values ({agency}, 1, 'x')")),
     table(
             "audit_logs",

@@ -48,6 +48,10 @@ pub struct World {
     /// Run to its end, with an output and a line in the ledger.
     task: String,
     secret: String,
+    /// Waits for people.
+    waiting: String,
+    /// Its open questions.
+    questions: RefCell<Vec<String>>,
     count: RefCell<u32>,
 }
 
@@ -68,6 +72,8 @@ impl World {
             recipe: "of-acme".to_owned(),
             task: String::new(),
             secret: String::new(),
+            waiting: String::new(),
+            questions: RefCell::default(),
             count: RefCell::new(0),
         };
         world.admin = world.make("POST", "/auth/register", world.registration()).await;
@@ -89,7 +95,25 @@ impl World {
             (task["status"] == "completed").then_some(())
         })
         .await;
+        world.ask().await;
         world
+    }
+
+    /// A task with a question for each caller of the table.
+    async fn ask(&mut self) {
+        let config = json!({"message": "Go on?"});
+        let node = json!({"id": "ask", "component": "Approval", "for_each": "range(8) | list", "max_parallel": 8, "config": config});
+        let recipe = json!({"id": "asks", "name": "asks", "version": "1.0.0", "workflow": {"nodes": [node]}});
+        self.make("POST", "/recipes", json!({"recipe": recipe})).await;
+        let task = self.make("POST", "/tasks", json!({"agent_instance_id": self.agent, "recipe": "asks"})).await;
+        self.waiting = text(&task["id"]);
+        let path = format!("/tasks/{}", self.waiting);
+        eventually("the task waits", async || {
+            (self.make("GET", &path, Value::Null).await["status"] == "waiting").then_some(())
+        })
+        .await;
+        let open = self.make("GET", "/approvals?status=open&limit=200", Value::Null).await;
+        *self.questions.borrow_mut() = open["items"].as_array().unwrap().iter().map(|one| text(&one["id"])).collect();
     }
 
     /// The token with which a caller of the table comes; none for nobody.
@@ -121,7 +145,7 @@ impl World {
 
     /// What a member of another team is not to see.
     pub fn of_the_team(&self) -> Vec<String> {
-        vec![self.team.clone(), self.agent.clone(), self.task.clone()]
+        vec![self.team.clone(), self.agent.clone(), self.task.clone(), self.waiting.clone()]
     }
 
     /// A valid request, on objects of the agency and its team that are new where it uses them up.
@@ -174,6 +198,10 @@ impl World {
             "run_recipe" => with(self.task_body()),
             "run_recipes" => with(json!({"tasks": [self.task_body()]})),
             "get_task" | "list_steps" | "get_output" => on(self.task.clone()),
+            "decide_approval" => both(
+                self.questions.borrow_mut().pop().expect("a question that is open"),
+                json!({"decision": "approve"}),
+            ),
             "cancel_task" => {
                 let mut later = self.task_body();
                 later["run_at"] = json!("2100-01-01T00:00:00Z");

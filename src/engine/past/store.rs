@@ -1,0 +1,97 @@
+//! Reads what earlier claims left, in one transaction.
+
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::{PgPool, Postgres, Transaction};
+
+use super::{Checkpoint, Past, Place, Progress};
+use crate::{
+    base::{RunScope, TaskId, Usd},
+    db,
+};
+
+type Tx = Transaction<'static, Postgres>;
+
+/// # Errors
+/// The database is away.
+pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, sqlx::Error> {
+    let mut tx = db::tenant(pool, run.agency_id()).await?;
+    let (last_calls, lost_calls) = calls(&mut tx, task).await?;
+    let facts = sqlx::query!(
+        r#"select coalesce(greatest(extract(epoch from clock_timestamp() - t.started_at), 0), 0)::float8 as "elapsed!",
+                  coalesce((select sum(c.budget_usd) from task_queue c
+                             where c.parent_task_id = t.id and not exists (
+                               select from task_steps s where (s.task_id, s.node_id, s.occurrence)
+                                                            = (t.id, c.parent_node_id, c.parent_occurrence))),
+                           0) as "lent!"
+             from task_queue t where t.id = $1"#,
+        task.0,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let past = Past {
+        committed: committed(&mut tx, task).await?,
+        last_calls,
+        lost_calls,
+        progress: progress(&mut tx, task).await?,
+        lent: Usd(facts.lent),
+        elapsed: Duration::try_from_secs_f64(facts.elapsed).unwrap_or_default(),
+    };
+    tx.commit().await?;
+    Ok(past)
+}
+
+async fn committed(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Checkpoint>, sqlx::Error> {
+    let rows =
+        sqlx::query!("select node_id, occurrence, status, output, error from task_steps where task_id = $1", task.0);
+    let rows = rows.fetch_all(&mut **tx).await?.into_iter();
+    Ok(rows
+        .map(|r| ((r.node_id, r.occurrence), Checkpoint { status: r.status, output: r.output, error: r.error }))
+        .collect())
+}
+
+/// The highest call numbers used, and those of calls whose answer was lost.
+async fn calls(tx: &mut Tx, task: TaskId) -> Result<(HashMap<Place, i32>, HashMap<Place, i32>), sqlx::Error> {
+    let used = sqlx::query!(
+        r#"select node_id, occurrence, max(call_no) as "call_no!" from call_intents where task_id = $1 group by 1, 2"#,
+        task.0,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    // The ledger knows of those too that the worker itself cut off when it was stopped.
+    let lost = sqlx::query!(
+        r#"select node_id, occurrence, max(call_no) as "call_no!" from audit_logs
+            where task_id = $1 and status = 'unknown' group by 1, 2"#,
+        task.0,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok((
+        used.into_iter().map(|r| ((r.node_id, r.occurrence), r.call_no)).collect(),
+        lost.into_iter().map(|r| ((r.node_id, r.occurrence), r.call_no)).collect(),
+    ))
+}
+
+async fn progress(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Progress>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select node_id, occurrence, attempts, tokens_used, cost_usd, started_at,
+                  greatest(extract(epoch from resume_at - clock_timestamp()), 0)::float8 as "wait!"
+             from node_progress where task_id = $1"#,
+        task.0,
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let progress = Progress {
+                attempts: r.attempts.unsigned_abs(),
+                tokens: r.tokens_used.unsigned_abs(),
+                cost: Usd(r.cost_usd),
+                started_at: r.started_at,
+                wait: Duration::try_from_secs_f64(r.wait).unwrap_or_default(),
+            };
+            ((r.node_id, r.occurrence), progress)
+        })
+        .collect())
+}

@@ -1,0 +1,213 @@
+//! Questions to people, and their decisions.
+
+pub mod store;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::{
+    base::{Actor, Role, TenantScope},
+    catalog::Problem,
+};
+
+/// Problems that are told of one answer.
+const MAX_PROBLEMS: usize = 20;
+/// An answer as JSON.
+const MAX_PAYLOAD_BYTES: usize = 64 * 1024;
+
+/// A question of a task that waits.
+#[derive(Debug, Clone)]
+pub struct Approval {
+    pub id: Uuid,
+    pub team_id: Uuid,
+    pub task_id: Uuid,
+    pub node_id: String,
+    pub occurrence: i32,
+    /// `approval` or `lost_call`.
+    pub kind: String,
+    pub message: String,
+    pub form: Option<Value>,
+    pub approvers: Vec<String>,
+    /// `open`, `approved`, `rejected`, `expired` or `closed`.
+    pub status: String,
+    pub payload: Option<Value>,
+    pub decided_by: Option<Uuid>,
+    pub decided_by_key: Option<Uuid>,
+    pub decided_at: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Approve,
+    Reject,
+}
+
+impl Verdict {
+    fn status(self) -> &'static str {
+        match self {
+            Self::Approve => "approved",
+            Self::Reject => "rejected",
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DecideError {
+    #[error("there is no such approval")]
+    Unknown,
+    #[error("only {} may decide this", .0.join(", "))]
+    NotApprover(Vec<String>),
+    #[error("it is {0} already")]
+    Decided(String),
+    #[error("its time is over")]
+    Expired,
+    #[error("the payload does not fit the form")]
+    Payload(Vec<Problem>),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Who asks, as approvers are named.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    scope: TenantScope,
+    /// In small letters; none for an API key.
+    email: Option<String>,
+}
+
+impl Asker {
+    /// Whether the one who asks is among the approvers.
+    #[must_use]
+    pub fn may_decide(&self, approvers: &[String]) -> bool {
+        let role = match self.scope.role() {
+            Role::AgencyAdmin => "agency_admin",
+            Role::TeamMember => "team_member",
+        };
+        let is_named = |approver: &String| {
+            approver == role
+                || self.email.as_ref() == Some(approver)
+                || self.scope.user_id().is_some_and(|id| approver.parse() == Ok(id.0))
+        };
+        approvers.is_empty() || approvers.iter().any(is_named)
+    }
+}
+
+/// Decides, once: of two who decide at the same time one is told that it is done.
+///
+/// # Errors
+/// See [`DecideError`]; nothing is changed then.
+pub async fn decide(
+    scope: &TenantScope,
+    pool: &PgPool,
+    id: Uuid,
+    verdict: Verdict,
+    payload: Option<Value>,
+) -> Result<Approval, DecideError> {
+    let (found, asker) = store::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
+    if !asker.may_decide(&found.approvers) {
+        return Err(DecideError::NotApprover(found.approvers));
+    }
+    match found.status.as_str() {
+        "open" => {}
+        "expired" => return Err(DecideError::Expired),
+        _ => return Err(DecideError::Decided(found.status)),
+    }
+    check_payload(&found, verdict, payload.as_ref()).map_err(DecideError::Payload)?;
+    let (user, key) = match scope.actor() {
+        Actor::Person(user) => (Some(user.0), None),
+        Actor::Key(key) => (None, Some(key.0)),
+    };
+    let decision = store::Decision { status: verdict.status(), payload: payload.as_ref(), user, key };
+    let decided = store::decide(scope, pool, &found, &decision).await?;
+    let (now, _) = store::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
+    match now.status.as_str() {
+        _ if decided => Ok(now),
+        "expired" => Err(DecideError::Expired),
+        _ => Err(DecideError::Decided(now.status)),
+    }
+}
+
+/// An approval's payload has to follow the form; with a rejection it is a remark.
+fn check_payload(found: &Approval, verdict: Verdict, payload: Option<&Value>) -> Result<(), Vec<Problem>> {
+    let bytes = payload.map_or(0, |payload| payload.to_string().len());
+    if bytes > MAX_PAYLOAD_BYTES {
+        let message = format!("has {bytes} bytes as JSON; at most {MAX_PAYLOAD_BYTES} are accepted");
+        return Err(vec![Problem::new("payload", message)]);
+    }
+    let Some(form) = found.form.as_ref().filter(|_| verdict == Verdict::Approve) else { return Ok(()) };
+    let Some(payload) = payload else {
+        return Err(vec![Problem::new("payload", "is required: the approval's `form` says what it has to hold")]);
+    };
+    let validator = jsonschema::validator_for(form)
+        .map_err(|error| vec![Problem::new("payload", format!("the form cannot be used: {error}"))])?;
+    let problems: Vec<Problem> = validator
+        .iter_errors(payload)
+        .take(MAX_PROBLEMS)
+        .map(|error| Problem::new(path(&error.instance_path().to_string()), error.to_string()))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// `/budget/0` as `payload.budget.0`.
+fn path(pointer: &str) -> String {
+    format!("payload{}", pointer.replace('/', "."))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::base::{AgencyId, TeamId, UserId};
+
+    fn approval(form: Option<Value>) -> Approval {
+        let now = DateTime::UNIX_EPOCH;
+        Approval {
+            id: Uuid::nil(),
+            team_id: Uuid::nil(),
+            task_id: Uuid::nil(),
+            node_id: "a".into(),
+            occurrence: 0,
+            kind: "approval".into(),
+            message: "Publish?".into(),
+            form,
+            approvers: Vec::new(),
+            status: "open".into(),
+            payload: None,
+            decided_by: None,
+            decided_by_key: None,
+            decided_at: None,
+            created_at: now,
+            expires_at: now,
+        }
+    }
+
+    #[test]
+    fn an_answer_follows_the_form_and_a_rejection_needs_none() {
+        let form = json!({"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}});
+        let asked = approval(Some(form));
+        let check = |verdict, payload: Option<Value>| check_payload(&asked, verdict, payload.as_ref());
+        assert!(check(Verdict::Approve, Some(json!({"title": "A"}))).is_ok());
+        assert!(check(Verdict::Reject, None).is_ok());
+        assert_eq!(check(Verdict::Approve, None).unwrap_err()[0].path, "payload");
+        assert_eq!(check(Verdict::Approve, Some(json!({"title": 3}))).unwrap_err()[0].path, "payload.title");
+        let long = json!({"reason": "x".repeat(MAX_PAYLOAD_BYTES)});
+        assert!(check(Verdict::Reject, Some(long)).unwrap_err()[0].message.contains("at most 65536"));
+        assert!(check_payload(&approval(None), Verdict::Approve, Some(&json!("anything"))).is_ok());
+    }
+
+    #[test]
+    fn who_is_named_may_decide_and_nobody_else() {
+        let (user, agency) = (UserId(Uuid::from_u128(7)), AgencyId(Uuid::nil()));
+        let scope = TenantScope::verified(agency, Actor::Person(user), Role::TeamMember, Some(TeamId(Uuid::nil())));
+        let asker = Asker { scope, email: Some("mia@acme.example".into()) };
+        let may = |approvers: &[&str]| asker.may_decide(&approvers.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(may(&[]) && may(&["team_member"]) && may(&["x@acme.example", "mia@acme.example"]));
+        assert!(may(&[&user.to_string()]));
+        assert!(!may(&["agency_admin"]) && !may(&["x@acme.example"]) && !may(&[&Uuid::from_u128(8).to_string()]));
+    }
+}

@@ -1,0 +1,172 @@
+//! A recipe within a recipe: one task of its own, whatever is killed, and its output, cost and end.
+
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::{
+    customer::{Customer, add_up, items, of_kind, step, text, usd},
+    model::Model,
+    stack::{Stack, eventually},
+};
+
+fn inner(id: &str, model: &str) -> String {
+    format!(
+        "recipe:\n  id: {id}\n  name: {id}\n  version: '1.0'\n  inputs: [{{ name: topic, type: string }}]\n  workflow:\n    nodes:\n      \
+         - {{ id: ask, component: LLMProcessor, config: {{ model: {model}, max_tokens: 50, prompt_template: \"About {{{{ inputs.topic }}}}\" }} }}\n      \
+         - {{ id: end, component: Transform, depends_on: [ask], config: {{ value: {{ topic: \"{{{{ inputs.topic }}}}\", words: \"{{{{ ask.content }}}}\" }} }} }}\n    \
+         output: {{ source: end.output }}\n"
+    )
+}
+
+fn outer(id: &str, inner: &str, more: &str) -> String {
+    format!(
+        "recipe:\n  id: {id}\n  name: {id}\n  version: '1.0'\n  workflow:\n    nodes:\n      \
+         - {{ id: own, component: LLMProcessor, config: {{ model: scripted/scripted-small, max_tokens: 50, prompt_template: Mine }} }}\n      \
+         - {{ id: sub, component: SubRecipe, depends_on: [own], config: {{ recipe: {inner}, inputs: {{ topic: tea }} }} }}\n      \
+         - {{ id: end, component: Transform, depends_on: [sub], config: {{ value: \"{{{{ sub.topic }}}}\" }} }}\n{more}"
+    )
+}
+
+async fn children(acme: &Customer, parent: &str) -> Vec<Value> {
+    let tasks = items(&acme.get("/tasks?limit=200").await.expect(200));
+    tasks.into_iter().filter(|task| task["parent_task_id"] == parent).collect()
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn its_output_is_the_node_s_and_its_cost_counts(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(&inner("inner", "scripted/scripted-small")).await;
+    acme.publish(&outer("outer", "inner", "")).await;
+    let task = acme.complete(acme.task("outer", json!({}))).await;
+    assert_eq!((&task["output"], &task["attempt"]), (&json!("tea"), &json!(1)));
+    let id = text(&task["id"]);
+    let children = children(&acme, &id).await;
+    assert_eq!(children.len(), 1);
+    let child = &children[0];
+    assert_eq!(
+        (&child["status"], &child["recipe"], &child["attempt"]),
+        (&json!("completed"), &json!("inner"), &json!(1))
+    );
+    let (own, theirs) = (acme.lines(&id).await, acme.lines(&text(&child["id"])).await);
+    for lines in [&own, &theirs] {
+        assert_eq!((of_kind(lines, "llm").len(), of_kind(lines, "execution").len()), (1, 1), "{lines:#?}");
+    }
+    let (tokens, cost) = add_up(child, &theirs);
+    let both: Vec<Value> = own.into_iter().chain(theirs).collect();
+    add_up(&task, &both);
+    assert!(cost > Decimal::ZERO && tokens > 0);
+    let steps = acme.steps(&id).await;
+    let sub = step(&steps, "sub");
+    assert_eq!((sub["tokens"].as_u64(), usd(&sub["cost"])), (Some(tokens), cost));
+    assert!(sub["output"]["words"].is_string(), "{sub}");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn there_is_one_whatever_is_killed(root: PgPool) {
+    let model = Model::serve().await;
+    let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];
+    let stack = Stack::start(&root, &settings).await;
+    stack.price_of_scripted_openai().await;
+    let worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(&inner("inner", "openai/scripted-slow-2500")).await;
+    acme.publish(&outer("outer", "inner", "")).await;
+    let id = acme.submit(acme.task("outer", json!({}))).await;
+    eventually("the sub-recipe asks", async || (model.requests().len() == 1).then_some(())).await;
+    worker.kill();
+    let _second = stack.worker();
+    stack.age_tickets().await;
+    let task = acme.finished(&id).await;
+    assert_eq!((&task["status"], &task["output"]), (&json!("completed"), &json!("tea")), "{task}");
+    let children = children(&acme, &id).await;
+    assert_eq!(children.len(), 1, "{children:#?}");
+    let theirs = acme.lines(&text(&children[0]["id"])).await;
+    let statuses: Vec<_> = of_kind(&theirs, "llm").iter().map(|line| line["status"].clone()).collect();
+    assert_eq!(statuses, ["unknown", "success"], "{theirs:#?}");
+    add_up(&children[0], &theirs);
+    let both: Vec<Value> = acme.lines(&id).await.into_iter().chain(theirs).collect();
+    add_up(&task, &both);
+    assert_eq!(of_kind(&both, "execution").len(), 2);
+    // A parent that is taken over finds the one that it started.
+    let again = "insert into task_queue (id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug, recipe_version,
+                                         steps_total, parent_task_id, parent_node_id, parent_occurrence)
+                 select gen_random_uuid(), agency_id, team_id, agent_instance_id, recipe_id, recipe_slug, recipe_version,
+                        1, parent_task_id, parent_node_id, parent_occurrence
+                   from task_queue where parent_task_id is not null";
+    let refused = sqlx::query(again).execute(&root).await.unwrap_err();
+    assert_eq!(teamai::db::violated_constraint(&refused), Some("task_queue_child"));
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn its_failure_its_budget_and_its_way_are_the_node_s(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(&inner("bad", "scripted/scripted-400")).await;
+    acme.publish(&outer("of-bad", "bad", "")).await;
+    let task = acme.run(acme.task("of-bad", json!({}))).await;
+    assert_eq!((&task["status"], &task["error"]["code"]), (&json!("failed"), &json!("provider_rejected")), "{task}");
+    assert_eq!(task["error"]["node_id"], "sub");
+    assert!(task["error"]["message"].as_str().unwrap().contains("the sub-recipe bad failed at ask"), "{task}");
+
+    // What the parent has left is what the sub-recipe may spend.
+    acme.publish(&inner("inner", "scripted/scripted-small")).await;
+    acme.publish(&outer("poor", "inner", "  budget: { max_cost_usd: 0.0001 }\n")).await;
+    let task = acme.run(acme.task("poor", json!({}))).await;
+    assert_eq!((&task["status"], &task["error"]["code"]), (&json!("failed"), &json!("budget_exhausted")), "{task}");
+    for child in children(&acme, &text(&task["id"])).await {
+        assert!(usd(&child["budget_usd"]) < Decimal::new(1, 4), "{child}");
+    }
+
+    // A recipe within itself, at once and by way of another.
+    let refused = acme.post_yaml("/recipes", &outer("snake", "snake", "")).await.problem(422, "invalid_recipe");
+    assert_eq!(refused["errors"][0]["path"], "recipe.workflow.nodes[1].config.recipe", "{refused}");
+    acme.publish(&outer("hen", "egg", "").replace(", inputs: { topic: tea }", "")).await;
+    acme.publish(&outer("egg", "hen", "").replace(", inputs: { topic: tea }", "")).await;
+    let task = acme.run(acme.task("hen", json!({}))).await;
+    assert_eq!((&task["status"], &task["error"]["code"]), (&json!("failed"), &json!("sub_recipe_cycle")), "{task}");
+    acme.publish(&outer("lost", "nowhere", "")).await;
+    let task = acme.run(acme.task("lost", json!({}))).await;
+    assert_eq!(task["error"]["code"], "recipe_unknown", "{task}");
+    acme.publish(&outer("wrong", "inner", "").replace("topic: tea", "topic: 3")).await;
+    let task = acme.run(acme.task("wrong", json!({}))).await;
+    assert_eq!(
+        (&task["error"]["code"], &task["error"]["field"]),
+        (&json!("invalid_config"), &json!("config.inputs.topic"))
+    );
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn it_is_cancelled_with_the_task_that_started_it(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(&inner("inner", "openai/scripted-hang")).await;
+    acme.publish(&outer("middle", "inner", "").replace("inputs: { topic: tea }", "inputs: { topic: tea }")).await;
+    acme.publish(
+        &outer("outer", "middle", "").replace(", inputs: { topic: tea }", "").replace("{{ sub.topic }}", "{{ sub }}"),
+    )
+    .await;
+    let id = acme.submit(acme.task("outer", json!({}))).await;
+    eventually("the innermost asks", async || (model.requests().len() == 1).then_some(())).await;
+    eventually("the outermost waits", async || (acme.find(&id).await["status"] == "waiting").then_some(())).await;
+    acme.post(&format!("/tasks/{id}/cancel"), json!({})).await.expect(200);
+    for task in items(&acme.get("/tasks?limit=200").await.expect(200)) {
+        let task = acme.finished(&text(&task["id"])).await;
+        assert_eq!(task["status"], "cancelled", "{task}");
+        let lines = acme.lines(&text(&task["id"])).await;
+        assert_eq!(of_kind(&lines, "execution").len(), 1, "{lines:#?}");
+    }
+    assert_eq!(stack.count("select count(*) from task_queue").await, 3);
+    assert_eq!(stack.count("select count(*) from call_intents where state = 'open'").await, 0);
+    eventually("no news are left over", async || {
+        (stack.count("select count(*) from task_wakes").await == 0).then_some(())
+    })
+    .await;
+}
