@@ -85,6 +85,7 @@ pub async fn admit(request: &Request, state: &ApiState, scope: &TenantScope) -> 
     let caller = match scope.actor() {
         Actor::Person(id) => id.0,
         Actor::Key(id) => id.0,
+        Actor::Schedule(id) => id.0,
     };
     let access = if [Method::GET, Method::HEAD].contains(request.method()) { Access::Read } else { Access::Write };
     Ok(state.limiter.admit(scope.agency_id().0, caller, access, 1).await?)

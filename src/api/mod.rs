@@ -24,6 +24,7 @@ mod oidc;
 pub mod page;
 pub mod problem;
 mod queue;
+mod schedules;
 mod scope_name;
 mod secrets;
 pub mod security;
@@ -98,6 +99,7 @@ fn resources() -> impl OpenApi + Clone {
         secrets::SecretsApi,
         catalogue::CatalogueApi,
         tasks::TasksApi,
+        schedules::SchedulesApi,
         queue::QueueApi,
         audit_logs::AuditLogsApi,
     ))

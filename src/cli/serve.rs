@@ -154,8 +154,10 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Registry::new(&config.providers)?,
         components::registry(),
     );
+    let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
     Ok(Worker {
         pool,
+        submitter,
         engine,
         redis: shared.redis.clone(),
         concurrency: config.worker.concurrency,

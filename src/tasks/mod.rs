@@ -2,9 +2,11 @@
 //!
 //! - [`submit`]: from a request to a durable row and a ticket
 //! - [`lease`]: claim, heartbeat, hand back, and what needs a new ticket
+//! - [`schedules`]: tasks at the times of a cron expression
 //! - [`store`]: what people read, and cancelling
 
 pub mod lease;
+pub mod schedules;
 pub mod status;
 pub mod store;
 pub mod submit;

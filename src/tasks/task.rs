@@ -36,6 +36,8 @@ pub struct Task {
     pub run_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// The finished task that this one goes on from.
+    pub retry_of: Option<Uuid>,
 }
 
 /// The committed result of a node, or of one item of its `for_each`.
@@ -51,6 +53,8 @@ pub struct Step {
     pub error: Option<Value>,
     pub tokens_used: i64,
     pub cost_usd: Decimal,
+    /// The task that ran it, if that is another one: this one has it for nothing.
+    pub copied_from: Option<Uuid>,
 }
 
 /// What a finished task hands out, as it is kept in `task_queue.output`.

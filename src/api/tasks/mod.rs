@@ -1,7 +1,7 @@
 //! `/tasks`: runs of recipes.
 
-mod new;
-mod shown;
+pub(super) mod new;
+pub(super) mod shown;
 
 use chrono::{DateTime, Utc};
 use poem::{
@@ -9,7 +9,7 @@ use poem::{
     http::{HeaderValue, header},
 };
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
     payload::{Json, Payload},
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
@@ -33,7 +33,7 @@ use crate::{
     tasks::{
         TaskOutput,
         store::{self, Filter},
-        submit::SubmitError,
+        submit::{RetryError, SubmitError},
     },
 };
 
@@ -42,6 +42,15 @@ enum Accepted {
     /// Durable: the task will reach a terminal status, whatever dies meanwhile.
     #[oai(status = 202)]
     Task(Json<Task>, #[oai(header = "Location")] String),
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct RetryBody {
+    /// A node of the recipe, which runs again with all that comes after it. Without it the
+    /// task goes on after its last finished steps.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    from_node: Option<String>,
 }
 
 #[derive(Clone)]
@@ -123,6 +132,25 @@ impl TasksApi {
         })
     }
 
+    /// Run a finished task again, with what it has finished.
+    ///
+    /// Makes a new task of the same recipe version and inputs, whose `retry_of` is this one.
+    /// Finished steps are copied and cost the new task nothing; failed nodes, and with
+    /// `from_node` that one, run again, as does all that comes after them. The new task is in
+    /// no experiment.
+    #[oai(path = "/:id/retry", method = "post", operation_id = "retry_task")]
+    async fn retry_task(
+        &self,
+        member: Member<need::TasksWrite>,
+        id: Path<Uuid>,
+        body: Body<RetryBody>,
+    ) -> Result<Accepted> {
+        let from = body.0.from_node;
+        let task = member.state.submitter.retry(member.scope(), TaskId(id.0), from.as_deref()).await?;
+        let location = format!("/tasks/{}", task.id);
+        Ok(Accepted::Task(Json(task.into()), location))
+    }
+
     /// Cancel a task. One that is queued ends at once, one that runs stops soon.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
     async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
@@ -202,6 +230,20 @@ impl From<SubmitError> for Problem {
                 Self::unavailable("database_unavailable", "The database is away; try again shortly.")
             }
             SubmitError::Database(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RetryError::TaskUnknown => Self::not_found(),
+            RetryError::NotFinished(_) => Self::conflict("not_finished", detail),
+            RetryError::NodeUnknown(_) => Self::invalid("from_node", detail),
+            RetryError::RecipeGone => Self::conflict("recipe_gone", detail),
+            RetryError::AgentGone => Self::conflict("agent_inactive", detail),
+            RetryError::Submit(error) => error.into(),
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Task {
     run_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
+    /// The finished task that this one goes on from, by POST /tasks/{id}/retry.
+    retry_of: Option<Uuid>,
 }
 
 impl From<tasks::Task> for Task {
@@ -107,6 +109,7 @@ impl From<tasks::Task> for Task {
             run_at: task.run_at,
             started_at: task.started_at,
             finished_at: task.finished_at,
+            retry_of: task.retry_of,
         }
     }
 }
@@ -127,6 +130,10 @@ pub struct Step {
     tokens: i64,
     /// A decimal string, USD.
     cost: String,
+    /// Taken over from the task that this one is a retry of, which paid for it.
+    copied: bool,
+    /// The task that ran it, if it is copied.
+    copied_from: Option<Uuid>,
 }
 
 impl From<tasks::Step> for Step {
@@ -142,6 +149,8 @@ impl From<tasks::Step> for Step {
             error: step.error.map(Any),
             tokens: step.tokens_used,
             cost: usd(step.cost_usd),
+            copied: step.copied_from.is_some(),
+            copied_from: step.copied_from,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a request to a durable row and a ticket.
 
 mod recipes;
+mod retry;
 pub mod store;
 mod variant;
 
@@ -22,6 +23,7 @@ use crate::{
     tenancy::TenantScope,
 };
 use recipes::Recipes;
+pub use retry::RetryError;
 use store::{Submission, SubmitFlush, Written};
 use variant::Assigned;
 
@@ -74,6 +76,7 @@ pub struct Submitter(Arc<Inner>);
 struct Inner {
     pool: PgPool,
     lane: Lane<SubmitFlush>,
+    tickets: Tickets,
     recipes: Recipes,
     experiments: Cache<(AgencyId, RecipeId), Experiment>,
     clock: Arc<dyn Clock>,
@@ -83,10 +86,10 @@ impl Submitter {
     /// `pool` is the API's. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>) -> Self {
-        let lane = Lane::start(SubmitFlush::new(pool.clone(), Some(tickets)), MAX_BATCH);
+        let lane = Lane::start(SubmitFlush::new(pool.clone(), Some(tickets.clone())), MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let experiments = Cache::new(EXPERIMENT_BELIEVED_FOR, MAX_EXPERIMENTS);
-        Self(Arc::new(Inner { pool, lane, recipes, experiments, clock }))
+        Self(Arc::new(Inner { pool, lane, tickets, recipes, experiments, clock }))
     }
 
     /// Makes what was just published visible to the next submission.
@@ -101,11 +104,7 @@ impl Submitter {
     /// See [`SubmitError`]; nothing is written then.
     pub async fn submit(&self, scope: &TenantScope, new: NewTask) -> Result<Task, SubmitError> {
         let request_hash = new.idempotency_key.as_ref().map(|_| request_hash(&new));
-        let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
-        let assigned = self.assign(scope, &new, named).await?;
-        let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
-            .map_err(SubmitError::Inputs)?;
-        let submission = self.submission(scope, &new, &assigned, inputs, request_hash.clone());
+        let submission = Submission { request_hash: request_hash.clone(), ..self.prepare(scope, &new).await? };
         match self.0.lane.write(submission.clone()).await {
             Ok(Written::Created { team_id, created_at }) => Ok(as_submitted(submission, team_id.0, created_at)),
             Ok(Written::AgentUnknown) => Err(SubmitError::AgentUnknown),
@@ -116,13 +115,34 @@ impl Submitter {
         }
     }
 
+    /// Resolves the recipe and its variant and checks the inputs: everything up to the write.
+    ///
+    /// # Errors
+    /// As [`Submitter::submit`], but for what only the write finds out.
+    pub async fn prepare(&self, scope: &TenantScope, new: &NewTask) -> Result<Submission, SubmitError> {
+        let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
+        let assigned = self.assign(scope, new, named).await?;
+        let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
+            .map_err(SubmitError::Inputs)?;
+        Ok(self.submission(scope, new, &assigned, inputs))
+    }
+
+    /// Whether the recipe is there and the inputs fit it. Writes and assigns nothing.
+    ///
+    /// # Errors
+    /// As [`Submitter::prepare`].
+    pub async fn check(&self, scope: &TenantScope, new: &NewTask) -> Result<(), SubmitError> {
+        let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
+        let given = Value::Object(new.inputs.clone());
+        inputs::check(&named.recipe.inputs, given).map(drop).map_err(SubmitError::Inputs)
+    }
+
     fn submission(
         &self,
         scope: &TenantScope,
         new: &NewTask,
         assigned: &Assigned,
         inputs: Map<String, Value>,
-        request_hash: Option<Vec<u8>>,
     ) -> Submission {
         let now = self.0.clock.now();
         let Published { id, recipe, .. } = assigned.published.as_ref();
@@ -146,7 +166,7 @@ impl Submitter {
             run_at: new.run_at,
             dispatch_id: uuid_at(now),
             idempotency_key: new.idempotency_key.clone(),
-            request_hash,
+            request_hash: None,
         }
     }
 
@@ -207,6 +227,7 @@ fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task
         run_at: s.run_at.unwrap_or(created_at),
         started_at: None,
         finished_at: None,
+        retry_of: None,
     }
 }
 
