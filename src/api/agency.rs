@@ -15,6 +15,8 @@ use crate::tenancy::{
 struct Settings {
     default_provider: Option<String>,
     default_model: Option<String>,
+    /// Days for which finished tasks are kept; null means the installation's own.
+    retention_days: Option<u32>,
 }
 
 #[derive(Debug, Object)]
@@ -26,6 +28,10 @@ struct SettingsBody {
     /// Null clears it.
     #[oai(validator(max_length = 200))]
     default_model: MaybeUndefined<String>,
+    /// 1 to 3650: finished tasks that are older are deleted, with their steps and outputs.
+    /// The ledger stays. Null means the installation's own.
+    #[oai(validator(minimum(value = "1"), maximum(value = "3650")))]
+    retention_days: MaybeUndefined<u32>,
 }
 
 #[derive(Debug, Object)]
@@ -60,12 +66,12 @@ pub struct Agency {
 
 impl From<agencies::Agency> for Agency {
     fn from(agency: agencies::Agency) -> Self {
-        let agencies::Settings { default_provider, default_model } = agency.settings;
+        let agencies::Settings { default_provider, default_model, retention_days } = agency.settings;
         Self {
             id: agency.id.0,
             name: agency.name,
             billing_email: agency.billing_email,
-            settings: Settings { default_provider, default_model },
+            settings: Settings { default_provider, default_model, retention_days },
             status: match agency.status {
                 agencies::AgencyStatus::Active => AgencyStatus::Active,
                 agencies::AgencyStatus::Suspended => AgencyStatus::Suspended,
@@ -111,6 +117,11 @@ fn change(body: &AgencyBody, providers: &[String]) -> Result<AgencyChange> {
         default_provider: settings
             .and_then(|s| check.change("settings.default_provider", &s.default_provider, provider)),
         default_model: settings.and_then(|s| check.change("settings.default_model", &s.default_model, name)),
+        retention_days: settings.and_then(|s| match s.retention_days {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(days) => Some(Some(days)),
+        }),
     };
     check.finish()?;
     Ok(change)

@@ -163,6 +163,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         concurrency: config.worker.concurrency,
         finish_within: Duration::from_secs(u64::from(config.worker.drain_seconds)),
         lease_seconds: config.lease.seconds,
+        retention_days: config.retention.days,
         name: worker_name()?,
     })
 }

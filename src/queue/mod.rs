@@ -15,6 +15,7 @@
 //! | `{teamai}:workers` | sorted set | workers by last heartbeat |
 //! | `{teamai}:scheduled` | sorted set | not used: more than 8,000 due ids stop a worker |
 //! | `{teamai}:wake` | channel | ours: rings when tickets were pushed |
+//! | `{teamai}:cancel` | channel | ours: rings when a running task is to be cancelled |
 
 mod push;
 mod redis_pool;
@@ -34,6 +35,8 @@ pub use wake::Wake;
 pub const QUEUE: &str = "{teamai}";
 /// The channel that rings when tickets were pushed.
 pub const WAKE_CHANNEL: &str = "{teamai}:wake";
+/// The channel that rings when somebody asked for a running task to be cancelled.
+pub const CANCEL_CHANNEL: &str = "{teamai}:cancel";
 
 /// What travels through Redis. Never trusted: tenant and epoch come from the claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! The bell that wakes an idle worker when tickets were pushed.
+//! The bells of the channels: one wakes an idle worker when tickets were pushed, one
+//! tells of tasks to be cancelled. Neither is needed: both are polled for as well.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -10,21 +11,37 @@ use redis::Client;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::WAKE_CHANNEL;
+use super::{CANCEL_CHANNEL, WAKE_CHANNEL};
 
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// Hands the rings of the Redis channel to every storage of the process.
-#[derive(Debug, Clone, Default)]
-pub struct Wake(Arc<Mutex<Vec<mpsc::Sender<()>>>>);
+/// Hands the rings of a Redis channel to everything in the process that asked for them.
+#[derive(Debug, Clone)]
+pub struct Wake {
+    channel: &'static str,
+    senders: Arc<Mutex<Vec<mpsc::Sender<()>>>>,
+}
+
+/// The bell of pushed tickets.
+impl Default for Wake {
+    fn default() -> Self {
+        Self { channel: WAKE_CHANNEL, senders: Arc::default() }
+    }
+}
 
 impl Wake {
+    /// The bell of cancellations.
+    #[must_use]
+    pub fn on_cancel() -> Self {
+        Self { channel: CANCEL_CHANNEL, ..Self::default() }
+    }
+
     /// A stream that gives an item after each ring; rings that come while one
     /// waits are one.
     #[must_use]
     pub fn stream(&self) -> mpsc::Receiver<()> {
         let (sender, receiver) = mpsc::channel(0);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
         receiver
     }
 
@@ -36,8 +53,8 @@ impl Wake {
                 lost = self.subscribe(&client) => lost,
             };
             match lost {
-                Ok(()) => debug!("the wake channel was closed; subscribing again"),
-                Err(error) => warn!(%error, "the wake channel is away; subscribing again"),
+                Ok(()) => debug!(channel = self.channel, "a channel was closed; subscribing again"),
+                Err(error) => warn!(%error, channel = self.channel, "a channel is away; subscribing again"),
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -48,7 +65,7 @@ impl Wake {
 
     async fn subscribe(&self, client: &Client) -> Result<(), redis::RedisError> {
         let mut subscription = client.get_async_pubsub().await?;
-        subscription.subscribe(WAKE_CHANNEL).await?;
+        subscription.subscribe(self.channel).await?;
         // Whatever was pushed before the subscription stood.
         self.ring();
         let mut rings = subscription.into_on_message();
@@ -59,7 +76,7 @@ impl Wake {
     }
 
     fn ring(&self) {
-        let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut senders = self.senders.lock().unwrap_or_else(PoisonError::into_inner);
         // A full channel has a ring waiting already; a closed one lost its storage.
         senders.retain_mut(|sender| sender.try_send(()).is_ok() || !sender.is_closed());
     }

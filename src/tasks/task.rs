@@ -40,6 +40,14 @@ pub struct Task {
     pub retry_of: Option<Uuid>,
 }
 
+impl Task {
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.finished_at.is_none()
+    }
+}
+
 /// The committed result of a node, or of one item of its `for_each`.
 #[derive(Debug, Clone)]
 pub struct Step {

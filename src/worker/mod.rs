@@ -4,11 +4,13 @@
 //! - [`handler`]: one ticket, from claim to outcome
 //! - [`running`]: the tasks that this process holds
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
-//! - [`reconcile`]: new tickets for what is due, and housekeeping
+//! - [`reconcile`]: tasks for schedules, new tickets for what is due
+//! - [`housekeep`]: cycles rolled forward, old rows dropped
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
 mod handler;
 mod heartbeat;
+mod housekeep;
 mod monitor;
 mod reconcile;
 mod running;

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     handler::{self, Handler},
-    heartbeat, reconcile,
+    heartbeat, housekeep, reconcile,
     running::Running,
 };
 use crate::{
@@ -43,6 +43,8 @@ pub struct Worker {
     /// What runs at a stop has this long to finish; the rest is handed back.
     pub finish_within: Duration,
     pub lease_seconds: u32,
+    /// Finished tasks are kept so long, unless their agency says otherwise.
+    pub retention_days: u32,
     /// New at each boot: apalis refuses a name that it saw lately.
     pub name: String,
 }
@@ -57,6 +59,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
         concurrency,
         finish_within,
         lease_seconds,
+        retention_days,
         name,
     } = worker;
     let running = Running::default();
@@ -71,12 +74,20 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
     );
     let draining = stop.child_token();
     let handler = Arc::new(Handler { engine, claims, running: running.clone(), draining: draining.clone() });
-    let wake = Wake::default();
+    let (wake, cancels) = (Wake::default(), Wake::on_cancel());
     let background = CancellationToken::new();
     let tasks = [
-        tokio::spawn(wake.clone().listen(client, background.clone())),
-        tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, background.clone())),
+        tokio::spawn(wake.clone().listen(client.clone(), background.clone())),
+        tokio::spawn(heartbeat::run(
+            pool.clone(),
+            running.clone(),
+            lease_seconds,
+            cancels.stream(),
+            background.clone(),
+        )),
+        tokio::spawn(cancels.listen(client, background.clone())),
         tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), submitter, stop.clone())),
+        tokio::spawn(housekeep::run(pool.clone(), retention_days, stop.clone())),
     ];
     info!(name, concurrency, "worker started");
     let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));

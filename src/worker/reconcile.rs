@@ -1,5 +1,5 @@
-//! New tickets for what is due, and housekeeping. Every worker does this; rows
-//! that a peer is at are skipped.
+//! Tasks for the schedules and new tickets for what is due. Every worker does this;
+//! rows that a peer is at are skipped.
 
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use crate::{
 
 const TICK: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 2;
-const HOUSEKEEP_EVERY: u32 = 300;
 /// Tickets that may wait in Redis before no more are added: the backlog is in
 /// Postgres, Redis holds what should run next.
 const READY_WINDOW: u64 = 2_000;
@@ -45,11 +44,6 @@ pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: Can
             && let Err(error) = tickets.prune().await
         {
             warn!(%error, "could not prune finished tickets");
-        }
-        if ticks % HOUSEKEEP_EVERY == 1
-            && let Err(error) = lease::store::housekeep(&pool).await
-        {
-            warn!(%error, "housekeeping failed");
         }
     }
 }

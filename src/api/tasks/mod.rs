@@ -14,6 +14,7 @@ use poem_openapi::{
     payload::{Json, Payload},
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
 };
+use tracing::debug;
 use uuid::Uuid;
 
 use self::{
@@ -22,7 +23,7 @@ use self::{
 };
 use super::{
     Member, Problem, Result,
-    body::Body,
+    body::{Body, OptionalBody},
     need,
     page::{Listing, page},
     problem::FieldError,
@@ -44,7 +45,7 @@ enum Accepted {
     Task(Json<Task>, #[oai(header = "Location")] String),
 }
 
-#[derive(Debug, Object)]
+#[derive(Debug, Default, Object)]
 #[oai(deny_unknown_fields)]
 struct RetryBody {
     /// A node of the recipe, which runs again with all that comes after it. Without it the
@@ -143,7 +144,7 @@ impl TasksApi {
         &self,
         member: Member<need::TasksWrite>,
         id: Path<Uuid>,
-        body: Body<RetryBody>,
+        body: OptionalBody<RetryBody>,
     ) -> Result<Accepted> {
         let from = body.0.from_node;
         let task = member.state.submitter.retry(member.scope(), TaskId(id.0), from.as_deref()).await?;
@@ -159,6 +160,11 @@ impl TasksApi {
         let task = store::get(member.scope(), &member.state.pool, id).await?.ok_or_else(Problem::not_found)?;
         if !cancelled {
             return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
+        }
+        if task.is_open() {
+            // Not waited for: the request is in the database, and a Redis that is away only slows it.
+            let tickets = member.state.tickets.clone();
+            tokio::spawn(async move { tickets.ring_cancel().await.inspect_err(|error| debug!(%error, "not rung")) });
         }
         Ok(Json(task.into()))
     }

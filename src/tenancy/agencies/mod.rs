@@ -24,6 +24,9 @@ pub struct Settings {
     pub default_provider: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_model: Option<String>,
+    /// How long finished tasks are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -51,4 +54,5 @@ pub struct AgencyChange {
     pub billing_email: Option<Option<Email>>,
     pub default_provider: Option<Option<String>>,
     pub default_model: Option<Option<String>>,
+    pub retention_days: Option<Option<u32>>,
 }

@@ -69,7 +69,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
              billing_email = case when $3 then $4 else billing_email end,
              settings = jsonb_strip_nulls(settings
                || case when $5 then jsonb_build_object('default_provider', $6::text) else '{}' end
-               || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end)
+               || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end
+               || case when $9 then jsonb_build_object('retention_days', $10::integer) else '{}' end)
            where id = $1
            returning id as "id: AgencyId", name, billing_email, settings as "settings: Json<Settings>",
                      status as "status: AgencyStatus", created_at, updated_at"#,
@@ -81,6 +82,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
         change.default_provider.clone().flatten(),
         change.default_model.is_some(),
         change.default_model.clone().flatten(),
+        change.retention_days.is_some(),
+        change.retention_days.flatten().map(u32::cast_signed),
     )
     .fetch_optional(&mut *tx)
     .await?;
