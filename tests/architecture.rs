@@ -163,6 +163,10 @@ fn check(path: &str, text: &str) -> Vec<String> {
     if code.contains("RunScope::claimed") && !path.starts_with("src/tasks/lease/") {
         wrong.push(format!("{path}: only the claim in src/tasks/lease may say for whom a task runs"));
     }
+    if code.contains("TenantScope::scheduled") && path != "src/tasks/schedules/fire.rs" {
+        wrong
+            .push(format!("{path}: only the firing of a schedule in src/tasks/schedules acts for an agency by itself"));
+    }
     if path.starts_with("src/api/") && path != "src/api/health.rs" && code.contains(" Data<") {
         wrong.push(format!("{path}: a handler has the state of its access argument alone; see src/api/security.rs"));
     }
@@ -299,6 +303,7 @@ mod the_rules_catch {
         caught("src/api/x.rs", "state: Data<&ApiState>", "access argument");
         passes("src/tasks/store.rs", "sqlx::query!(\"select 1\")");
         passes("src/auth/x.rs", "TenantScope::verified(a)");
+        caught("src/api/x.rs", "TenantScope::scheduled(a, b)", "only the firing of a schedule");
     }
 
     #[test]

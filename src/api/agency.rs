@@ -17,6 +17,8 @@ struct Settings {
     default_model: Option<String>,
     /// Tasks of the agency that may run at once; others wait. Null: no limit but the operator's.
     max_concurrent_tasks: Option<i32>,
+    /// Days for which finished tasks are kept; null means the installation's own.
+    retention_days: Option<u32>,
 }
 
 #[derive(Debug, Object)]
@@ -31,6 +33,10 @@ struct SettingsBody {
     /// 1 to 100,000: tasks that may run at once, others wait. The operator's limit stays above it. Null clears it.
     #[oai(validator(minimum(value = "1"), maximum(value = "100000")))]
     max_concurrent_tasks: MaybeUndefined<i32>,
+    /// 1 to 3650: finished tasks that are older are deleted, with their steps and outputs.
+    /// The ledger stays. Null means the installation's own.
+    #[oai(validator(minimum(value = "1"), maximum(value = "3650")))]
+    retention_days: MaybeUndefined<u32>,
 }
 
 #[derive(Debug, Object)]
@@ -65,12 +71,12 @@ pub struct Agency {
 
 impl From<agencies::Agency> for Agency {
     fn from(agency: agencies::Agency) -> Self {
-        let agencies::Settings { default_provider, default_model, max_concurrent_tasks } = agency.settings;
+        let agencies::Settings { default_provider, default_model, max_concurrent_tasks, retention_days } = agency.settings;
         Self {
             id: agency.id.0,
             name: agency.name,
             billing_email: agency.billing_email,
-            settings: Settings { default_provider, default_model, max_concurrent_tasks },
+            settings: Settings { default_provider, default_model, max_concurrent_tasks, retention_days },
             status: match agency.status {
                 agencies::AgencyStatus::Active => AgencyStatus::Active,
                 agencies::AgencyStatus::Suspended => AgencyStatus::Suspended,
@@ -118,6 +124,11 @@ fn change(body: &AgencyBody, providers: &[String]) -> Result<AgencyChange> {
         default_model: settings.and_then(|s| check.change("settings.default_model", &s.default_model, name)),
         max_concurrent_tasks: settings
             .and_then(|s| check.number("settings.max_concurrent_tasks", &s.max_concurrent_tasks, TasksAtOnce::parse)),
+        retention_days: settings.and_then(|s| match s.retention_days {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(days) => Some(Some(days)),
+        }),
     };
     check.finish()?;
     Ok(change)

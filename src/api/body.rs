@@ -60,16 +60,53 @@ impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         if !request.content_type().is_some_and(Json::<T>::check_content_type) {
-            return Err(Problem::new(
-                poem::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "Send the body as JSON, with the header Content-Type: application/json.",
-            )
-            .into());
+            return Err(unsupported().into());
         }
         let bytes = read(request, body, MOST_MIB * MIB).await?;
         Ok(Self(parse(&bytes, MAX_VALUES * MOST_MIB)?))
     }
+}
+
+/// As [`Body`], for an operation whose fields may all be left out: then the body may be
+/// as well.
+#[derive(Debug)]
+pub struct OptionalBody<T>(pub T);
+
+impl<'a, T: ParseFromJSON + Default> ApiExtractor<'a> for OptionalBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        Body::<T>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Body::<T>::request_meta().map(|meta| MetaRequest { required: false, ..meta })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if request.content_type().is_some() {
+            return Body::from_request(request, body, options).await.map(|body| Self(body.0));
+        }
+        match read(request, body, MAX_BODY_BYTES).await?.is_empty() {
+            true => Ok(Self(T::default())),
+            false => Err(unsupported().into()),
+        }
+    }
+}
+
+fn unsupported() -> Problem {
+    Problem::new(
+        poem::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "Send the body as JSON, with the header Content-Type: application/json.",
+    )
 }
 
 /// The raw body, in at most `max` bytes.

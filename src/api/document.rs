@@ -34,7 +34,36 @@ pub fn complete(document: &str) -> String {
             field["nullable"] = Value::Bool(true);
         }
     }
+    name_idempotency_key(&mut document);
     serde_json::to_string_pretty(&document).unwrap_or_default()
+}
+
+/// Every POST with a token takes the header: it is no handler's matter (see [`super::idempotency`]).
+fn name_idempotency_key(document: &mut Value) {
+    let paths = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    for operation in paths.filter_map(|methods| methods.get_mut("post")) {
+        if takes_no_token(operation) {
+            continue;
+        }
+        let Some(operation) = operation.as_object_mut() else { continue };
+        let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+        if let Some(parameters) = parameters.as_array_mut() {
+            parameters.retain(|parameter| parameter["name"] != "Idempotency-Key");
+            parameters.push(json!({
+                "name": "Idempotency-Key", "in": "header", "required": false, "deprecated": false, "explode": true,
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+                "description": "Of your making, new for each request. The same request with the same key within 24 \
+                                hours is done once: its answer is given again. Another request with the key is 422, \
+                                one whose first is under way 409.",
+            }));
+        }
+    }
+}
+
+/// The empty requirement is the specification's way to say that none is needed.
+fn takes_no_token(operation: &Value) -> bool {
+    let needs_nothing = |security: &Vec<Value>| security.iter().all(|one| one.as_object().is_some_and(Map::is_empty));
+    operation["security"].as_array().is_none_or(needs_nothing)
 }
 
 /// Names of the schemas that a part of the document refers to, directly or through others.
@@ -71,8 +100,16 @@ pub struct Operations(Vec<Path>);
 struct Path {
     /// `None` for a parameter.
     segments: Vec<Option<String>>,
-    /// Each with whether it takes no token.
-    methods: Vec<(Method, bool)>,
+    operations: Vec<Operation>,
+}
+
+#[derive(Debug)]
+struct Operation {
+    method: Method,
+    /// Empty for what is beside the document.
+    id: String,
+    /// Whether it takes no token.
+    is_open: bool,
 }
 
 /// Paths beside the document.
@@ -86,18 +123,18 @@ impl Operations {
         let mut paths: Vec<Path> = Vec::new();
         for (path, method, operation) in operations(&document) {
             let segments = segments(path).map(|part| (!part.starts_with('{')).then(|| part.to_owned())).collect();
-            // The empty requirement is the specification's way to say that none is needed.
-            let needs_nothing =
-                |security: &Vec<Value>| security.iter().all(|one| one.as_object().is_some_and(Map::is_empty));
-            let is_open = operation["security"].as_array().is_none_or(needs_nothing);
+            let is_open = takes_no_token(operation);
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            let operation = Operation { method, id, is_open };
             match paths.iter_mut().find(|path| path.segments == segments) {
-                Some(path) => path.methods.push((method, is_open)),
-                None => paths.push(Path { segments, methods: vec![(method, is_open)] }),
+                Some(path) => path.operations.push(operation),
+                None => paths.push(Path { segments, operations: vec![operation] }),
             }
         }
         for path in OTHERS {
             let segments = segments(path).map(|part| Some(part.to_owned())).collect();
-            paths.push(Path { segments, methods: vec![(Method::GET, false)] });
+            let operation = Operation { method: Method::GET, id: String::new(), is_open: false };
+            paths.push(Path { segments, operations: vec![operation] });
         }
         Self(paths)
     }
@@ -106,7 +143,7 @@ impl Operations {
     #[must_use]
     pub fn allowed(&self, path: &str) -> Option<String> {
         let mut names: Vec<&str> = Vec::new();
-        for (method, _) in self.matching(path) {
+        for Operation { method, .. } in self.matching(path) {
             names.push(method.as_str());
             if *method == Method::GET {
                 names.push("HEAD");
@@ -120,16 +157,23 @@ impl Operations {
     /// Whether a request needs no token: everyone may knock here, and is counted by address.
     #[must_use]
     pub fn is_open(&self, method: &Method, path: &str) -> bool {
-        self.matching(path).any(|(known, is_open)| known == method && *is_open)
+        self.matching(path).any(|known| known.method == *method && known.is_open)
     }
 
-    fn matching(&self, path: &str) -> impl Iterator<Item = &(Method, bool)> {
+    /// The operation that a request is for, if it takes a token.
+    #[must_use]
+    pub fn with_token(&self, method: &Method, path: &str) -> Option<&str> {
+        let operation = self.matching(path).find(|known| known.method == *method && !known.is_open)?;
+        Some(&operation.id)
+    }
+
+    fn matching(&self, path: &str) -> impl Iterator<Item = &Operation> {
         let asked: Vec<&str> = segments(path).collect();
         let fits = move |path: &&Path| {
             path.segments.len() == asked.len()
                 && path.segments.iter().zip(&asked).all(|(known, asked)| known.as_deref().is_none_or(|k| k == *asked))
         };
-        self.0.iter().filter(fits).flat_map(|path| &path.methods)
+        self.0.iter().filter(fits).flat_map(|path| &path.operations)
     }
 }
 

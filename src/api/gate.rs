@@ -100,6 +100,7 @@ fn caller(scope: &TenantScope) -> Uuid {
     match scope.actor() {
         Actor::Person(id) => id.0,
         Actor::Key(id) => id.0,
+        Actor::Schedule(id) => id.0,
     }
 }
 

@@ -19,6 +19,7 @@ mod explain;
 mod frame;
 mod gate;
 mod health;
+mod idempotency;
 mod invites;
 pub mod json_object;
 mod oidc;
@@ -26,6 +27,7 @@ pub mod page;
 mod pauses;
 pub mod problem;
 mod queue;
+mod schedules;
 mod scope_name;
 mod secrets;
 pub mod security;
@@ -102,6 +104,7 @@ fn resources() -> impl OpenApi + Clone {
         catalogue::CatalogueApi,
         tasks::TasksApi,
         approvals::ApprovalsApi,
+        schedules::SchedulesApi,
         (queue::QueueApi, pauses::PausesApi, workers::WorkersApi),
         audit_logs::AuditLogsApi,
     ))
@@ -133,8 +136,9 @@ pub fn spec() -> String {
 pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
     let service = service();
     let spec = document::complete(&service.spec());
+    let operations = Arc::new(document::Operations::read(&spec));
     let gate = gate::Gate {
-        operations: document::Operations::read(&spec).into(),
+        operations: Arc::clone(&operations),
         limiter: state.limiter.clone(),
         trusted_proxies: Arc::clone(&state.trusted_proxies),
     };
@@ -147,7 +151,10 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         .at("/openapi.json", poem::get(json_text(spec.into())))
         .at("/schemas/recipe.json", poem::get(json_text(schema)))
         .nest("/docs", service.swagger_ui())
-        .nest("/", service.data(security::Attached(state)))
+        .nest(
+            "/",
+            idempotency::Idempotent::new(service.data(security::Attached(Arc::clone(&state))), state, operations),
+        )
         .with(gate)
         .with(frame::Frame)
 }

@@ -1,12 +1,28 @@
 //! `/queue`: what is open, how old it is, how fast it goes.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use poem_openapi::{Object, OpenApi, payload::Json};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Path, Query},
+    payload::Json,
+};
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{Admin, Result, need, pauses::Pause, tags::Tag};
-use crate::tasks::{pauses, store};
+use super::{
+    Admin, Problem, Result, need,
+    page::{Listing, page},
+    pauses::Pause,
+    tags::Tag,
+    tasks::shown::Task,
+};
+use crate::{
+    base::TaskId,
+    tasks::{
+        TaskStatus, pauses,
+        store::{self, Filter},
+    },
+};
 
 /// Rates are counted over this many minutes.
 const RATE_MINUTES: i64 = 5;
@@ -82,6 +98,33 @@ impl QueueApi {
             pauses: pauses.into_iter().map(Pause::from).collect(),
             redis,
         }))
+    }
+
+    /// List the tasks that are dead: claimed too often without finishing.
+    #[oai(path = "/dead", method = "get", operation_id = "list_dead_tasks")]
+    async fn list_dead_tasks(
+        &self,
+        admin: Admin<need::QueueRead>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
+    ) -> Result<Json<Listing<Task>>> {
+        let dead = Filter { status: Some(TaskStatus::Dead), ..Filter::default() };
+        Ok(Json(Listing::of(store::list(admin.scope(), &admin.state.pool, &dead, page(limit, cursor)?).await?)))
+    }
+
+    /// Put a dead task back into the queue. It keeps its finished steps, and its attempts
+    /// count anew. Its next end has a line of its own in the ledger.
+    #[oai(path = "/dead/:id/requeue", method = "post", operation_id = "requeue_task")]
+    async fn requeue_task(&self, admin: Admin<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
+        let id = TaskId(id.0);
+        let put_back = store::requeue(admin.scope(), &admin.state.pool, id).await?;
+        let task = store::get(admin.scope(), &admin.state.pool, id).await?.ok_or_else(Problem::not_found)?;
+        if !put_back {
+            let detail =
+                format!("The task is {}, not dead; POST /tasks/{id}/retry runs a finished one again.", task.status);
+            return Err(Problem::conflict("not_dead", detail));
+        }
+        Ok(Json(task.into()))
     }
 }
 

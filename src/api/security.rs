@@ -108,6 +108,12 @@ async fn caller(request: &Request) -> poem::Result<(Arc<ApiState>, Caller)> {
     Ok((state, caller))
 }
 
+/// Who asks, for what is done before a handler. Their requests are not counted here.
+pub(super) async fn identify(request: &Request, state: &ApiState) -> poem::Result<TenantScope> {
+    let bearer = Bearer::from_request(request)?;
+    Ok(*state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?.scope())
+}
+
 fn needs_scope<S: Need>(caller: &Caller) -> Result<(), Problem> {
     if caller.may(S::SCOPE) {
         return Ok(());

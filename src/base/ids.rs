@@ -78,4 +78,5 @@ ids! {
     AuditId,
     PriceId,
     ExperimentId,
+    ScheduleId,
 }

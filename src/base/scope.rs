@@ -1,6 +1,6 @@
 //! The typed proof of who asks, or for whom a task runs: the first argument of every store function.
 
-use super::{AgencyId, ApiKeyId, TeamId, UserId};
+use super::{AgencyId, ApiKeyId, ScheduleId, TeamId, UserId};
 
 /// What a person or an API key may do in the agency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, sqlx::Type)]
@@ -16,6 +16,8 @@ pub enum Role {
 pub enum Actor {
     Person(UserId),
     Key(ApiKeyId),
+    /// An admin made it; the worker that fires it has no credential.
+    Schedule(ScheduleId),
 }
 
 /// A signed-in person or an API key in an agency. Its fields are private so that
@@ -36,6 +38,13 @@ impl TenantScope {
         Self { agency_id, actor, role, team_id }
     }
 
+    /// For the firing of schedules alone, which has both from the schedule's row; the
+    /// architecture test refuses any other caller. Admins make schedules, for any team.
+    #[must_use]
+    pub fn scheduled(agency_id: AgencyId, schedule: ScheduleId) -> Self {
+        Self { agency_id, actor: Actor::Schedule(schedule), role: Role::AgencyAdmin, team_id: None }
+    }
+
     #[must_use]
     pub fn agency_id(&self) -> AgencyId {
         self.agency_id
@@ -46,12 +55,12 @@ impl TenantScope {
         self.actor
     }
 
-    /// The person who asks; `None` for an API key.
+    /// The person who asks; `None` for an API key or a schedule.
     #[must_use]
     pub fn user_id(&self) -> Option<UserId> {
         match self.actor {
             Actor::Person(id) => Some(id),
-            Actor::Key(_) => None,
+            Actor::Key(_) | Actor::Schedule(_) => None,
         }
     }
 

@@ -155,14 +155,17 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         components::registry(),
         shared.redis.1.clone(),
     );
+    let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
     Ok(Worker {
         pool,
+        submitter,
         engine,
         redis: shared.redis.clone(),
         concurrency: config.worker.concurrency,
         agency_limit: config.worker.agency_concurrency,
         finish_within: Duration::from_secs(u64::from(config.worker.drain_seconds)),
         lease_seconds: config.lease.seconds,
+        retention_days: config.retention.days,
         name: worker_name()?,
     })
 }

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 use secrecy::{SecretBox, SecretString};
 
 use super::{
-    Auth, Config, ConfigError, Database, Egress, Http, Lease, Limits, Locker, Log, Problem, Provider, SecretBytes,
-    Settings, Worker, keys,
+    Auth, Config, ConfigError, Database, Egress, Http, Lease, Limits, Locker, Log, Problem, Provider, Retention,
+    SecretBytes, Settings, Worker, keys,
 };
 
 impl Settings {
@@ -65,6 +65,7 @@ impl Reader<'_> {
         let agency_concurrency = self.number("worker.agency_concurrency", 0..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
         let seconds = self.number("lease.seconds", 5..=3600);
+        let retention_days = self.number("retention.days", 1..=3650);
         let allow = self.allow();
         let oidc = self.oidc(&allow);
         let return_origins = self.return_origins();
@@ -89,6 +90,7 @@ impl Reader<'_> {
                 drain_seconds: drain_seconds?,
             },
             lease: Lease { seconds: seconds? },
+            retention: Retention { days: retention_days? },
             egress: Egress { allow },
             log: Log { json: json?, filter: self.text("log.filter").unwrap_or(keys::DEFAULT_FILTER).to_owned() },
             providers,

@@ -126,6 +126,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("worker.drain_seconds", Shown::Plainly, Some("25"), "how long a worker that stops lets its tasks finish"),
     key("lease.seconds", Shown::Plainly, Some("60"), "how long a silent worker keeps its tasks"),
+    key(
+        "retention.days",
+        Shown::Plainly,
+        Some("365"),
+        "how long finished tasks are kept where the agency has not said; ledgers stay",
+    ),
     key("egress.allow", Shown::Plainly, Some(""), "comma-separated exact host:port that tenants' traffic may reach"),
     key("log.format", Shown::Plainly, Some("text"), "text or json"),
     key("log.filter", Shown::Plainly, Some(DEFAULT_FILTER), "what is logged, e.g. info,teamai=debug").plain("RUST_LOG"),

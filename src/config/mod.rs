@@ -26,6 +26,7 @@ pub struct Config {
     pub limits: Limits,
     pub worker: Worker,
     pub lease: Lease,
+    pub retention: Retention,
     pub egress: Egress,
     pub log: Log,
     /// By lower-case provider name.
@@ -113,6 +114,12 @@ pub struct Worker {
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub seconds: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Retention {
+    /// Finished tasks are kept so long, unless their agency says otherwise.
+    pub days: u32,
 }
 
 #[derive(Debug, Clone)]

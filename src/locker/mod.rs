@@ -3,6 +3,7 @@
 //! The root key wraps a key for each agency, which seals its secrets. The root
 //! key lives in the configuration alone, so a copy of the database opens nothing.
 
+mod envelope;
 mod error;
 mod probe;
 mod root;
@@ -18,6 +19,7 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
+pub use envelope::Envelope;
 pub use error::LockerError;
 pub use probe::{CheckError, Checked, KeyProbe, Probed};
 pub use rotate::{Rewrapped, Rotated, agencies_with_keys, root_keys_in_use};

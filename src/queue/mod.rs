@@ -18,6 +18,7 @@
 //! | `{teamai}:backlog` | channel | ours: rings when a task was left to the dispatcher |
 //! | `{teamai}:window` | string | ours: tickets that may wait before the API pushes none |
 //! | `{teamai}:memory` | string | ours: is gone once Redis lost what it held |
+//! | `{teamai}:cancel` | channel | ours: rings when a running task is to be cancelled |
 
 mod push;
 mod redis_pool;
@@ -41,6 +42,8 @@ pub const QUEUE: &str = "{teamai}";
 pub const WAKE_CHANNEL: &str = "{teamai}:wake";
 /// The channel that rings when a task that is due was left to the dispatcher.
 pub const BACKLOG_CHANNEL: &str = "{teamai}:backlog";
+/// The channel that rings when somebody asked for a running task to be cancelled.
+pub const CANCEL_CHANNEL: &str = "{teamai}:cancel";
 
 /// What travels through Redis. Never trusted: tenant and epoch come from the claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

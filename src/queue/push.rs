@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use redis::{RedisError, Script, aio::ConnectionManager};
 
-use super::{QUEUE, Ticket, WAKE_CHANNEL};
+use super::{CANCEL_CHANNEL, QUEUE, Ticket, WAKE_CHANNEL};
 
 /// apalis' own push goes through `:scheduled`, where a backlog stops the worker
 /// (docs/decisions/0002). This one lays the same fields straight into `:active`.
@@ -77,6 +77,14 @@ impl Tickets {
             call.invoke_async::<u64>(&mut connection).await?;
         }
         Ok(())
+    }
+
+    /// Tells the workers to look for cancellations now, instead of at their next poll.
+    ///
+    /// # Errors
+    /// Redis is away: they look by themselves within half a second.
+    pub async fn ring_cancel(&self) -> Result<(), RedisError> {
+        redis::cmd("PUBLISH").arg(CANCEL_CHANNEL).arg("1").exec_async(&mut self.0.clone()).await
     }
 
     /// Drops what finished tickets left behind, so that Redis' memory stays flat.

@@ -1,5 +1,6 @@
-//! The bells that wake an idle worker when tickets were pushed, and its dispatcher when
-//! a task was left to it.
+//! The bells of the channels: one wakes an idle worker when tickets were pushed, one its
+//! dispatcher when a task was left to it, one tells of tasks to be cancelled. None is
+//! needed: what they tell of is polled for as well.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,26 +13,30 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{BACKLOG_CHANNEL, WAKE_CHANNEL};
+use super::{BACKLOG_CHANNEL, CANCEL_CHANNEL, WAKE_CHANNEL};
 
 const RECONNECT: Duration = Duration::from_millis(500);
 
-/// Hands the rings of the Redis channels to every storage of the process, and to its
-/// dispatcher.
+/// Hands the rings of the Redis channels to every storage of the process, to its
+/// dispatcher, and to who stops tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Wake {
-    storages: Arc<Mutex<Vec<mpsc::Sender<()>>>>,
+    tickets: Bell,
+    cancels: Bell,
     backlog: Arc<Notify>,
 }
 
 impl Wake {
-    /// A stream that gives an item after each ring; rings that come while one
-    /// waits are one.
+    /// Gives an item after each ring for pushed tickets.
     #[must_use]
     pub fn stream(&self) -> mpsc::Receiver<()> {
-        let (sender, receiver) = mpsc::channel(0);
-        self.storages.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        receiver
+        self.tickets.stream()
+    }
+
+    /// Gives an item after each ring for cancelled tasks.
+    #[must_use]
+    pub fn cancels(&self) -> mpsc::Receiver<()> {
+        self.cancels.stream()
     }
 
     /// Notified after each ring for the dispatcher.
@@ -48,8 +53,8 @@ impl Wake {
                 lost = self.subscribe(&client) => lost,
             };
             match lost {
-                Ok(()) => debug!("the wake channel was closed; subscribing again"),
-                Err(error) => warn!(%error, "the wake channel is away; subscribing again"),
+                Ok(()) => debug!("the channels were closed; subscribing again"),
+                Err(error) => warn!(%error, "the channels are away; subscribing again"),
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -60,23 +65,37 @@ impl Wake {
 
     async fn subscribe(&self, client: &Client) -> Result<(), redis::RedisError> {
         let mut subscription = client.get_async_pubsub().await?;
-        subscription.subscribe(&[WAKE_CHANNEL, BACKLOG_CHANNEL]).await?;
-        // Whatever was pushed before the subscription stood.
-        self.ring();
+        subscription.subscribe(&[WAKE_CHANNEL, BACKLOG_CHANNEL, CANCEL_CHANNEL]).await?;
+        // Whatever was rung for before the subscription stood.
+        self.tickets.ring();
+        self.cancels.ring();
         self.backlog.notify_one();
         let mut rings = subscription.into_on_message();
         while let Some(ring) = rings.next().await {
             match ring.get_channel_name() {
                 BACKLOG_CHANNEL => self.backlog.notify_one(),
-                _ => self.ring(),
+                CANCEL_CHANNEL => self.cancels.ring(),
+                _ => self.tickets.ring(),
             }
         }
         Ok(())
     }
+}
+
+/// Rings in as many streams as were asked for; rings that come while one waits are one.
+#[derive(Debug, Clone, Default)]
+struct Bell(Arc<Mutex<Vec<mpsc::Sender<()>>>>);
+
+impl Bell {
+    fn stream(&self) -> mpsc::Receiver<()> {
+        let (sender, receiver) = mpsc::channel(0);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        receiver
+    }
 
     fn ring(&self) {
-        let mut senders = self.storages.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full channel has a ring waiting already; a closed one lost its storage.
+        let mut senders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full channel has a ring waiting already; a closed one lost its listener.
         senders.retain_mut(|sender| sender.try_send(()).is_ok() || !sender.is_closed());
     }
 }

@@ -5,6 +5,7 @@
 //! - [`dispatch`]: what gets a ticket next, by turns among agencies
 //! - [`lease`]: claim, heartbeat, hand back
 //! - [`pauses`]: what an admin holds back
+//! - [`schedules`]: tasks at the times of a cron expression
 //! - [`workers`]: who runs tasks
 //! - [`store`]: what people read, and cancelling
 
@@ -12,6 +13,7 @@ pub mod approvals;
 pub mod dispatch;
 pub mod lease;
 pub mod pauses;
+pub mod schedules;
 pub mod status;
 pub mod store;
 pub mod submit;

@@ -40,7 +40,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Pag
         r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
                   experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
                   attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
-                  started_at, finished_at, parent_task_id
+                  started_at, finished_at, parent_task_id, retry_of
              from task_queue
             where ($1::uuid is null or id < $1)
               and ($2::text is null or status = $2)
@@ -86,7 +86,7 @@ pub async fn many(scope: &TenantScope, pool: &PgPool, ids: &[TaskId]) -> Result<
         r#"select id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug as recipe, recipe_version,
                   experiment_id, variant, subject, status, priority, inputs, output -> 'value' as output, error,
                   attempt, tokens_used, cost_usd, budget_usd, steps_done, steps_total, tags, created_at, run_at,
-                  started_at, finished_at, parent_task_id
+                  started_at, finished_at, parent_task_id, retry_of
              from task_queue where id = any ($1) and ($2::uuid is null or team_id = $2)
             order by array_position($1, id)"#,
         &ids,
@@ -116,7 +116,8 @@ pub async fn steps(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Opt
     }
     let steps = sqlx::query_as!(
         Step,
-        "select node_id, occurrence, status, attempts, started_at, finished_at, output, error, tokens_used, cost_usd, cached
+        "select node_id, occurrence, status, attempts, started_at, finished_at, output, error, tokens_used, cost_usd,
+                cached, copied_from
            from task_steps where task_id = $1 order by finished_at, node_id, occurrence",
         id.0,
     )
@@ -171,6 +172,20 @@ pub async fn cancel(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bo
     }
     tx.commit().await?;
     Ok(touched.is_some())
+}
+
+/// Puts a dead task back into the queue, with what it has finished. Says whether there
+/// was such a task and it was dead.
+///
+/// # Errors
+/// The database is away.
+pub async fn requeue(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bool, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let put_back = sqlx::query_scalar!(r#"select id as "id!" from app.requeue_dead($1) as r (id)"#, id.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(put_back.is_some())
 }
 
 /// Open tasks of a team in one status.

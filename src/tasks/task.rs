@@ -38,6 +38,16 @@ pub struct Task {
     pub finished_at: Option<DateTime<Utc>>,
     /// The task that started this one for a SubRecipe node.
     pub parent_task_id: Option<Uuid>,
+    /// The finished task that this one goes on from.
+    pub retry_of: Option<Uuid>,
+}
+
+impl Task {
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.finished_at.is_none()
+    }
 }
 
 /// The committed result of a node, or of one item of its `for_each`.
@@ -55,6 +65,8 @@ pub struct Step {
     pub cost_usd: Decimal,
     /// Taken from the cache: no call was made.
     pub cached: bool,
+    /// The task that ran it, if that is another one: this one has it for nothing.
+    pub copied_from: Option<Uuid>,
 }
 
 /// What a finished task hands out, as it is kept in `task_queue.output`.

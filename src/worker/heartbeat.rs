@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use futures::{StreamExt, channel::mpsc};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -9,12 +10,18 @@ use tracing::warn;
 use super::running::Running;
 use crate::{engine::StopReason, tasks::lease};
 
-/// How soon a cancellation is heard.
+/// How soon a cancellation is heard at the latest; sooner by the bell.
 const CANCEL_POLL: Duration = Duration::from_millis(500);
 
 /// Beats four times a lease (every 15 s of 60). Without a success for two thirds
 /// of the lease (40 s of 60) the tasks are let go.
-pub async fn run(pool: PgPool, running: Running, lease_seconds: u32, stop: CancellationToken) {
+pub async fn run(
+    pool: PgPool,
+    running: Running,
+    lease_seconds: u32,
+    mut bell: mpsc::Receiver<()>,
+    stop: CancellationToken,
+) {
     let lease = Duration::from_secs(u64::from(lease_seconds));
     let mut beat = tokio::time::interval(lease / 4);
     let mut listen = tokio::time::interval(CANCEL_POLL);
@@ -26,6 +33,7 @@ pub async fn run(pool: PgPool, running: Running, lease_seconds: u32, stop: Cance
             () = stop.cancelled() => return,
             _ = beat.tick() => extend(&pool, &running, lease_seconds).await,
             _ = listen.tick() => cancellations(&pool, &running).await,
+            Some(()) = bell.next() => cancellations(&pool, &running).await,
         }
         let dropped = running.drop_unconfirmed(lease * 2 / 3);
         if dropped > 0 {

@@ -6,12 +6,14 @@
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
 //! - [`dispatch`]: tickets for what is due, by turns among agencies, and for what lost its own
 //! - [`presence`]: says that the worker is there
-//! - [`reconcile`]: housekeeping
+//! - [`reconcile`]: tasks for schedules, finished tickets dropped
+//! - [`housekeep`]: cycles rolled forward, old rows dropped
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
 mod dispatch;
 mod handler;
 mod heartbeat;
+mod housekeep;
 mod monitor;
 mod presence;
 mod reconcile;

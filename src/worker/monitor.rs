@@ -14,14 +14,17 @@ use tracing::{info, warn};
 use super::{
     dispatch::{Dispatcher, Signals},
     handler::{self, Handler},
-    heartbeat, presence, reconcile,
+    heartbeat, housekeep, presence, reconcile,
     running::Running,
 };
 use crate::{
     db::lane::Lane,
     engine::{Engine, StopReason},
     queue::{self, Tickets, Wake},
-    tasks::lease::{self, ClaimFlush},
+    tasks::{
+        lease::{self, ClaimFlush},
+        submit::Submitter,
+    },
 };
 
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
@@ -36,6 +39,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Worker {
     pub pool: PgPool,
     pub engine: Engine,
+    /// As the worker's role: for the tasks of schedules.
+    pub submitter: Submitter,
     pub redis: (Client, ConnectionManager),
     /// Tasks in flight.
     pub concurrency: usize,
@@ -44,14 +49,16 @@ pub struct Worker {
     /// What runs at a stop has this long to finish; the rest is handed back.
     pub finish_within: Duration,
     pub lease_seconds: u32,
+    /// Finished tasks are kept so long, unless their agency says otherwise.
+    pub retention_days: u32,
     /// New at each boot: apalis refuses a name that it saw lately.
     pub name: String,
 }
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, redis: (client, connection), concurrency, agency_limit, .. } = worker;
-    let Worker { finish_within, lease_seconds, name, .. } = worker;
+    let Worker { pool, engine, submitter, redis: (client, connection), concurrency, agency_limit, .. } = worker;
+    let Worker { finish_within, lease_seconds, retention_days, name, .. } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {
@@ -85,9 +92,15 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
     let background = CancellationToken::new();
     let tasks = [
         tokio::spawn(wake.clone().listen(client, background.clone())),
-        tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, background.clone())),
+        tokio::spawn(heartbeat::run(
+            pool.clone(),
+            running.clone(),
+            lease_seconds,
+            wake.cancels(),
+            background.clone(),
+        )),
         tokio::spawn(dispatcher.run(stop.clone())),
-        tokio::spawn(reconcile::run(pool.clone(), tickets, stop.clone())),
+        tokio::spawn(reconcile::run(pool.clone(), tickets, submitter, stop.clone())),
         tokio::spawn(presence::run(
             pool.clone(),
             name.clone(),
@@ -96,6 +109,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             capacity,
             background.clone(),
         )),
+        tokio::spawn(housekeep::run(pool.clone(), retention_days, stop.clone())),
     ];
     info!(name, concurrency, "worker started");
     let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));

@@ -1,4 +1,5 @@
-//! Housekeeping: what finished tickets and days that are over leave behind. Every worker does this.
+//! Tasks for the schedules, and finished tickets dropped. Every worker does this; rows that a
+//! peer is at are skipped.
 
 use std::time::Duration;
 
@@ -6,14 +7,16 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{queue::Tickets, tasks::lease};
+use crate::{
+    queue::Tickets,
+    tasks::{schedules, submit::Submitter},
+};
 
 const TICK: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 2;
-const HOUSEKEEP_EVERY: u32 = 300;
 
 /// Runs until stopped. A failure is logged and tried again at the next tick.
-pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
+pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks: u32 = 0;
@@ -23,15 +26,13 @@ pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
             _ = tick.tick() => {}
         }
         ticks = ticks.wrapping_add(1);
+        if let Err(error) = schedules::fire::fire_due(&pool, &submitter).await {
+            warn!(%error, "could not see to the schedules that are due");
+        }
         if ticks.is_multiple_of(PRUNE_EVERY)
             && let Err(error) = tickets.prune().await
         {
             warn!(%error, "could not prune finished tickets");
-        }
-        if ticks % HOUSEKEEP_EVERY == 1
-            && let Err(error) = lease::store::housekeep(&pool).await
-        {
-            warn!(%error, "housekeeping failed");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `/tasks`: runs of recipes.
 
-mod new;
+pub(super) mod new;
 mod refused;
-mod shown;
+pub(super) mod shown;
 
 use chrono::{DateTime, Utc};
 use poem::{
@@ -10,11 +10,12 @@ use poem::{
     http::{HeaderValue, header},
 };
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    ApiResponse, Object, OpenApi,
     param::{Header, Path, Query},
     payload::{Json, Payload},
     registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
 };
+use tracing::debug;
 use uuid::Uuid;
 
 use self::{
@@ -23,7 +24,7 @@ use self::{
 };
 use super::{
     Member, Problem, Result,
-    body::{Body, LargeBody},
+    body::{Body, LargeBody, OptionalBody},
     gate, need,
     page::{Listing, page},
     tags::Tag,
@@ -48,6 +49,15 @@ enum AllAccepted {
     /// Durable, all of them, in the order of the request.
     #[oai(status = 202)]
     Tasks(Json<Listing<Task>>),
+}
+
+#[derive(Debug, Default, Object)]
+#[oai(deny_unknown_fields)]
+struct RetryBody {
+    /// A node of the recipe, which runs again with all that comes after it. Without it the
+    /// task goes on after its last finished steps.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    from_node: Option<String>,
 }
 
 #[derive(Clone)]
@@ -148,6 +158,25 @@ impl TasksApi {
         })
     }
 
+    /// Run a finished task again, with what it has finished.
+    ///
+    /// Makes a new task of the same recipe version and inputs, whose `retry_of` is this one.
+    /// Finished steps are copied and cost the new task nothing; failed nodes, and with
+    /// `from_node` that one, run again, as does all that comes after them. The new task is in
+    /// no experiment.
+    #[oai(path = "/:id/retry", method = "post", operation_id = "retry_task")]
+    async fn retry_task(
+        &self,
+        member: Member<need::TasksWrite>,
+        id: Path<Uuid>,
+        body: OptionalBody<RetryBody>,
+    ) -> Result<Accepted> {
+        let from = body.0.from_node;
+        let task = member.state.submitter.retry(member.scope(), TaskId(id.0), from.as_deref()).await?;
+        let location = format!("/tasks/{}", task.id);
+        Ok(Accepted::Task(Json(task.into()), location))
+    }
+
     /// Cancel a task. One that is queued ends at once, one that runs stops soon.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
     async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
@@ -156,6 +185,11 @@ impl TasksApi {
         let task = store::get(member.scope(), &member.state.pool, id).await?.ok_or_else(Problem::not_found)?;
         if !cancelled {
             return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
+        }
+        if task.is_open() {
+            // Not waited for: the request is in the database, and a Redis that is away only slows it.
+            let tickets = member.state.tickets.clone();
+            tokio::spawn(async move { tickets.ring_cancel().await.inspect_err(|error| debug!(%error, "not rung")) });
         }
         Ok(Json(task.into()))
     }

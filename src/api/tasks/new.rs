@@ -19,26 +19,26 @@ const MAX_SUBJECT_CHARS: usize = 255;
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub struct NewTaskBody {
-    agent_instance_id: Uuid,
+    pub agent_instance_id: Uuid,
     /// A recipe's id or slug. A slug means the newest release, or what its experiment assigns.
     #[oai(validator(min_length = 1, max_length = 100))]
-    recipe: String,
+    pub recipe: String,
     /// A published version of the slug.
     #[oai(validator(max_length = 64))]
-    version: Option<String>,
+    pub version: Option<String>,
     /// As the recipe's `inputs` declare them. At most 256 KiB.
-    inputs: Option<Any<Map<String, Value>>>,
+    pub inputs: Option<Any<Map<String, Value>>>,
     /// 0 to 9, higher is sooner; 5 unless given.
     #[oai(validator(minimum(value = "0"), maximum(value = "9")))]
-    priority: Option<i16>,
+    pub priority: Option<i16>,
     /// Not before this time; at once unless given.
-    run_at: Option<DateTime<Utc>>,
+    pub run_at: Option<DateTime<Utc>>,
     /// Whom the run is for: an experiment gives the same subject the same version. At most 255 characters.
     #[oai(validator(max_length = 255))]
-    subject: Option<String>,
+    pub subject: Option<String>,
     /// At most 20, each of at most 64 characters.
     #[oai(validator(max_items = 20, max_length = 64))]
-    tags: Option<Vec<String>>,
+    pub tags: Option<Vec<String>>,
 }
 
 /// Tasks of a batch.

@@ -2,7 +2,7 @@
 
 use crate::{
     api::problem::{FieldError, Problem},
-    tasks::submit::SubmitError,
+    tasks::submit::{RetryError, SubmitError},
 };
 
 impl From<SubmitError> for Problem {
@@ -49,4 +49,18 @@ fn fields(prefix: &str, error: SubmitError) -> Vec<FieldError> {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+impl From<RetryError> for Problem {
+    fn from(error: RetryError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RetryError::TaskUnknown => Self::not_found(),
+            RetryError::NotFinished(_) => Self::conflict("not_finished", detail),
+            RetryError::NodeUnknown(_) => Self::invalid("from_node", detail),
+            RetryError::RecipeGone => Self::conflict("recipe_gone", detail),
+            RetryError::AgentGone => Self::conflict("agent_inactive", detail),
+            RetryError::Submit(error) => error.into(),
+        }
+    }
 }

@@ -79,6 +79,8 @@ pub struct Task {
     finished_at: Option<DateTime<Utc>>,
     /// The task that started this one for a SubRecipe node. Its cost counts there too.
     parent_task_id: Option<Uuid>,
+    /// The finished task that this one goes on from, by POST /tasks/{id}/retry.
+    retry_of: Option<Uuid>,
 }
 
 impl From<tasks::Task> for Task {
@@ -110,6 +112,7 @@ impl From<tasks::Task> for Task {
             started_at: task.started_at,
             finished_at: task.finished_at,
             parent_task_id: task.parent_task_id,
+            retry_of: task.retry_of,
         }
     }
 }
@@ -132,6 +135,10 @@ pub struct Step {
     cost: String,
     /// Whether the result was kept of an earlier run: nothing was called, nothing is charged.
     cached: bool,
+    /// Taken over from the task that this one is a retry of, which paid for it.
+    copied: bool,
+    /// The task that ran it, if it is copied.
+    copied_from: Option<Uuid>,
 }
 
 impl From<tasks::Step> for Step {
@@ -148,6 +155,8 @@ impl From<tasks::Step> for Step {
             tokens: step.tokens_used,
             cost: usd(step.cost_usd),
             cached: step.cached,
+            copied: step.copied_from.is_some(),
+            copied_from: step.copied_from,
         }
     }
 }

@@ -39,3 +39,22 @@ pub async fn insert_key(
     .await?;
     Ok(written.rows_affected() == 1)
 }
+
+pub async fn key_of_version(
+    connection: &mut PgConnection,
+    agency: AgencyId,
+    version: i32,
+) -> Result<Option<WrappedKey>, LockerError> {
+    let row = sqlx::query!(
+        "select version, root_key_id, nonce, wrapped_key from agency_keys where agency_id = $1 and version = $2",
+        agency.0,
+        version,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| WrappedKey {
+        version: row.version,
+        root_key_id: row.root_key_id,
+        wrapped: Sealed { nonce: row.nonce, ciphertext: row.wrapped_key },
+    }))
+}

@@ -9,6 +9,7 @@ use super::{
     store::{self, Submission, Written},
 };
 use crate::{
+    catalog::Published,
     db::lane::LaneError,
     tasks::{TaskStatus, store::many},
     tenancy::{TenantScope, seats},
@@ -67,17 +68,10 @@ impl Submitter {
     }
 
     fn refusals(&self, prepared: &[Prepared], written: &[Written]) -> Vec<(usize, SubmitError)> {
-        let (_, resets_on) = seats::month_of(self.0.clock.now());
         let error = |prepared: &Prepared, written: &Written| match written {
             Written::AgentUnknown => Some(SubmitError::AgentUnknown),
             Written::RecipeUnknown => Some(SubmitError::RecipeUnknown),
-            Written::OverMonthlyLimit => {
-                prepared.published.cookbook.as_ref().map(|cookbook| SubmitError::OverMonthlyLimit {
-                    cookbook: cookbook.slug.clone(),
-                    limit: cookbook.limits.max_executions_per_month.unwrap_or_default(),
-                    resets_at: resets_on.and_time(chrono::NaiveTime::MIN).and_utc(),
-                })
-            }
+            Written::OverMonthlyLimit => Some(self.over_monthly_limit(&prepared.published)),
             Written::Created { .. } | Written::RefusedWithGroup | Written::KeyTaken => None,
         };
         let places = prepared.iter().zip(written).enumerate();
@@ -85,6 +79,15 @@ impl Submitter {
             .filter_map(|(place, (prepared, written))| Some((place, error(prepared, written)?)))
             .take(MAX_ERRORS)
             .collect()
+    }
+
+    pub(super) fn over_monthly_limit(&self, published: &Published) -> SubmitError {
+        let (_, resets_on) = seats::month_of(self.0.clock.now());
+        SubmitError::OverMonthlyLimit {
+            cookbook: published.cookbook.as_ref().map(|cookbook| cookbook.slug.clone()).unwrap_or_default(),
+            limit: published.limits().max_executions_per_month.unwrap_or_default(),
+            resets_at: resets_on.and_time(chrono::NaiveTime::MIN).and_utc(),
+        }
     }
 
     /// The tasks that the key was first used for, as they were answered then.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod recipes;
+mod retry;
 pub mod store;
 mod variant;
 
@@ -22,6 +23,7 @@ use crate::{
     tenancy::TenantScope,
 };
 use recipes::Recipes;
+pub use retry::RetryError;
 use store::{Submission, SubmitFlush};
 use variant::Assigned;
 
@@ -83,6 +85,7 @@ struct Inner {
     pool: PgPool,
     lane: Lane<SubmitFlush>,
     admission: Admission,
+    tickets: Tickets,
     recipes: Recipes,
     experiments: Cache<(AgencyId, RecipeId), Experiment>,
     clock: Arc<dyn Clock>,
@@ -92,12 +95,12 @@ impl Submitter {
     /// `pool` is the API's. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>) -> Self {
-        let flush = SubmitFlush::new(pool.clone(), Some(tickets));
+        let flush = SubmitFlush::new(pool.clone(), Some(tickets.clone()));
         let admission = flush.admission();
         let lane = Lane::start(flush, MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let experiments = Cache::new(EXPERIMENT_BELIEVED_FOR, MAX_EXPERIMENTS);
-        Self(Arc::new(Inner { pool, lane, admission, recipes, experiments, clock }))
+        Self(Arc::new(Inner { pool, lane, admission, tickets, recipes, experiments, clock }))
     }
 
     /// Makes what was just published visible to the next submission.
@@ -120,14 +123,27 @@ impl Submitter {
         }
     }
 
-    /// A submission without its group.
-    async fn prepare(&self, scope: &TenantScope, new: &NewTask) -> Result<Prepared, SubmitError> {
+    /// Resolves the recipe and its variant and checks the inputs: everything up to the write.
+    ///
+    /// # Errors
+    /// As [`Submitter::submit`], but for what only the write finds out.
+    pub async fn prepare(&self, scope: &TenantScope, new: &NewTask) -> Result<Prepared, SubmitError> {
         let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
         let assigned = self.assign(scope, new, named).await?;
         let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
             .map_err(SubmitError::Inputs)?;
         let submission = self.submission(scope, new, &assigned, inputs);
         Ok(Prepared { submission, published: assigned.published })
+    }
+
+    /// Whether the recipe is there and the inputs fit it. Writes and assigns nothing.
+    ///
+    /// # Errors
+    /// As [`Submitter::prepare`].
+    pub async fn check(&self, scope: &TenantScope, new: &NewTask) -> Result<(), SubmitError> {
+        let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
+        let given = Value::Object(new.inputs.clone());
+        inputs::check(&named.recipe.inputs, given).map(drop).map_err(SubmitError::Inputs)
     }
 
     fn submission(
@@ -171,8 +187,8 @@ impl Submitter {
 
 /// A submission, and the recipe that it was checked against.
 #[derive(Debug)]
-struct Prepared {
-    submission: Submission,
+pub struct Prepared {
+    pub submission: Submission,
     published: Arc<Published>,
 }
 
@@ -205,5 +221,6 @@ fn as_submitted(s: Submission, team_id: Uuid, created_at: DateTime<Utc>) -> Task
         started_at: None,
         finished_at: None,
         parent_task_id: None,
+        retry_of: None,
     }
 }

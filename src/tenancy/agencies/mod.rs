@@ -26,6 +26,9 @@ pub struct Settings {
     pub default_model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrent_tasks: Option<i32>,
+    /// How long finished tasks are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,4 +57,5 @@ pub struct AgencyChange {
     pub default_provider: Option<Option<String>>,
     pub default_model: Option<Option<String>>,
     pub max_concurrent_tasks: Option<Option<TasksAtOnce>>,
+    pub retention_days: Option<Option<u32>>,
 }

@@ -70,7 +70,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
              settings = jsonb_strip_nulls(settings
                || case when $5 then jsonb_build_object('default_provider', $6::text) else '{}' end
                || case when $7 then jsonb_build_object('default_model', $8::text) else '{}' end
-               || case when $9 then jsonb_build_object('max_concurrent_tasks', $10::integer) else '{}' end)
+               || case when $9 then jsonb_build_object('max_concurrent_tasks', $10::integer) else '{}' end
+               || case when $11 then jsonb_build_object('retention_days', $12::integer) else '{}' end)
            where id = $1
            returning id as "id: AgencyId", name, billing_email, settings as "settings: Json<Settings>",
                      status as "status: AgencyStatus", created_at, updated_at"#,
@@ -84,6 +85,8 @@ pub async fn update(scope: &TenantScope, pool: &PgPool, change: &AgencyChange) -
         change.default_model.clone().flatten(),
         change.max_concurrent_tasks.is_some(),
         change.max_concurrent_tasks.flatten().map(TasksAtOnce::get),
+        change.retention_days.is_some(),
+        change.retention_days.flatten().map(u32::cast_signed),
     )
     .fetch_optional(&mut *tx)
     .await?;
