@@ -12,6 +12,7 @@ use super::{
     retry::Policy,
     run::{Outputs, Run},
     secrets::NodeKeys,
+    turns::NodeTurns,
 };
 use crate::{
     base::random,
@@ -44,11 +45,12 @@ impl Run<'_> {
     ) -> AttemptEnd {
         let started_at = self.parts.clock.now();
         let meter = self.meter(step.node.id.as_str(), occurrence);
+        let turns = NodeTurns::new(self.parts, self.claimed, step.node.id.as_str(), occurrence, &meter);
         let policy = policy(step.node.retry.as_ref());
         let mut attempts = 0;
         let result = loop {
             attempts += 1;
-            let error = match self.attempt(step, scope, outputs, &meter).await {
+            let error = match self.attempt(step, scope, outputs, (&meter, &turns)).await {
                 Ok(output) => break Ok(output),
                 Err(error) if error.retry == Retry::Stop => return AttemptEnd::Stopped,
                 Err(error) => error,
@@ -91,7 +93,7 @@ impl Run<'_> {
         step: &Step,
         scope: &Scope,
         outputs: &Outputs,
-        meter: &Arc<NodeMeter>,
+        (meter, turns): (&Arc<NodeMeter>, &NodeTurns<'_>),
     ) -> Result<Value, ComponentError> {
         let node = &step.node;
         let Some(component) = self.parts.component(&node.component) else {
@@ -114,6 +116,7 @@ impl Run<'_> {
             secrets: &secrets,
             keys: &keys,
             meter: meter.as_ref(),
+            turns,
             egress: &self.parts.egress,
             providers: &self.parts.providers,
             cancel: self.stop.token(),
@@ -129,16 +132,33 @@ impl Run<'_> {
 
     /// The cookbook's cap on crawled pages holds whatever the recipe says.
     fn clamp(&self, component: &str, config: &mut Map<String, Value>) {
-        let Some(cap) = self.runnable.limits.max_pages_per_crawl.filter(|_| component == "WebCrawler") else { return };
-        let asked = match config.get("max_pages") {
-            None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(value) => value.as_u64(),
-        };
-        // What is no number is the component's to refuse.
-        if asked.is_some_and(|pages| pages > u64::from(cap)) {
-            config.insert("max_pages".to_owned(), cap.into());
+        let Some(cap) = self.runnable.limits.max_pages_per_crawl else { return };
+        if component == "WebCrawler" {
+            clamp_pages(config, cap);
         }
+        // An agent's tools are no way around it.
+        let tools = config.get_mut("tools").filter(|_| component == "Agent").and_then(Value::as_array_mut);
+        for tool in tools.into_iter().flatten().filter(|tool| tool["component"] == "WebCrawler") {
+            if let Some(tool) = tool.as_object_mut() {
+                let config = tool.entry("config").or_insert_with(|| Map::new().into());
+                if config.is_null() {
+                    *config = Map::new().into();
+                }
+                config.as_object_mut().into_iter().for_each(|config| clamp_pages(config, cap));
+            }
+        }
+    }
+}
+
+fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
+    let asked = match config.get("max_pages") {
+        None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_u64(),
+    };
+    // What is no number is the component's to refuse.
+    if asked.is_some_and(|pages| pages > u64::from(cap)) {
+        config.insert("max_pages".to_owned(), cap.into());
     }
 }
 

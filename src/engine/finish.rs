@@ -1,5 +1,6 @@
 //! The end of a run: the task's output, its execution line, the last write.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -40,9 +41,24 @@ impl Run<'_> {
 
     fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
         match self.output(scope, outputs) {
-            Ok(output) => self.end(TaskStatus::Completed, Some(output), None),
+            Ok(output) => FinishWrite {
+                quality_score: self.quality_score(outputs),
+                ..self.end(TaskStatus::Completed, Some(output), None)
+            },
             Err(error) => self.failed(None, &error),
         }
+    }
+
+    /// The mean of what the judges gave; of a `for_each`, each entry is one.
+    fn quality_score(&self, outputs: &Outputs) -> Option<Decimal> {
+        let judges = self.runnable.plan.steps().iter().filter(|step| step.node.component == "QualityJudge");
+        let given = judges.filter_map(|step| outputs.get(step.node.id.as_str()));
+        let scores: Vec<Decimal> = given
+            .flat_map(|output| output.as_array().map_or_else(|| std::slice::from_ref(output.as_ref()), Vec::as_slice))
+            .filter_map(|judged| judged["quality_score"].to_string().parse().ok())
+            .collect();
+        let count = Decimal::from(scores.len());
+        scores.iter().sum::<Decimal>().checked_div(count)
     }
 
     fn failed(&self, node_id: Option<&str>, error: &ComponentError) -> FinishWrite {

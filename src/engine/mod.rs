@@ -5,6 +5,7 @@
 //! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
 //! - [`finish`]: the task's output and last write
 //! - [`record`]: the group-commit writer of intents, lines, steps and finishes
+//! - [`turns`]: what an Agent has kept of its conversation
 //! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
 //! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
 
@@ -20,6 +21,7 @@ mod run;
 mod run_ledger;
 mod secrets;
 mod stop;
+mod turns;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,6 +32,7 @@ use crate::{
     base::Clock,
     billing::PriceBooks,
     components::{Component, Shared},
+    db::lane::Lane,
     egress,
     locker::Locker,
     providers,
@@ -54,6 +57,7 @@ pub struct Parts {
     pub providers: providers::Registry,
     pub components: BTreeMap<&'static str, Shared>,
     pub recorder: Recorder,
+    pub turns: Lane<turns::TurnFlush>,
     plans: plans::Plans,
 }
 
@@ -87,8 +91,9 @@ impl Engine {
         components: BTreeMap<&'static str, Shared>,
     ) -> Self {
         let recorder = Recorder::start(&pool);
+        let turns = turns::lane(&pool);
         let plans = plans::Plans::default();
-        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, plans }))
+        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, turns, plans }))
     }
 
     /// Runs a claimed task to its end, or until it is stopped.

@@ -40,6 +40,7 @@ impl<'a> Check<'a> {
             self.component(&path.key("component"), node, offered);
             self.control(&path, node);
             self.secrets(&path, node);
+            self.model_config(&path, node);
             self.later(&path, node);
             for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
                 if let Some(text) = expression {
