@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
 mod admin_command;
+mod agent_with_tools;
 mod agents;
 mod api_keys;
 mod auth;
@@ -16,8 +17,10 @@ mod frame;
 mod hostile_page;
 mod identity_provider;
 mod invites;
+mod judge;
 mod limits;
 mod locker_life;
+mod long_answers;
 mod main_job;
 mod many_tasks;
 mod model;
@@ -25,6 +28,7 @@ mod model_misbehaves;
 mod next_request;
 mod oidc;
 mod oidc_forged;
+mod one_key_is_slowed;
 mod openapi;
 mod people;
 mod rate_limits;

@@ -61,3 +61,52 @@ fn below<'p>(config: &Path<'p>, at: &'p str) -> Path<'p> {
         parts.filter_map(|index| index.parse().ok()).fold(path, |path, index| path.index(index))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    fn problems(config: &str) -> Vec<(String, String)> {
+        let source = format!(
+            "recipe:\n  id: r\n  name: R\n  version: \"1.0\"\n  workflow:\n    nodes:\n      - {{ id: n, {config} }}\n"
+        );
+        let checked = super::super::recipe(&source, &|_| true);
+        checked.err().into_iter().flat_map(|report| report.problems).map(|p| (p.path, p.message)).collect()
+    }
+
+    #[test]
+    fn an_agents_config_is_of_a_closed_form() {
+        let good = "component: Agent, config: { prompt_template: x, max_turns: 3, tools: [{ component: WebsiteConnector, hosts: [example.com] }] }";
+        assert_eq!(problems(good), []);
+        for (config, path, word) in [
+            ("prompt_template: x, rubric: y", "rubric", "no setting of Agent"),
+            ("model: openai/m", "", "needs `prompt_template`"),
+            ("prompt_template: x, max_turns: 90", "max_turns", "1 to 50"),
+            ("prompt_template: x, tools: [{ component: WebCrawler }]", "tools[0].hosts", "chooses the url"),
+            (
+                "prompt_template: x, tools: [{ component: WebCrawler, hosts: [\"*\"], limit: 1 }]",
+                "tools[0].limit",
+                "no key of a tool",
+            ),
+            (
+                "prompt_template: x, tools: [{ component: HttpRequest, config: { url: https://a.example }, secrets: [k] }]",
+                "tools[0].secrets",
+                "`k` is not among",
+            ),
+        ] {
+            let found = problems(&format!("component: Agent, config: {{ {config} }}"));
+            let dot = if path.is_empty() { "" } else { "." };
+            let expected = format!("recipe.workflow.nodes[0].config{dot}{path}");
+            assert!(found.len() == 1 && found[0].0 == expected && found[0].1.contains(word), "{config}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_judge_has_a_rubric_and_a_subject() {
+        assert_eq!(problems("component: QualityJudge, config: { rubric: x, subject: y, model: openai/m }"), []);
+        let found = problems("component: QualityJudge, config: { rubric: x, tools: [] }");
+        let words: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
+        assert!(
+            words.len() == 2 && words[0].contains("no setting") && words[1].contains("needs `subject`"),
+            "{words:?}"
+        );
+    }
+}

@@ -40,7 +40,9 @@ impl<'a> Check<'a> {
             self.component(&path.key("component"), node, offered);
             self.control(&path, node);
             self.secrets(&path, node);
-            self.model_config(&path, node);
+            if offered(&node.component) {
+                self.model_config(&path, node);
+            }
             self.later(&path, node);
             for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
                 if let Some(text) = expression {

@@ -85,12 +85,12 @@ impl Turns for NodeTurns<'_> {
             nth: i32::try_from(kept.len()).unwrap_or(i32::MAX),
             piece: piece.clone(),
         };
+        // Kept from here on: the lane writes it even if this wait is cut off, and a
+        // write that fails ends the run.
+        kept.push(piece.clone());
         let lines = self.meter.settled();
         match self.parts.turns.write((lines, turn)).await {
-            Ok(true) => {
-                kept.push(piece.clone());
-                Ok(piece)
-            }
+            Ok(true) => Ok(piece),
             Ok(false) => Err(meter::stop(&RecordError::LeaseLost)),
             Err(error) => Err(meter::stop(&RecordError::Lane(error))),
         }

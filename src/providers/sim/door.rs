@@ -23,8 +23,6 @@ const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
 const INCORRECT: &str = "Incorrect API key provided: bad-key";
 /// A caller that waits longer than this has gone.
 const HANG: Duration = Duration::from_hours(24);
-/// Pieces that come before a stall.
-const STALLED: usize = 4;
 
 #[derive(Debug)]
 pub struct Shared {
@@ -167,13 +165,8 @@ impl Turn {
         let kind = if asked.stream { "text/event-stream" } else { "application/json" };
         match act {
             Act::Cut(after) => self.cut(kind, &pieces.concat(), after),
-            Act::Stall => self.respond(
-                kind,
-                spoken(pieces.into_iter().take(STALLED).chain(["".to_owned()]).collect(), |nth| {
-                    if nth >= STALLED { HANG } else { Duration::ZERO }
-                }),
-            ),
-            Act::Trickle(wait) => self.respond(kind, spoken(pieces, move |_| wait)),
+            Act::Stall => self.respond(kind, stalled(&pieces.concat())),
+            Act::Trickle(wait) => self.respond(kind, spoken(pieces, wait)),
             Act::BrokenEvent if asked.stream => {
                 let half = pieces.len() / 2;
                 let broken = pieces.into_iter().take(half).chain(["data: {\"half\n\n".to_owned()]);
@@ -185,7 +178,7 @@ impl Turn {
                 self.respond("application/json", Body::from_string(text[..half].to_owned()))
             }
             Act::WrongType => self.respond("text/html", Body::from("<html><body>Sign in to the network</body></html>")),
-            _ => self.respond(kind, spoken(pieces, |_| Duration::ZERO)),
+            _ => self.respond(kind, spoken(pieces, Duration::ZERO)),
         }
     }
 
@@ -244,16 +237,19 @@ impl Turn {
     }
 }
 
-/// Pieces, each after its wait.
-fn spoken(pieces: Vec<String>, wait: impl Fn(usize) -> Duration + Send + 'static) -> Body {
-    let pieces = stream::iter(pieces.into_iter().enumerate()).then(move |(nth, piece)| {
-        let wait = wait(nth);
-        async move {
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
-            Ok::<_, io::Error>(Bytes::from(piece))
+/// Half of a text, and a connection that stays open.
+fn stalled(text: &str) -> Body {
+    let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    Body::from_bytes_stream(stream::iter([Ok::<_, io::Error>(half)]).chain(stream::pending()))
+}
+
+/// Pieces, with a wait before each.
+fn spoken(pieces: Vec<String>, wait: Duration) -> Body {
+    let pieces = stream::iter(pieces).then(move |piece| async move {
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
+        Ok::<_, io::Error>(Bytes::from(piece))
     });
     Body::from_bytes_stream(pieces)
 }

@@ -8,7 +8,7 @@ use super::{Ids, ROLES, act, count, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
-const FUNCTIONS: [(&str, &[&str], &str); 19] = [
+const FUNCTIONS: [(&str, &[&str], &str); 20] = [
     ("app.user_by_email", &["teamai_api"], "signing in: the tenant is known only once the person is"),
     ("app.refresh_token_by_hash", &["teamai_api"], "refreshing: whoever has the token has no session yet"),
     (
@@ -27,6 +27,11 @@ const FUNCTIONS: [(&str, &[&str], &str); 19] = [
         "app.record",
         &["teamai_worker"],
         "many tasks' results in one commit; the tenant is the task's, held by its epoch",
+    ),
+    (
+        "app.record_turns",
+        &["teamai_worker"],
+        "many agents' turns in one commit; the tenant is the task's, held by its epoch",
     ),
     ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; the tenant is the task's, that ended"),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
@@ -139,6 +144,16 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     let steps = "select array_agg(agency_id) from task_steps where node_id in ('fresh', 'stale')";
     let written: Vec<Uuid> = sqlx::query_scalar(steps).fetch_one(&root).await.unwrap();
     assert_eq!(written, [own.agency()]);
+
+    for (epoch, held) in [(0, 0), (1, 1)] {
+        let turn = own.fill(&format!(
+            "select task_id from app.record_turns('{{}}', array[row({{task}}, {epoch}, 'ask', 0, 7, '{{}}')::app.turn_write])"
+        ));
+        assert_eq!(run(&root, "teamai_worker", turn).await.len(), held, "a turn of epoch {epoch}");
+        let turns =
+            own.fill("select count(*) from agent_turns where nth = 7 and agency_id = {agency} and task_id = {task}");
+        assert_eq!(count(&root, "postgres", None, &turns).await, i64::try_from(held).unwrap());
+    }
 
     for (epoch, held) in [(0, 0), (1, 1)] {
         let beat =
