@@ -12,7 +12,7 @@ cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 cp Cargo.lock fuzz/Cargo.lock
 export RUSTC_BOOTSTRAP=1 SQLX_OFFLINE=true
 
-for target in ${TARGETS:-recipe template url provider token}; do
+for target in ${TARGETS:-recipe template url provider stream token}; do
   mkdir -p "fuzz/corpus/$target"
   cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
     -max_total_time="${DURATION:-60}" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1

@@ -1,5 +1,6 @@
 //! Roles on offer, cookbooks and recipes: the format, its validation, templates, and the catalogue's rows.
 
+pub mod agent;
 pub mod check;
 pub mod control;
 pub mod destination;

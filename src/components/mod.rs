@@ -1,13 +1,16 @@
 //! What a step can do: one file for each component.
 
+mod agent;
 mod charset;
 mod credentials;
 mod data_fetcher;
 mod http_request;
 mod llm_processor;
 mod markdown;
+mod model;
 mod outgoing;
 mod page;
+mod quality_judge;
 mod report_generator;
 mod robots;
 mod settings;
@@ -65,6 +68,7 @@ pub struct Context<'a> {
     pub secrets: &'a [(String, SecretString)],
     pub keys: &'a dyn ProviderKeys,
     pub meter: &'a dyn Meter,
+    pub turns: &'a dyn Turns,
     pub egress: &'a egress::Client,
     pub providers: &'a providers::Registry,
     /// Cancelled when the task is, or when its lease is lost.
@@ -113,6 +117,20 @@ pub struct NewCall {
     pub fingerprint: String,
     /// Prompt tokens counted beforehand, and the bound on answer tokens; for the reservation.
     pub estimate: Option<(u64, u64)>,
+    /// What arrives of the answer, for a call that is cut off before it is settled.
+    pub heard: Option<Arc<providers::Heard>>,
+}
+
+impl NewCall {
+    /// How the call went if it is over now and nobody else says so.
+    #[must_use]
+    pub fn cut(&self, status: CallStatus) -> CallOutcome {
+        let prompt_tokens = self.estimate.map_or(0, |(prompt, _)| prompt);
+        match &self.heard {
+            Some(heard) => model::call::cut(status, heard, prompt_tokens, Duration::ZERO),
+            None => outgoing::outcome(status, Duration::ZERO),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +148,8 @@ pub struct CallOutcome {
     pub status: CallStatus,
     pub usage: Option<Usage>,
     pub raw_usage: Option<Value>,
+    /// The usage is counted here, from what arrived of an answer that was cut off.
+    pub estimated: bool,
     pub usage_mismatch: bool,
     pub request_id: Option<String>,
     pub elapsed: Duration,
@@ -145,6 +165,24 @@ pub trait Meter: Send + Sync {
     async fn settle(&self, call_no: u32, outcome: CallOutcome) -> Option<Usd>;
     /// Metering of the task so far.
     fn totals(&self) -> Totals;
+}
+
+/// The pieces of an Agent's conversation, kept so that whoever goes on with the node,
+/// after a failure or on another worker, pays for none of them twice.
+#[async_trait]
+pub trait Turns: Send + Sync {
+    /// What was kept of this node, in order.
+    ///
+    /// # Errors
+    /// The database is away.
+    async fn kept(&self) -> Result<Vec<Value>, ComponentError>;
+
+    /// Makes the next piece durable, with the ledger lines of the calls before it.
+    /// Gives it as it was written: without secrets.
+    ///
+    /// # Errors
+    /// It cannot be written, or the lease is lost.
+    async fn keep(&self, piece: Value) -> Result<Value, ComponentError>;
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -208,10 +246,12 @@ pub type Shared = Arc<dyn Component>;
 /// Every component, by the name that recipes use.
 #[must_use]
 pub fn registry() -> BTreeMap<&'static str, Shared> {
-    let all: [Shared; 8] = [
+    let all: [Shared; 10] = [
+        Arc::new(agent::Agent::default()),
         Arc::new(data_fetcher::DataFetcher),
         Arc::new(http_request::HttpRequest),
         Arc::new(llm_processor::LLMProcessor),
+        Arc::new(quality_judge::QualityJudge),
         Arc::new(report_generator::ReportGenerator),
         Arc::new(subscription_tracker::SubscriptionTracker),
         Arc::new(transform::Transform),
@@ -223,11 +263,13 @@ pub fn registry() -> BTreeMap<&'static str, Shared> {
 
 /// The names that recipes may use, sorted: those in [`registry`], and those of
 /// [`crate::catalog::control::WAITING`], which the engine itself carries out.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 12] = [
+    "Agent",
     "Approval",
     "DataFetcher",
     "HttpRequest",
     "LLMProcessor",
+    "QualityJudge",
     "ReportGenerator",
     "SubRecipe",
     "SubscriptionTracker",

@@ -21,12 +21,20 @@ pub async fn send(context: &Context<'_>, fingerprint: String, request: Request) 
 }
 
 pub fn new_call(kind: CallKind, fingerprint: String) -> NewCall {
-    NewCall { kind, provider: None, model: None, fingerprint, estimate: None }
+    NewCall { kind, provider: None, model: None, fingerprint, estimate: None, heard: None }
 }
 
 /// How a call without usage went.
 pub fn outcome(status: CallStatus, elapsed: Duration) -> CallOutcome {
-    CallOutcome { status, usage: None, raw_usage: None, usage_mismatch: false, request_id: None, elapsed }
+    CallOutcome {
+        status,
+        usage: None,
+        raw_usage: None,
+        estimated: false,
+        usage_mismatch: false,
+        request_id: None,
+        elapsed,
+    }
 }
 
 fn call_status(error: &egress::Error) -> CallStatus {

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals};
+use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals, Turns};
 use crate::{
     base::Usd,
     catalog::model::Node,
@@ -32,6 +32,7 @@ pub struct World {
     pub secrets: Vec<(String, SecretString)>,
     pub keys: Keys,
     pub meter: Recorder,
+    pub turns: Kept,
     pub egress: Client,
     pub providers: Registry,
     pub cancel: CancellationToken,
@@ -58,6 +59,7 @@ impl World {
             secrets: Vec::new(),
             keys: Keys::default(),
             meter: Recorder::default(),
+            turns: Kept::default(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
             providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
@@ -83,6 +85,7 @@ impl World {
             secrets: &self.secrets,
             keys: &self.keys,
             meter: &self.meter,
+            turns: &self.turns,
             egress: &self.egress,
             providers: &self.providers,
             cancel: &self.cancel,
@@ -153,6 +156,23 @@ impl Meter for Recorder {
         let tokens = calls.iter().filter_map(|(_, outcome)| outcome.as_ref()?.usage).map(|usage| usage.total()).sum();
         let cost = Usd(rust_decimal::Decimal::new(i64::try_from(tokens).unwrap(), 3));
         Totals { calls: calls.len() as u64, tokens, cost }
+    }
+}
+
+/// Keeps turns, with `s3cret` taken out of them.
+#[derive(Debug, Default)]
+pub struct Kept(pub Mutex<Vec<Value>>);
+
+#[async_trait]
+impl Turns for Kept {
+    async fn kept(&self) -> Result<Vec<Value>, ComponentError> {
+        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    async fn keep(&self, piece: Value) -> Result<Value, ComponentError> {
+        let piece: Value = serde_json::from_str(&piece.to_string().replace("s3cret", "[redacted]")).unwrap();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(piece.clone());
+        Ok(piece)
     }
 }
 

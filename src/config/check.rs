@@ -259,12 +259,16 @@ impl Reader<'_> {
                 let value = setting.value.trim().trim_end_matches('/').to_owned();
                 match field {
                     "base_url" => provider.base_url = Some(value),
-                    _ => provider.protocol = Some(value.to_lowercase()),
+                    "protocol" => provider.protocol = Some(value.to_lowercase()),
+                    // Read below, where they can be refused.
+                    _ => {}
                 }
             }
         }
-        for (name, provider) in &providers {
+        for (name, provider) in &mut providers {
             self.check_provider(name, provider);
+            provider.stream = self.one_of(&format!("providers.{name}.stream"), [("true", true), ("false", false)]);
+            provider.max_in_flight = self.number(&format!("providers.{name}.max_in_flight"), 1..=1_000_000);
         }
         providers
     }

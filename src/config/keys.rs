@@ -60,7 +60,7 @@ pub const KNOWN_PROVIDERS: &[&str] =
 pub const PROTOCOLS: &[&str] = &["openai", "anthropic", "gemini"];
 
 /// What can be set for a provider, under `providers.<name>`.
-pub const PROVIDER_KEYS: &[&str] = &["base_url", "protocol"];
+pub const PROVIDER_KEYS: &[&str] = &["base_url", "protocol", "stream", "max_in_flight"];
 
 /// What can be set for an OpenID Connect provider, under `auth.oidc.<name>`.
 pub const OIDC_KEYS: &[Key] = &[

@@ -140,6 +140,10 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// `openai`, `anthropic` or `gemini`; known names have their own.
     pub protocol: Option<String>,
+    /// Whether answers come in pieces; they do unless this is false.
+    pub stream: Option<bool>,
+    /// Calls at once with one key, in one process; any number unless set.
+    pub max_in_flight: Option<u32>,
 }
 
 impl Config {

@@ -17,6 +17,7 @@ use super::{
     retry::Policy,
     run::{Outputs, Run},
     secrets::NodeKeys,
+    turns::NodeTurns,
 };
 use crate::{
     base::{Usd, random},
@@ -78,6 +79,9 @@ impl Tally {
     }
 }
 
+/// The ledger's side of a node's calls, and the turns of its agent.
+type Meters<'a> = (&'a Arc<NodeMeter>, &'a NodeTurns<'a>);
+
 impl Run<'_> {
     pub(super) async fn occurrence(&self, work: &Work<'_>, closes_node: bool) -> AttemptEnd {
         let before = self.past.progress.get(&(work.node_id().to_owned(), work.occurrence));
@@ -137,9 +141,10 @@ impl Run<'_> {
             self.rest.sleep(Nap::Until(Instant::now() + progress.wait), progress.wait).await;
         }
         let policy = policy(work.step.node.retry.as_ref());
+        let turns = NodeTurns::new(self.parts, self.claimed, work.node_id(), work.occurrence, meter);
         loop {
             tally.attempts += 1;
-            let error = match self.attempt(work, meter, tally).await {
+            let error = match self.attempt(work, (meter, &turns), tally).await {
                 Err(error) if error.retry != Retry::Stop => error,
                 ended => return ended,
             };
@@ -186,7 +191,7 @@ impl Run<'_> {
     async fn attempt(
         &self,
         work: &Work<'_>,
-        meter: &Arc<NodeMeter>,
+        meters: Meters<'_>,
         tally: &mut Tally,
     ) -> Result<Value, ComponentError> {
         let node = &work.step.node;
@@ -206,13 +211,13 @@ impl Run<'_> {
             tally.cached = true;
             return Ok(found);
         }
-        self.carry_out(work, meter, component, &config).await
+        self.carry_out(work, meters, component, &config).await
     }
 
     async fn carry_out(
         &self,
         work: &Work<'_>,
-        meter: &Arc<NodeMeter>,
+        (meter, turns): Meters<'_>,
         component: &dyn Component,
         config: &Map<String, Value>,
     ) -> Result<Value, ComponentError> {
@@ -228,6 +233,7 @@ impl Run<'_> {
             secrets: &secrets,
             keys: &keys,
             meter: meter.as_ref(),
+            turns,
             egress: &self.parts.egress,
             providers: &self.parts.providers,
             cancel: self.stop.token(),
@@ -243,16 +249,33 @@ impl Run<'_> {
 
     /// The cookbook's cap on crawled pages holds whatever the recipe says.
     fn clamp(&self, component: &str, config: &mut Map<String, Value>) {
-        let Some(cap) = self.runnable.limits.max_pages_per_crawl.filter(|_| component == "WebCrawler") else { return };
-        let asked = match config.get("max_pages") {
-            None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
-            Some(Value::String(text)) => text.trim().parse().ok(),
-            Some(value) => value.as_u64(),
-        };
-        // What is no number is the component's to refuse.
-        if asked.is_some_and(|pages| pages > u64::from(cap)) {
-            config.insert("max_pages".to_owned(), cap.into());
+        let Some(cap) = self.runnable.limits.max_pages_per_crawl else { return };
+        if component == "WebCrawler" {
+            clamp_pages(config, cap);
         }
+        // An agent's tools are no way around it.
+        let tools = config.get_mut("tools").filter(|_| component == "Agent").and_then(Value::as_array_mut);
+        for tool in tools.into_iter().flatten().filter(|tool| tool["component"] == "WebCrawler") {
+            if let Some(tool) = tool.as_object_mut() {
+                let config = tool.entry("config").or_insert_with(|| Map::new().into());
+                if config.is_null() {
+                    *config = Map::new().into();
+                }
+                config.as_object_mut().into_iter().for_each(|config| clamp_pages(config, cap));
+            }
+        }
+    }
+}
+
+fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
+    let asked = match config.get("max_pages") {
+        None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        Some(value) => value.as_u64(),
+    };
+    // What is no number is the component's to refuse.
+    if asked.is_some_and(|pages| pages > u64::from(cap)) {
+        config.insert("max_pages".to_owned(), cap.into());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tracing::warn;
 
@@ -46,9 +47,24 @@ impl Run<'_> {
 
     fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
         match self.output(scope, outputs) {
-            Ok(output) => self.end(TaskStatus::Completed, Some(output), None),
+            Ok(output) => FinishWrite {
+                quality_score: self.quality_score(outputs),
+                ..self.end(TaskStatus::Completed, Some(output), None)
+            },
             Err(error) => self.failed(None, &error),
         }
+    }
+
+    /// The mean of what the judges gave; of a `for_each`, each entry is one.
+    fn quality_score(&self, outputs: &Outputs) -> Option<Decimal> {
+        let judges = self.runnable.plan.steps().iter().filter(|step| step.node.component == "QualityJudge");
+        let given = judges.filter_map(|step| outputs.get(step.node.id.as_str()));
+        let scores: Vec<Decimal> = given
+            .flat_map(|output| output.as_array().map_or_else(|| std::slice::from_ref(output.as_ref()), Vec::as_slice))
+            .filter_map(|judged| judged["quality_score"].to_string().parse().ok())
+            .collect();
+        let count = Decimal::from(scores.len());
+        scores.iter().sum::<Decimal>().checked_div(count)
     }
 
     fn failed(&self, node_id: Option<&str>, error: &ComponentError) -> FinishWrite {

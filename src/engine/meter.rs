@@ -66,7 +66,8 @@ impl NodeMeter {
     pub fn cut(&self, status: CallStatus) {
         let open: Vec<i32> = self.calls().open.keys().copied().collect();
         for call_no in open {
-            self.close(call_no, &lost(status));
+            let outcome = self.calls().open.get(&call_no).map(|open| open.call.cut(status));
+            outcome.and_then(|outcome| self.close(call_no, &outcome));
         }
     }
 
@@ -88,6 +89,17 @@ impl NodeMeter {
     #[must_use]
     pub fn last_no(&self) -> i32 {
         self.calls().last_no
+    }
+
+    /// The lines of calls that are over, for whoever writes them before the node's result.
+    #[must_use]
+    pub fn settled(&self) -> Vec<LineWrite> {
+        std::mem::take(&mut self.calls().lines)
+    }
+
+    #[must_use]
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Tokens and cost of this node under this claim.
@@ -209,22 +221,12 @@ fn charge(open: &OpenCall, outcome: &CallOutcome) -> (Option<Usd>, bool) {
         return (Some(Usd::ZERO), false);
     }
     match (&open.price, &outcome.usage, outcome.status) {
-        (None, ..) => (None, false),
-        (Some(price), Some(usage), _) => (Some(price.cost(usage)), false),
+        (None, ..) => (None, outcome.estimated),
+        // Of an answer that was cut off, what arrived is charged.
+        (Some(price), Some(usage), _) => (Some(price.cost(usage)), outcome.estimated),
         (Some(_), None, CallStatus::Failed) => (Some(Usd::ZERO), false),
         // Lost, or an answer without a count: charged, but nobody said how much.
         (Some(_), None, CallStatus::Timeout | CallStatus::Unknown | CallStatus::Success) => (Some(open.reserved), true),
-    }
-}
-
-fn lost(status: CallStatus) -> CallOutcome {
-    CallOutcome {
-        status,
-        usage: None,
-        raw_usage: None,
-        usage_mismatch: false,
-        request_id: None,
-        elapsed: std::time::Duration::ZERO,
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`cache`]: results kept for other runs
 //! - [`finish`]: the task's output and last write
 //! - [`record`]: the group-commit writer of intents, lines, steps and finishes
+//! - [`turns`]: what an Agent has kept of its conversation
 //! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
 //! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
 
@@ -28,6 +29,7 @@ mod run_ledger;
 mod secrets;
 mod stop;
 mod waits;
+mod turns;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -39,6 +41,7 @@ use crate::{
     base::Clock,
     billing::PriceBooks,
     components::{Component, Shared},
+    db::lane::Lane,
     egress,
     locker::Locker,
     providers,
@@ -64,6 +67,7 @@ pub struct Parts {
     pub components: BTreeMap<&'static str, Shared>,
     pub recorder: Recorder,
     kept: cache::Kept,
+    pub turns: Lane<turns::TurnFlush>,
     plans: plans::Plans,
 }
 
@@ -102,8 +106,9 @@ impl Engine {
     ) -> Self {
         let kept = cache::Kept::new(redis);
         let recorder = Recorder::start(&pool);
+        let turns = turns::lane(&pool);
         let plans = plans::Plans::default();
-        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, kept, plans }))
+        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, kept, turns, plans }))
     }
 
     /// Runs a claimed task to its end, or until it is stopped.

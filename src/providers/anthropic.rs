@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Completion, ProviderError, Request,
+    Completion, ProviderError, Request, ToolCall, Turn, chat,
     classify::{self, Asked},
     http::Reply,
     structured, usage,
@@ -15,15 +15,17 @@ pub const VERSION: &str = "2023-06-01";
 const DEFAULT_MAX_TOKENS: u32 = 4096;
 
 /// The body of a `POST .../messages`. A schema becomes a tool that the model
-/// must use: its input is the answer.
+/// must use: its input is the answer. Beside other tools it stands in the prompt.
 pub fn question(request: &Request) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), request.model.clone().into());
     body.insert("max_tokens".into(), request.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS).into());
-    body.insert("messages".into(), json!([{"role": "user", "content": request.prompt}]));
+    let mut messages = vec![json!({"role": "user", "content": request.prompt})];
+    messages.extend(request.turns.iter().map(said));
+    body.insert("messages".into(), messages.into());
     let mut system = request.system.clone();
     match &request.response_schema {
-        Some(schema) if structured::is_object(schema) => {
+        Some(schema) if request.tools.is_empty() && structured::is_object(schema) => {
             let name = structured::NAME;
             let tool = json!({"name": name, "description": "Gives the answer.", "input_schema": schema});
             body.insert("tools".into(), json!([tool]));
@@ -32,6 +34,13 @@ pub fn question(request: &Request) -> Value {
         Some(schema) => system = Some(structured::with_instruction(system.as_deref(), schema)),
         None => {}
     }
+    if !request.tools.is_empty() {
+        let tool = |t: &super::Tool| json!({"name": t.name, "description": t.description, "input_schema": t.schema});
+        body.insert("tools".into(), request.tools.iter().map(tool).collect());
+        if request.answer_now {
+            body.insert("tool_choice".into(), json!({"type": "none"}));
+        }
+    }
     if let Some(system) = system {
         body.insert("system".into(), system.into());
     }
@@ -39,6 +48,36 @@ pub fn question(request: &Request) -> Value {
         body.insert("temperature".into(), temperature.into());
     }
     Value::Object(body)
+}
+
+/// Asks for the answer in pieces.
+pub fn streamed(body: &mut Value) {
+    body["stream"] = true.into();
+}
+
+fn said(turn: &Turn) -> Value {
+    match turn {
+        Turn::User(text) => json!({"role": "user", "content": text}),
+        Turn::Model { content, calls } => {
+            let mut blocks: Vec<Value> = calls
+                .iter()
+                .map(|call| {
+                    let input = chat::argument_object(&call.arguments);
+                    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input})
+                })
+                .collect();
+            // A text without a character in it is refused.
+            if !content.trim().is_empty() || blocks.is_empty() {
+                let text = if content.trim().is_empty() { "(nothing)" } else { content };
+                blocks.insert(0, json!({"type": "text", "text": text}));
+            }
+            json!({"role": "assistant", "content": blocks})
+        }
+        Turn::Tools(results) => {
+            let block = |r: &super::ToolResult| json!({"type": "tool_result", "tool_use_id": r.id, "content": r.content, "is_error": r.is_error});
+            json!({"role": "user", "content": results.iter().map(block).collect::<Vec<_>>()})
+        }
+    }
 }
 
 /// Reads `content` and `usage`.
@@ -53,12 +92,21 @@ pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderErro
         return Err(error);
     };
     // The forced tool's input is the answer; text beside it is talk.
-    let content = match blocks.iter().find(|block| block["type"] == "tool_use") {
+    let (answer, others): (Vec<&Value>, Vec<&Value>) =
+        blocks.iter().filter(|block| block["type"] == "tool_use").partition(|block| block["name"] == structured::NAME);
+    let content = match answer.first() {
         Some(block) => block["input"].to_string(),
         None => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
     };
+    let call = |(nth, block): (usize, &&Value)| ToolCall {
+        id: block["id"].as_str().map_or_else(|| chat::made_up_id(nth), str::to_owned),
+        name: block["name"].as_str().unwrap_or_default().to_owned(),
+        arguments: block["input"].clone(),
+        signature: None,
+    };
     Ok(Completion {
         content,
+        tool_calls: others.iter().enumerate().map(call).collect(),
         model: body["model"].as_str().unwrap_or(asked.model).to_owned(),
         usage: counted.usage,
         raw_usage,

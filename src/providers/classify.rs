@@ -41,13 +41,30 @@ pub fn refusal(
 }
 
 /// An error object in an answer with status 200, as OpenRouter sends when the
-/// provider behind it fails.
+/// provider behind it fails, and as an event of a stream.
 pub fn in_body(asked: Asked<'_>, body: &Value, request_id: Option<String>) -> ProviderError {
-    let code = body.pointer("/error/code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
-    match code {
+    let error = &body["error"];
+    let code = error["code"].as_u64().and_then(|code| u16::try_from(code).ok());
+    let named = || [&error["type"], &error["code"]].into_iter().find_map(|name| status_of(name.as_str()?));
+    match code.or_else(named) {
         Some(code) if (400..600).contains(&code) => by_status(asked, code, None, body, request_id),
         _ => unreadable(asked.provider, &format!("sent an error as its answer.{}", said(asked.key, body)), request_id),
     }
+}
+
+/// The status that goes with an error's name in a stream, where its own came too early.
+fn status_of(name: &str) -> Option<u16> {
+    Some(match name {
+        "rate_limit_error" | "rate_limit_exceeded" => 429,
+        "overloaded_error" => 529,
+        "api_error" | "server_error" => 500,
+        "timeout_error" => 504,
+        "authentication_error" | "invalid_api_key" => 401,
+        "permission_error" => 403,
+        "invalid_request_error" => 400,
+        "insufficient_quota" | "billing_error" => 402,
+        _ => return None,
+    })
 }
 
 fn by_status(
@@ -113,11 +130,23 @@ pub fn transport(call: &Call<'_>, error: &reqwest::Error, request_id: Option<&st
     } else if error.is_builder() {
         (ErrorKind::Rejected, format!("the request to {provider} cannot be made ({cause})"))
     } else if error.is_timeout() {
-        (ErrorKind::Timeout, format!("{provider} did not answer within {:?}", call.timeout))
+        (ErrorKind::Timeout, format!("{provider} did not finish its answer within {:?}", call.total))
     } else {
         (ErrorKind::Unknown, format!("the connection to {provider} broke after the request was sent ({cause})"))
     };
     ProviderError { kind, message, status: None, request_id: request_id.map(str::to_owned), usage: None }
+}
+
+/// Nothing was heard for as long as a call may be silent.
+pub fn silent(call: &Call<'_>, begun: bool, request_id: Option<&str>) -> ProviderError {
+    let (provider, silence) = (call.asked.provider, call.silence);
+    let message = if begun {
+        format!("{provider} began its answer and then said nothing for {silence:?}")
+    } else {
+        format!("{provider} did not answer within {silence:?}")
+    };
+    let request_id = request_id.map(str::to_owned);
+    ProviderError { kind: ErrorKind::Timeout, message, status: None, request_id, usage: None }
 }
 
 /// An answer came and is of no use; it may have been charged. `what` continues
@@ -318,5 +347,8 @@ mod tests {
         assert_eq!(error(json!(400)), ErrorKind::Rejected);
         assert_eq!(error(json!("odd")), ErrorKind::Unknown);
         assert_eq!(error(json!(200)), ErrorKind::Unknown);
+        let named = |name: &str| in_body(asked(None), &json!({"error": {"type": name, "message": "m"}}), None).kind;
+        assert_eq!(named("overloaded_error"), ErrorKind::Retry { after: None });
+        assert_eq!(named("invalid_request_error"), ErrorKind::Rejected);
     }
 }

@@ -1,14 +1,16 @@
-//! The door of the fuzz target `provider`, compiled for it alone.
+//! The doors of the fuzz targets `provider` and `stream`, compiled for them alone.
 
 use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 
 use super::{
-    anthropic,
+    Heard, anthropic,
     classify::{self, Asked},
     gemini,
     http::Reply,
+    known::Protocol,
     openai,
+    stream::Reading,
 };
 
 /// The key that the call was made with; an error never shows it.
@@ -30,4 +32,18 @@ pub fn answer(protocol: u8, status: u16, body: &[u8]) -> Option<String> {
         _ => gemini::answer(asked, reply),
     };
     read.err().map(|error| error.to_string())
+}
+
+/// Reads a stream as the protocol 0 to 2 would, in the pieces given; what came of
+/// it, and the answer's tokens counted on the way.
+#[must_use]
+pub fn stream<'a>(protocol: u8, pieces: impl IntoIterator<Item = &'a [u8]>) -> (String, u64) {
+    let name = ["openai", "anthropic", "gemini"][usize::from(protocol % 3)];
+    let heard = Heard::default();
+    let Some(protocol) = Protocol::named(name) else { return (String::new(), 0) };
+    let mut reading = Reading::new(protocol, &heard);
+    let fed = pieces.into_iter().try_for_each(|piece| reading.feed(piece));
+    let read = fed.and_then(|()| reading.finish());
+    let counted = heard.partial(0).map_or(0, |partial| partial.usage.output);
+    (format!("{read:?}"), counted)
 }

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Completion, ErrorKind, ProviderError, Request,
+    Completion, ErrorKind, ProviderError, Request, ToolCall, Turn, chat,
     classify::{self, Asked},
     http::Reply,
-    usage,
+    structured, usage,
 };
 
-/// The body of a `POST .../models/{model}:generateContent`.
+/// The body of a `POST .../models/{model}:generateContent`, or of its stream. Beside
+/// tools, which exclude the mode that enforces it, a schema stands in the prompt.
 pub fn question(request: &Request) -> Value {
     let mut config = Map::new();
     if let Some(temperature) = request.temperature {
@@ -18,19 +19,61 @@ pub fn question(request: &Request) -> Value {
     if let Some(limit) = request.max_tokens {
         config.insert("maxOutputTokens".into(), limit.into());
     }
-    if let Some(schema) = &request.response_schema {
+    let mut system = request.system.clone();
+    if let Some(schema) = request.response_schema.as_ref().filter(|_| !request.tools.is_empty()) {
+        system = Some(structured::with_instruction(system.as_deref(), schema));
+    } else if let Some(schema) = &request.response_schema {
         config.insert("responseMimeType".into(), "application/json".into());
         config.insert("responseJsonSchema".into(), schema.clone());
     }
     let mut body = Map::new();
-    body.insert("contents".into(), json!([{"role": "user", "parts": [{"text": request.prompt}]}]));
-    if let Some(system) = &request.system {
+    let mut contents = vec![json!({"role": "user", "parts": [{"text": request.prompt}]})];
+    contents.extend(request.turns.iter().map(said));
+    body.insert("contents".into(), contents.into());
+    if !request.tools.is_empty() {
+        let tool =
+            |t: &super::Tool| json!({"name": t.name, "description": t.description, "parametersJsonSchema": t.schema});
+        let declared: Vec<_> = request.tools.iter().map(tool).collect();
+        body.insert("tools".into(), json!([{"functionDeclarations": declared}]));
+        if request.answer_now {
+            body.insert("toolConfig".into(), json!({"functionCallingConfig": {"mode": "NONE"}}));
+        }
+    }
+    if let Some(system) = system {
         body.insert("systemInstruction".into(), json!({"parts": [{"text": system}]}));
     }
     if !config.is_empty() {
         body.insert("generationConfig".into(), config.into());
     }
     Value::Object(body)
+}
+
+fn said(turn: &Turn) -> Value {
+    match turn {
+        Turn::User(text) => json!({"role": "user", "parts": [{"text": text}]}),
+        Turn::Model { content, calls } => {
+            let mut parts = Vec::new();
+            if !content.is_empty() || calls.is_empty() {
+                parts.push(json!({"text": content}));
+            }
+            parts.extend(calls.iter().map(|call| {
+                let args = chat::argument_object(&call.arguments);
+                let mut part = json!({"functionCall": {"name": call.name, "args": args}});
+                if let Some(signature) = &call.signature {
+                    part["thoughtSignature"] = signature.as_str().into();
+                }
+                part
+            }));
+            json!({"role": "model", "parts": parts})
+        }
+        Turn::Tools(results) => {
+            let part = |r: &super::ToolResult| {
+                let key = if r.is_error { "error" } else { "result" };
+                json!({"functionResponse": {"name": r.name, "response": {key: r.content}}})
+            };
+            json!({"role": "user", "parts": results.iter().map(part).collect::<Vec<_>>()})
+        }
+    }
 }
 
 /// Reads `candidates[0]` and `usageMetadata`.
@@ -54,10 +97,18 @@ pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderErro
         return Err(error);
     }
     let parts = candidate.pointer("/content/parts").and_then(Value::as_array);
+    let calls = parts.into_iter().flatten().filter(|part| part["functionCall"].is_object()).enumerate();
+    let call = |(nth, part): (usize, &Value)| ToolCall {
+        id: part["functionCall"]["id"].as_str().map_or_else(|| chat::made_up_id(nth), str::to_owned),
+        name: part["functionCall"]["name"].as_str().unwrap_or_default().to_owned(),
+        arguments: chat::argument_object(&part["functionCall"]["args"]),
+        signature: part["thoughtSignature"].as_str().map(str::to_owned),
+    };
     // Parts that are marked as thoughts are not the answer.
     let spoken = parts.into_iter().flatten().filter(|part| part["thought"] != true);
     Ok(Completion {
         content: spoken.filter_map(|part| part["text"].as_str()).collect(),
+        tool_calls: calls.map(call).collect(),
         model: body["modelVersion"].as_str().unwrap_or(asked.model).to_owned(),
         usage: counted.usage,
         raw_usage,

@@ -15,6 +15,9 @@ pub struct Dialect {
     /// `max_tokens`; most others know nothing else.
     pub limit_field: &'static str,
     pub schema: SchemaMode,
+    /// Whether a stream has its usage only if `stream_options` asks for it. Mistral
+    /// gives it always and refuses the field.
+    pub usage_on_request: bool,
 }
 
 /// How a JSON Schema for the answer is asked for.
@@ -67,7 +70,11 @@ impl Protocol {
 }
 
 const fn openai(limit_field: &'static str, schema: SchemaMode) -> Protocol {
-    Protocol::OpenAi(Dialect { limit_field, schema })
+    Protocol::OpenAi(Dialect { limit_field, schema, usage_on_request: true })
+}
+
+const fn mistral() -> Protocol {
+    Protocol::OpenAi(Dialect { limit_field: "max_tokens", schema: SchemaMode::Native, usage_on_request: false })
 }
 
 const fn cloud(name: &'static str, base_url: &'static str, protocol: Protocol) -> Known {
@@ -80,7 +87,7 @@ pub const KNOWN: [Known; 8] = [
     cloud("gemini", "https://generativelanguage.googleapis.com/v1beta", Protocol::Gemini),
     cloud("groq", "https://api.groq.com/openai/v1", openai("max_tokens", SchemaMode::JsonObject)),
     cloud("openrouter", "https://openrouter.ai/api/v1", openai("max_tokens", SchemaMode::NativeAndPrompt)),
-    cloud("mistral", "https://api.mistral.ai/v1", openai("max_tokens", SchemaMode::Native)),
+    cloud("mistral", "https://api.mistral.ai/v1", mistral()),
     cloud("deepseek", "https://api.deepseek.com/v1", openai("max_tokens", SchemaMode::JsonObject)),
     Known {
         name: "ollama",

@@ -1,15 +1,20 @@
 //! Language-model providers behind one trait.
 //!
 //! An adapter is two pure functions, question to JSON and JSON to answer
-//! (`openai`, `anthropic`, `gemini`); sending is written once (`http`,
-//! `remote`), and so is what a failure means (`classify`). The scripted provider
+//! (`openai`, `anthropic`, `gemini`); a stream is folded into the answer that would
+//! have come in one piece (`stream`). Sending is written once (`http`, `remote`), and
+//! so is what a failure means (`classify`), what is known of a call that was cut off
+//! (`heard`), and whether a call may leave at all (`traffic`). The scripted provider
 //! answers from `script`, in the process (`scripted`) or over HTTP (`sim`).
 
 mod anthropic;
+mod chat;
 mod classify;
+pub mod estimate;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod gemini;
+mod heard;
 mod http;
 mod known;
 mod openai;
@@ -18,9 +23,11 @@ mod remote;
 pub mod script;
 mod scripted;
 pub mod sim;
+mod stream;
 mod structured;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 pub mod usage;
 
 use std::{fmt, time::Duration};
@@ -32,6 +39,8 @@ use serde_json::Value;
 
 use crate::base::Usage;
 
+pub use chat::{Tool, ToolCall, ToolResult, Turn};
+pub use heard::{Heard, Partial};
 pub use registry::{Registry, RegistryError};
 pub use scripted::Scripted;
 
@@ -42,11 +51,18 @@ pub struct Request {
     pub model: String,
     pub system: Option<String>,
     pub prompt: String,
+    /// What was said after the prompt, in order.
+    pub turns: Vec<Turn>,
+    /// What the model may ask for.
+    pub tools: Vec<Tool>,
+    /// The tools stand there for the record: the model has to answer without them.
+    pub answer_now: bool,
     pub temperature: Option<f64>,
     pub max_tokens: Option<u32>,
     /// JSON Schema that the answer is asked to follow.
     pub response_schema: Option<Value>,
-    /// Bound of the whole call, answer included.
+    /// The longest silence: until the answer begins, and between two pieces of it.
+    /// Bounds the whole call where the provider does not stream.
     pub timeout: Duration,
 }
 
@@ -54,6 +70,8 @@ pub struct Request {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Completion {
     pub content: String,
+    /// What the model asks for before it goes on.
+    pub tool_calls: Vec<ToolCall>,
     /// The model that answered, as the provider names it.
     pub model: String,
     pub usage: Usage,
@@ -76,7 +94,7 @@ pub struct ProviderError {
     /// HTTP status, where there was an answer.
     pub status: Option<u16>,
     pub request_id: Option<String>,
-    /// Usage that the provider reported before it failed.
+    /// Usage that the provider reported with the failure.
     pub usage: Option<(Usage, Value)>,
 }
 
@@ -123,8 +141,24 @@ pub trait Provider: Send + Sync + fmt::Debug {
         true
     }
 
-    /// Asks the model once. No retries: the engine counts attempts.
-    async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError>;
+    /// Scheme, host and port that calls go to; `None` for what is in this process.
+    fn origin(&self) -> Option<&str> {
+        None
+    }
+
+    /// Calls at once with one key that this process makes; `None` for any number.
+    fn max_in_flight(&self) -> Option<u32> {
+        None
+    }
+
+    /// Asks the model once. No retries: the engine counts attempts. What arrives is
+    /// told to `heard` as it does, so that a call that is cut off can be accounted for.
+    async fn complete(
+        &self,
+        request: &Request,
+        key: Option<&SecretString>,
+        heard: &Heard,
+    ) -> Result<Completion, ProviderError>;
 
     /// Asks once for something that costs nothing and that only a good key is given.
     ///

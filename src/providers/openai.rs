@@ -3,23 +3,25 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Completion, ProviderError, Request,
+    Completion, ProviderError, Request, ToolCall, Turn, chat,
     classify::{self, Asked},
     http::Reply,
     known::{Dialect, SchemaMode},
     structured, usage,
 };
 
-/// The body of a `POST .../chat/completions`.
+/// The body of a `POST .../chat/completions`. Beside tools a schema stands in the
+/// prompt alone: what enforces it would forbid the calls of some providers' models.
 pub fn question(request: &Request, dialect: Dialect) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), request.model.clone().into());
     let mut system = request.system.clone();
     if let Some(schema) = &request.response_schema {
-        let native = dialect.schema != SchemaMode::JsonObject && structured::is_object(schema);
+        let alone = request.tools.is_empty();
+        let native = alone && dialect.schema != SchemaMode::JsonObject && structured::is_object(schema);
         if native {
             body.insert("response_format".into(), structured::response_format(schema));
-        } else if structured::is_object(schema) {
+        } else if alone && structured::is_object(schema) {
             body.insert("response_format".into(), json!({"type": "json_object"}));
         }
         if !(native && dialect.schema == SchemaMode::Native) {
@@ -31,7 +33,15 @@ pub fn question(request: &Request, dialect: Dialect) -> Value {
         messages.push(json!({"role": "system", "content": system}));
     }
     messages.push(json!({"role": "user", "content": request.prompt}));
+    request.turns.iter().for_each(|turn| said(turn, &mut messages));
     body.insert("messages".into(), messages.into());
+    if !request.tools.is_empty() {
+        let tool = |t: &super::Tool| json!({"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}});
+        body.insert("tools".into(), request.tools.iter().map(tool).collect());
+        if request.answer_now {
+            body.insert("tool_choice".into(), "none".into());
+        }
+    }
     if let Some(temperature) = request.temperature {
         body.insert("temperature".into(), temperature.into());
     }
@@ -39,6 +49,35 @@ pub fn question(request: &Request, dialect: Dialect) -> Value {
         body.insert(dialect.limit_field.into(), limit.into());
     }
     Value::Object(body)
+}
+
+/// Asks for the answer in pieces, with the usage at the end where that has to be asked for.
+pub fn streamed(body: &mut Value, dialect: Dialect) {
+    body["stream"] = true.into();
+    if dialect.usage_on_request {
+        body["stream_options"] = json!({"include_usage": true});
+    }
+}
+
+fn said(turn: &Turn, messages: &mut Vec<Value>) {
+    match turn {
+        Turn::User(text) => messages.push(json!({"role": "user", "content": text})),
+        Turn::Model { content, calls } => {
+            let mut message = json!({"role": "assistant", "content": content});
+            if !calls.is_empty() {
+                let call = |call: &ToolCall| {
+                    let arguments = chat::argument_text(&call.arguments);
+                    json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+                };
+                message["tool_calls"] = calls.iter().map(call).collect();
+            }
+            messages.push(message);
+        }
+        Turn::Tools(results) => {
+            let message = |r: &super::ToolResult| json!({"role": "tool", "tool_call_id": r.id, "content": r.content});
+            messages.extend(results.iter().map(message));
+        }
+    }
 }
 
 /// Reads `choices[0]` and `usage`.
@@ -59,6 +98,7 @@ pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderErro
     }
     Ok(Completion {
         content: content(message),
+        tool_calls: calls(message),
         model: body["model"].as_str().unwrap_or(asked.model).to_owned(),
         usage: counted.usage,
         raw_usage,
@@ -76,6 +116,26 @@ fn content(message: &Value) -> String {
         Value::Array(chunks) => chunks.iter().filter_map(|chunk| chunk["text"].as_str()).collect(),
         _ => message["refusal"].as_str().unwrap_or_default().to_owned(),
     }
+}
+
+fn calls(message: &Value) -> Vec<ToolCall> {
+    let calls = message["tool_calls"].as_array().into_iter().flatten().enumerate();
+    calls
+        .filter_map(|(nth, call)| {
+            let function = &call["function"];
+            let id = call["id"].as_str().filter(|id| !id.is_empty());
+            Some(ToolCall {
+                id: id.map_or_else(|| chat::made_up_id(nth), str::to_owned),
+                name: function["name"].as_str().filter(|name| !name.is_empty())?.to_owned(),
+                arguments: match &function["arguments"] {
+                    Value::String(text) => chat::arguments(text),
+                    Value::Null => chat::arguments(""),
+                    whole => whole.clone(),
+                },
+                signature: None,
+            })
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -2,20 +2,25 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Provider,
+    Provider, ProviderError,
     http::Http,
     known::{self, KNOWN, Known, Protocol},
     remote::Remote,
     scripted::Scripted,
+    traffic::{Permit, Traffic},
 };
 use crate::config;
 
-/// The providers of this installation, by name.
+/// The providers of this installation, by name, and the traffic to them.
 #[derive(Debug, Clone)]
-pub struct Registry(BTreeMap<String, Arc<dyn Provider>>);
+pub struct Registry {
+    by_name: BTreeMap<String, Arc<dyn Provider>>,
+    traffic: Arc<Traffic>,
+}
 
 /// A `providers` setting that cannot be used. Names the setting and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -65,18 +70,34 @@ impl Registry {
     /// takes the place of an earlier one of the same name.
     #[must_use]
     pub fn from_providers(providers: Vec<Arc<dyn Provider>>) -> Self {
-        Self(providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect())
+        let by_name = providers.into_iter().map(|provider| (provider.name().to_owned(), provider)).collect();
+        Self { by_name, traffic: Arc::default() }
+    }
+
+    /// Waits for a call's turn; it leaves under the permit, which is told how it
+    /// went. `patient`: a key that the provider slowed down is waited for; else, as
+    /// when another model can be asked at once, that is an error too.
+    ///
+    /// # Errors
+    /// No call may leave now: see [`Traffic::admit`].
+    pub async fn admit(
+        &self,
+        provider: &dyn Provider,
+        key: Option<&SecretString>,
+        patient: bool,
+    ) -> Result<Permit, ProviderError> {
+        self.traffic.admit(provider, key, patient).await
     }
 
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Arc<dyn Provider>> {
-        self.0.get(name).cloned()
+        self.by_name.get(name).cloned()
     }
 
     /// In alphabetical order.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
-        self.0.keys().map(String::as_str).collect()
+        self.by_name.keys().map(String::as_str).collect()
     }
 }
 
@@ -86,7 +107,8 @@ fn known_provider(known: &Known, setting: &config::Provider, http: &Http) -> Res
         return Err(RegistryError::OtherProtocol { name, own: known.protocol.name(), value });
     }
     let base = base_url(known.name, setting.base_url.as_deref().unwrap_or(known.base_url), known.protocol)?;
-    Ok(Remote::new(name, known.protocol, base, known.needs_key, http))
+    let remote = Remote::new(name, known.protocol, base, known.needs_key, http);
+    Ok(remote.with(setting.stream.unwrap_or(true), setting.max_in_flight))
 }
 
 /// A provider of the operator's own naming. Whether it wants a key is not known,
@@ -106,7 +128,8 @@ fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<R
     let Some(protocol) = Protocol::named(&value) else { return Err(RegistryError::UnknownProtocol { name, value }) };
     let Some(base) = setting.base_url.as_deref() else { return Err(RegistryError::NoBaseUrl { name }) };
     let base = base_url(&name, base, protocol)?;
-    Ok(Remote::new(name, protocol, base, false, http))
+    let remote = Remote::new(name, protocol, base, false, http);
+    Ok(remote.with(setting.stream.unwrap_or(true), setting.max_in_flight))
 }
 
 /// A base without a path gets the protocol's usual one, because an address
@@ -135,8 +158,11 @@ mod tests {
     use super::*;
 
     fn settings(name: &str, base_url: Option<&str>, protocol: Option<&str>) -> BTreeMap<String, config::Provider> {
-        let provider =
-            config::Provider { base_url: base_url.map(str::to_owned), protocol: protocol.map(str::to_owned) };
+        let provider = config::Provider {
+            base_url: base_url.map(str::to_owned),
+            protocol: protocol.map(str::to_owned),
+            ..config::Provider::default()
+        };
         BTreeMap::from([(name.to_owned(), provider)])
     }
 

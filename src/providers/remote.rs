@@ -5,10 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use url::Url;
 
 use super::{
-    Completion, Provider, ProviderError, Request, anthropic,
+    Completion, Heard, Provider, ProviderError, Request, anthropic,
     classify::{self, Asked},
     gemini,
     http::{Call, Http},
@@ -16,6 +17,8 @@ use super::{
     openai,
 };
 
+/// No answer takes longer, however lively its stream; a node's own limit comes first.
+const LONGEST_CALL: Duration = Duration::from_hours(1);
 /// Somebody waits for the outcome.
 const KEY_CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,13 +28,22 @@ pub struct Remote {
     name: String,
     protocol: Protocol,
     base: Url,
+    origin: String,
     needs_key: bool,
+    streams: bool,
+    max_in_flight: Option<u32>,
     http: Http,
 }
 
 impl Remote {
     pub fn new(name: String, protocol: Protocol, base: Url, needs_key: bool, http: &Http) -> Self {
-        Self { name, protocol, base, needs_key, http: http.clone() }
+        let origin = base.origin().ascii_serialization();
+        Self { name, protocol, base, origin, needs_key, streams: true, max_in_flight: None, http: http.clone() }
+    }
+
+    /// As the operator has it: answers in one piece, so many calls at once with one key.
+    pub fn with(self, streams: bool, max_in_flight: Option<u32>) -> Self {
+        Self { streams, max_in_flight, ..self }
     }
 
     /// The base's path with the protocol's own added. A model's name is one
@@ -40,6 +52,11 @@ impl Remote {
         match self.protocol {
             Protocol::OpenAi(_) => self.below(&["chat", "completions"]),
             Protocol::Anthropic => self.below(&["messages"]),
+            Protocol::Gemini if self.streams => {
+                let mut url = self.below(&["models", &format!("{model}:streamGenerateContent")]);
+                url.set_query(Some("alt=sse"));
+                url
+            }
             Protocol::Gemini => self.below(&["models", &format!("{model}:generateContent")]),
         }
     }
@@ -61,6 +78,21 @@ impl Remote {
             path.pop_if_empty().extend(segments);
         }
         url
+    }
+
+    fn question(&self, request: &Request) -> Value {
+        let mut body = match self.protocol {
+            Protocol::OpenAi(dialect) => openai::question(request, dialect),
+            Protocol::Anthropic => anthropic::question(request),
+            Protocol::Gemini => gemini::question(request),
+        };
+        match self.protocol {
+            Protocol::OpenAi(dialect) if self.streams => openai::streamed(&mut body, dialect),
+            Protocol::Anthropic if self.streams => anthropic::streamed(&mut body),
+            // Gemini's path says it.
+            _ => {}
+        }
+        body
     }
 
     fn headers(&self, key: Option<&SecretString>) -> Result<HeaderMap, ProviderError> {
@@ -96,19 +128,30 @@ impl Provider for Remote {
         self.needs_key
     }
 
-    async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError> {
+    fn origin(&self) -> Option<&str> {
+        Some(&self.origin)
+    }
+
+    fn max_in_flight(&self) -> Option<u32> {
+        self.max_in_flight
+    }
+
+    async fn complete(
+        &self,
+        request: &Request,
+        key: Option<&SecretString>,
+        heard: &Heard,
+    ) -> Result<Completion, ProviderError> {
         let call = Call {
             asked: Asked { provider: &self.name, model: &request.model, key },
             url: self.url(&request.model),
             headers: self.headers(key)?,
-            body: Some(match self.protocol {
-                Protocol::OpenAi(dialect) => openai::question(request, dialect),
-                Protocol::Anthropic => anthropic::question(request),
-                Protocol::Gemini => gemini::question(request),
-            }),
-            timeout: request.timeout,
+            body: Some(self.question(request)),
+            silence: request.timeout,
+            total: if self.streams { LONGEST_CALL } else { request.timeout },
+            streams: self.streams.then_some(self.protocol),
         };
-        let reply = self.http.ask(&call).await?;
+        let reply = self.http.ask(&call, heard).await?;
         match self.protocol {
             Protocol::OpenAi(_) => openai::answer(call.asked, reply),
             Protocol::Anthropic => anthropic::answer(call.asked, reply),
@@ -122,9 +165,11 @@ impl Provider for Remote {
             url: self.key_url(),
             headers: self.headers(Some(key))?,
             body: None,
-            timeout: KEY_CHECK_TIMEOUT,
+            silence: KEY_CHECK_TIMEOUT,
+            total: KEY_CHECK_TIMEOUT,
+            streams: None,
         };
-        match self.http.ask(&call).await {
+        match self.http.ask(&call, &Heard::default()).await {
             Ok(_) => Ok(()),
             Err(error) if error.status == Some(404) => {
                 let place = call.url.path();
@@ -155,11 +200,24 @@ mod tests {
         assert_eq!(url("openai", "http://h/v1", "m"), "http://h/v1/chat/completions");
         assert_eq!(url("openai", "http://h/api/v1/", "m"), "http://h/api/v1/chat/completions");
         assert_eq!(url("anthropic", "http://h/v1", "m"), "http://h/v1/messages");
-        assert_eq!(url("gemini", "http://h/v1beta", "gem"), "http://h/v1beta/models/gem:generateContent");
-        assert_eq!(
-            url("gemini", "http://h/v1beta", "../../x?y#z"),
-            "http://h/v1beta/models/..%2F..%2Fx%3Fy%23z:generateContent"
-        );
+        let gemini = "http://h/v1beta/models/gem:streamGenerateContent?alt=sse";
+        assert_eq!(url("gemini", "http://h/v1beta", "gem"), gemini);
+        let whole = remote("gemini", "http://h/v1beta").with(false, None);
+        assert_eq!(whole.url("../../x?y#z").as_str(), "http://h/v1beta/models/..%2F..%2Fx%3Fy%23z:generateContent");
+    }
+
+    #[test]
+    fn a_stream_is_asked_for_as_each_provider_wants_it() {
+        let request = Request { model: "m".into(), ..Request::default() };
+        let body = |remote: Remote| remote.question(&request);
+        let asked = body(remote("openai", "http://h"));
+        assert_eq!((&asked["stream"], &asked["stream_options"]["include_usage"]), (&true.into(), &true.into()));
+        let mistral = known::find("mistral").expect("a provider").protocol;
+        let asked = body(Remote { protocol: mistral, ..remote("openai", "http://h") });
+        assert!(asked["stream"] == true && asked.get("stream_options").is_none(), "{asked}");
+        assert_eq!(body(remote("anthropic", "http://h"))["stream"], true);
+        assert!(body(remote("gemini", "http://h")).get("stream").is_none());
+        assert!(body(remote("openai", "http://h").with(false, None)).get("stream").is_none());
     }
 
     #[test]

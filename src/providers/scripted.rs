@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Completion, ErrorKind, Provider, ProviderError, Request,
+    Completion, ErrorKind, Heard, Provider, ProviderError, Request, Turn,
     classify::{self, Asked},
     http::Reply,
     openai,
@@ -33,14 +33,14 @@ impl Provider for Scripted {
         false
     }
 
-    async fn complete(&self, request: &Request, _key: Option<&SecretString>) -> Result<Completion, ProviderError> {
-        let question = Question {
-            model: &request.model,
-            system: request.system.as_deref().unwrap_or_default(),
-            prompt: &request.prompt,
-            max_tokens: request.max_tokens,
-            schema: request.response_schema.as_ref(),
-        };
+    async fn complete(
+        &self,
+        request: &Request,
+        _key: Option<&SecretString>,
+        heard: &Heard,
+    ) -> Result<Completion, ProviderError> {
+        let conversation = (!request.turns.is_empty()).then(|| whole(request));
+        let question = question(request, conversation.as_deref());
         let asked = Asked { provider: NAME, model: &request.model, key: None };
         // Over HTTP such a name stands in for a real model; here there is none to stand in for.
         let plan = if request.model.starts_with("scripted-") {
@@ -52,17 +52,32 @@ impl Provider for Scripted {
             return Err(late(request.timeout));
         }
         match plan.act {
-            Act::Answer => {
-                let body = sim::openai::answer(&question, &script::answer(&question), None);
-                openai::answer(asked, Reply { request_id: None, body })
+            Act::Answer => answer(asked, &question),
+            Act::Trickle(wait) => {
+                let answered = answer(asked, &question)?;
+                for piece in sim::pieces(&answered.content) {
+                    timeout(request.timeout, sleep(wait)).await.map_err(|_| late(request.timeout))?;
+                    heard.text(&piece);
+                }
+                Ok(answered)
             }
             Act::Refuse(status, code) => Err(refuse(asked, status, code)),
             Act::Hang => {
                 sleep(request.timeout).await;
                 Err(late(request.timeout))
             }
-            Act::Cut => Err(classify::unreadable(NAME, "broke the connection after the request was sent", None)),
-            Act::Malformed => Err(classify::unreadable(NAME, "sent an answer that is not valid JSON", None)),
+            Act::Stall => {
+                half_heard(&question, heard);
+                sleep(request.timeout).await;
+                Err(late(request.timeout))
+            }
+            Act::Cut(_) => {
+                half_heard(&question, heard);
+                Err(classify::unreadable(NAME, "broke the connection after the request was sent", None))
+            }
+            Act::Malformed | Act::BrokenEvent => {
+                Err(classify::unreadable(NAME, "sent an answer that is not valid JSON", None))
+            }
             Act::WrongType => Err(classify::unreadable(NAME, "answered with text/html instead of JSON", None)),
         }
     }
@@ -71,6 +86,36 @@ impl Provider for Scripted {
         let asked = Asked { provider: NAME, model: "", key: Some(key) };
         if key.expose_secret() == sim::BAD_KEY { Err(refuse(asked, 401, "invalid_api_key")) } else { Ok(()) }
     }
+}
+
+/// All that was said, as the simulator reads it out of a request's messages.
+fn whole(request: &Request) -> String {
+    let turns = request.turns.iter().map(Turn::text);
+    std::iter::once(request.prompt.clone()).chain(turns).collect::<Vec<_>>().join("\n")
+}
+
+fn question<'a>(request: &'a Request, conversation: Option<&'a str>) -> Question<'a> {
+    let results = |turn: &Turn| if let Turn::Tools(results) = turn { results.len() } else { 0 };
+    Question {
+        model: &request.model,
+        system: request.system.as_deref().unwrap_or_default(),
+        prompt: conversation.unwrap_or(&request.prompt),
+        max_tokens: request.max_tokens,
+        schema: request.response_schema.as_ref(),
+        tools: if request.answer_now { &[] } else { &request.tools },
+        results: request.turns.iter().map(results).sum(),
+        replies: request.turns.iter().filter(|turn| matches!(turn, Turn::Model { .. })).count(),
+    }
+}
+
+fn answer(asked: Asked<'_>, question: &Question<'_>) -> Result<Completion, ProviderError> {
+    let body = sim::openai::answer(question, &script::answer(question), None);
+    openai::answer(asked, Reply { request_id: None, body })
+}
+
+fn half_heard(question: &Question<'_>, heard: &Heard) {
+    let content = script::answer(question).content;
+    heard.text(&content[..content.floor_char_boundary(content.len() / 2)]);
 }
 
 fn late(bound: Duration) -> ProviderError {
@@ -103,7 +148,7 @@ mod tests {
             timeout: Duration::from_millis(50),
             ..Request::default()
         };
-        Scripted::default().complete(&request, None).await
+        Scripted::default().complete(&request, None, &Heard::default()).await
     }
 
     #[tokio::test]
@@ -135,6 +180,9 @@ mod tests {
             ("scripted-hang", ErrorKind::Timeout),
             ("scripted-slow-500", ErrorKind::Timeout),
             ("scripted-cut", ErrorKind::Unknown),
+            ("scripted-cut-9", ErrorKind::Unknown),
+            ("scripted-stall", ErrorKind::Timeout),
+            ("scripted-trickle-500", ErrorKind::Timeout),
             ("scripted-malformed", ErrorKind::Unknown),
             ("scripted-wrong-type", ErrorKind::Unknown),
             ("gpt-4o", ErrorKind::Rejected),
@@ -142,5 +190,6 @@ mod tests {
             assert_eq!(ask(model).await.expect_err(model).kind, kind, "{model}");
         }
         assert!(ask("scripted-slow-10").await.is_ok());
+        assert!(ask("scripted-trickle-1").await.is_ok());
     }
 }

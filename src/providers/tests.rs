@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Completion, ErrorKind, Provider, ProviderError, Registry, Request,
+    Completion, ErrorKind, Heard, Provider, ProviderError, Registry, Request,
     sim::{self, Sim},
 };
 use crate::config;
@@ -18,7 +18,7 @@ async fn start() -> Sim {
 }
 
 fn at(name: &str, url: String) -> Arc<dyn Provider> {
-    let setting = config::Provider { base_url: Some(url), protocol: None };
+    let setting = config::Provider { base_url: Some(url), ..config::Provider::default() };
     let registry = Registry::new(&BTreeMap::from([(name.to_owned(), setting)])).expect("a registry");
     registry.get(name).expect("a provider")
 }
@@ -38,7 +38,7 @@ fn ask(model: &str) -> Request {
 }
 
 async fn complete(name: &str, sim: &Sim, request: &Request) -> Result<Completion, ProviderError> {
-    provider(name, sim).complete(request, Some(&SecretString::from("test-key"))).await
+    provider(name, sim).complete(request, Some(&SecretString::from("test-key")), &Heard::default()).await
 }
 
 #[tokio::test]
@@ -128,7 +128,8 @@ async fn what_never_left_says_so() {
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
     for url in [format!("http://127.0.0.1:{port}"), "https://no-such-host.invalid".to_owned()] {
-        let error = at("openai", url).complete(&ask("m"), Some(&"k".into())).await.expect_err("an error");
+        let error =
+            at("openai", url).complete(&ask("m"), Some(&"k".into()), &Heard::default()).await.expect_err("an error");
         assert_eq!(error.kind, ErrorKind::NotSent, "{error}");
         assert!(error.message.contains("check providers.openai.base_url"), "{error}");
     }
@@ -138,14 +139,18 @@ async fn what_never_left_says_so() {
 async fn a_refused_key_names_the_secret_and_hides_the_key() {
     let sim = start().await;
     for name in PROTOCOLS {
-        let error = provider(name, &sim).complete(&ask("m"), Some(&"bad-key".into())).await.expect_err(name);
+        let error =
+            provider(name, &sim).complete(&ask("m"), Some(&"bad-key".into()), &Heard::default()).await.expect_err(name);
         assert_eq!(error.kind, ErrorKind::Rejected);
         assert!(error.message.contains(&format!("refused the key (401): check the secret {name}_api_key")), "{error}");
         assert!(error.message.contains("[key]") && !error.message.contains("bad-key"), "{error}");
-        let error = provider(name, &sim).complete(&ask("m"), None).await.expect_err(name);
+        let error = provider(name, &sim).complete(&ask("m"), None, &Heard::default()).await.expect_err(name);
         assert!(error.message.contains(&format!("needs a key: check the secret {name}_api_key")), "{error}");
     }
-    assert!(provider("ollama", &sim).complete(&ask("m"), None).await.is_ok(), "a local server needs no key");
+    assert!(
+        provider("ollama", &sim).complete(&ask("m"), None, &Heard::default()).await.is_ok(),
+        "a local server needs no key"
+    );
 }
 
 #[tokio::test]
@@ -160,7 +165,8 @@ async fn an_answer_without_end_is_not_read_to_its_end() {
     });
     let acceptor = TcpAcceptor::from_tokio(listener).expect("an acceptor");
     let server = tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(endpoint));
-    let error = at("openai", url).complete(&ask("m"), Some(&"k".into())).await.expect_err("an error");
+    let error =
+        at("openai", url).complete(&ask("m"), Some(&"k".into()), &Heard::default()).await.expect_err("an error");
     assert_eq!(error.kind, ErrorKind::Unknown);
     assert!(error.message.contains("longer than 8388608 bytes"), "{error}");
     server.abort();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers are tests too")]
 
 mod admin_command;
+mod agent_with_tools;
 mod agents;
 mod api_keys;
 mod approvals;
@@ -21,9 +22,11 @@ mod frame;
 mod hostile_page;
 mod identity_provider;
 mod invites;
+mod judge;
 mod kept_results;
 mod limits;
 mod locker_life;
+mod long_answers;
 mod lost_calls;
 mod main_job;
 mod many_tasks;
@@ -32,6 +35,7 @@ mod model_misbehaves;
 mod next_request;
 mod oidc;
 mod oidc_forged;
+mod one_key_is_slowed;
 mod openapi;
 mod people;
 mod queue_control;

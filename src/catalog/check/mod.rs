@@ -2,6 +2,7 @@
 
 mod graph;
 mod inputs;
+mod models;
 mod nodes;
 mod output;
 mod references;

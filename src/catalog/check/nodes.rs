@@ -43,6 +43,9 @@ impl<'a> Check<'a> {
             self.secrets(&path, node);
             self.waiting(&path, node);
             self.cache(&path, node);
+            if offered(&node.component) {
+                self.model_config(&path, node);
+            }
             for (key, expression) in [("when", &node.when), ("for_each", &node.for_each)] {
                 if let Some(text) = expression {
                     self.expression(&path.key(key), text, &Place::Gate { node: index }, graph);

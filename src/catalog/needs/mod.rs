@@ -16,7 +16,7 @@ use crate::{
 
 /// The secret of the name in which a language model node brings its own key.
 const OWN_KEY: &str = "api_key";
-const LLM: &str = "LLMProcessor";
+const ASK_MODELS: [&str; 3] = ["LLMProcessor", "Agent", "QualityJudge"];
 
 /// The newest published version of a recipe that the agency can run, with what
 /// its nodes say about secrets and models.
@@ -93,7 +93,7 @@ impl NodeNeeds {
     }
 
     fn asks(&self, key: &ProviderKey<'_>) -> bool {
-        if self.component != LLM || self.secrets.contains_key(OWN_KEY) {
+        if !ASK_MODELS.contains(&self.component.as_str()) || self.secrets.contains_key(OWN_KEY) {
             return false;
         }
         let given = texts(self.provider.as_ref()).first().copied();
@@ -168,14 +168,16 @@ mod tests {
             {"id": "bare", "component": "LLMProcessor", "model": "gpt-4o"},
             {"id": "told", "component": "LLMProcessor", "model": "gpt-4o", "provider": "azure"},
             {"id": "own", "component": "LLMProcessor", "model": "openai/y", "secrets": {"api_key": "secret:mine"}},
+            {"id": "agent", "component": "Agent", "model": "groq/x"},
+            {"id": "judge", "component": "QualityJudge", "model": "gpt-4o"},
             {"id": "none", "component": "LLMProcessor"},
             {"id": "later", "component": "LLMProcessor", "model": "{{ inputs.model }}"},
             {"id": "page", "component": "WebsiteConnector", "model": "openai/y"},
         ]);
-        assert_eq!(opened(&nodes, "openai_api_key", false), ["both", "bare"]);
-        assert_eq!(opened(&nodes, "groq_api_key", false), ["both"]);
+        assert_eq!(opened(&nodes, "openai_api_key", false), ["both", "bare", "judge"]);
+        assert_eq!(opened(&nodes, "groq_api_key", false), ["both", "agent"]);
         assert_eq!(opened(&nodes, "azure_api_key", false), ["told"]);
         assert_eq!(opened(&nodes, "mine", false), ["own"]);
-        assert_eq!(opened(&nodes, "openai_api_key", true), ["both", "bare", "none", "later"]);
+        assert_eq!(opened(&nodes, "openai_api_key", true), ["both", "bare", "judge", "none", "later"]);
     }
 }

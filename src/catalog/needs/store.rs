@@ -23,7 +23,7 @@ pub async fn newest(db: &mut PgConnection) -> Result<Vec<Needs>, sqlx::Error> {
                        'fallback_model', node #> '{config,fallback_model}',
                        'fallback_models', node #> '{config,fallback_models}')) order by nth) as nodes
                 from jsonb_array_elements(n.document #> '{workflow,nodes}') with ordinality as e (node, nth)
-               where node ->> 'component' = 'LLMProcessor' or node -> 'secrets' <> '{}') w
+               where node ->> 'component' in ('LLMProcessor', 'Agent', 'QualityJudge') or node -> 'secrets' <> '{}') w
             order by n.slug limit $1"#,
         MAX_RECIPES,
     )

@@ -10,7 +10,7 @@ use super::LLMProcessor;
 use crate::{
     base::Usage,
     components::{CallKind, CallStatus, ComponentError, Retry, testing::World},
-    providers::{Completion, ErrorKind, Provider, ProviderError, Request},
+    providers::{Completion, ErrorKind, Heard, Provider, ProviderError, Request},
 };
 
 #[derive(Debug)]
@@ -33,7 +33,12 @@ impl Provider for Fake {
         Ok(())
     }
 
-    async fn complete(&self, request: &Request, key: Option<&SecretString>) -> Result<Completion, ProviderError> {
+    async fn complete(
+        &self,
+        request: &Request,
+        key: Option<&SecretString>,
+        heard: &Heard,
+    ) -> Result<Completion, ProviderError> {
         let fail = |kind, status, usage| {
             let message = format!("{} refused the call", self.name);
             ProviderError { kind, message, status, request_id: Some("r-1".into()), usage }
@@ -47,8 +52,14 @@ impl Provider for Fake {
                 Err(fail(ErrorKind::Unknown, None, Some((Usage { input: 4, ..Usage::default() }, json!({"in": 4})))))
             }
             "hang" => std::future::pending().await,
+            "trails" => {
+                heard.accepted(Some("r-3"));
+                heard.text("abcdef");
+                std::future::pending().await
+            }
             model => Ok(Completion {
                 content: match model {
+                    "mends" if !request.turns.is_empty() => "{\"score\": 9}".into(),
                     "json" => "```json\n{\"score\": 7}\n```".into(),
                     _ => format!(
                         "{}|{}|{}",
@@ -57,6 +68,7 @@ impl Provider for Fake {
                         key.map_or("-", |key| key.expose_secret())
                     ),
                 },
+                tool_calls: Vec::new(),
                 model: format!("{model}-2026"),
                 usage: Usage { input: 10, output: 3, ..Usage::default() },
                 raw_usage: json!({"prompt_tokens": 10, "completion_tokens": 3}),
@@ -252,9 +264,29 @@ async fn a_schema_is_held() {
     let output = ask(&world, json!({"model": "acme/json", "response_schema": schema})).await.unwrap();
     assert_eq!(output["json"], json!({"score": 7}));
     let error = ask(&world, json!({"model": "acme/prose", "response_schema": schema})).await.unwrap_err();
-    assert_eq!((error.code, error.retry), ("schema_mismatch", Retry::May { after: None }));
+    assert_eq!((error.code, error.retry), ("schema_mismatch", Retry::Never));
+    assert_eq!(world.calls().len(), 3, "the second chance has a line of its own");
+    let output = ask(&world, json!({"model": "acme/mends", "response_schema": schema})).await.unwrap();
+    assert_eq!((&output["json"], &output["corrected"]), (&json!({"score": 9}), &json!(true)));
+    assert_eq!(output["usage"]["total_tokens"], 26, "both answers");
     let error = ask(&world, json!({"model": "acme/json", "response_schema": {"type": 7}})).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.response_schema"));
+}
+
+/// A cut answer is charged as far as it was heard.
+#[tokio::test]
+async fn what_was_heard_of_a_cut_answer_is_accounted_for() {
+    let world = world();
+    let error = ask(&world, json!({"model": "acme/trails", "timeout": "100ms"})).await.unwrap_err();
+    assert_eq!(error.code, "provider_timeout");
+    let (call, outcome) = &world.calls()[0];
+    let usage = outcome.usage.unwrap();
+    assert_eq!((usage.input, usage.output), (call.estimate.unwrap().0, 2));
+    assert_eq!((outcome.status, outcome.estimated), (CallStatus::Timeout, true));
+    assert_eq!(outcome.request_id.as_deref(), Some("r-3"));
+    // Its future dropped, as by the node's own time limit: the meter asks the call itself.
+    let cut = call.cut(CallStatus::Timeout);
+    assert_eq!((cut.usage, cut.estimated), (Some(usage), true));
 }
 
 /// The node's own key is for the provider that the author named; nobody else is shown it.

@@ -141,6 +141,16 @@ fn egress_takes_exact_pairs_only() {
 }
 
 #[test]
+fn a_providers_stream_and_number_of_calls_are_read() {
+    let set = |name, value| load(&[URL, (name, value)]).unwrap().providers["groq"].clone();
+    assert_eq!(set("TEAMAI_PROVIDERS__GROQ__STREAM", "false").stream, Some(false));
+    assert_eq!(set("TEAMAI_PROVIDERS__GROQ__MAX_IN_FLIGHT", "8").max_in_flight, Some(8));
+    assert!(problem(&[("TEAMAI_PROVIDERS__GROQ__STREAM", "maybe")]).1.contains("true or false"));
+    let (name, message) = problem(&[("TEAMAI_PROVIDERS__GROQ__MAX_IN_FLIGHT", "0")]);
+    assert!(name.ends_with("MAX_IN_FLIGHT") && message.contains("from 1"), "{message}");
+}
+
+#[test]
 fn providers_of_ones_own_need_a_protocol_and_an_address() {
     let base = ("TEAMAI_PROVIDERS__MY_LLM__BASE_URL", "http://10.0.0.5:9000/v1/");
     let (name, message) = problem(&[base]);

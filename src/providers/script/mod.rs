@@ -14,10 +14,11 @@ use std::{
 
 use serde_json::Value;
 
+use super::Tool;
 use crate::base::Usage;
 
 /// Model names and what they do. `<n>` and `<ms>` stand for numbers.
-pub const MODELS: [(&str, &str); 16] = [
+pub const MODELS: [(&str, &str); 22] = [
     ("scripted-small", "answers at once"),
     ("scripted-large", "answers at once; has another price"),
     ("scripted-slow-<ms>", "answers after so many milliseconds"),
@@ -30,9 +31,15 @@ pub const MODELS: [(&str, &str); 16] = [
     ("scripted-<status>", "that status, 400 to 599"),
     ("scripted-hang", "takes the question and never answers"),
     ("scripted-cut", "breaks the connection in the middle of the answer"),
+    ("scripted-cut-<bytes>", "breaks the connection after so many bytes of the answer"),
+    ("scripted-stall", "says half of the answer and then nothing"),
+    ("scripted-trickle-<ms>", "answers; waits so many milliseconds before each piece"),
     ("scripted-malformed", "answers with half a JSON object"),
+    ("scripted-broken-event", "a stream whose second half is no JSON; answers where none is asked for"),
     ("scripted-wrong-type", "answers with a page of HTML"),
     ("scripted-fail-<n>-then-ok", "500 for the first n times that a question is asked, then answers"),
+    ("scripted-tools-<n>", "asks for the tools it is given, in turn, n times; others ask once for each"),
+    ("scripted-off-schema-<n>", "answers in prose until it was told n times to follow the schema"),
     ("scripted-404", "no such model, as for every other name that begins with scripted-"),
 ];
 
@@ -42,13 +49,20 @@ const MAX_DELAY_MS: u64 = 86_400_000;
 const MAX_REMEMBERED: usize = 10_000;
 
 /// A question, whichever protocol it came in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Question<'a> {
     pub model: &'a str,
     pub system: &'a str,
+    /// All that was said, one after the other.
     pub prompt: &'a str,
     pub max_tokens: Option<u32>,
     pub schema: Option<&'a Value>,
+    /// What may be asked for; empty where it has to be answered now.
+    pub tools: &'a [Tool],
+    /// Tools' results so far.
+    pub results: usize,
+    /// The model's own messages so far.
+    pub replies: usize,
 }
 
 /// What happens to a question.
@@ -64,8 +78,13 @@ pub enum Act {
     /// A status, and the code that goes with it in the body.
     Refuse(u16, &'static str),
     Hang,
-    Cut,
+    /// After so many bytes, or in the middle.
+    Cut(Option<usize>),
+    Stall,
+    /// A wait before each piece.
+    Trickle(Duration),
     Malformed,
+    BrokenEvent,
     WrongType,
 }
 
@@ -78,9 +97,11 @@ pub enum Counting {
     Wrong,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub content: String,
+    /// Name and arguments of the tool that is asked for.
+    pub call: Option<(String, Value)>,
     /// `max_tokens` ended it.
     pub cut_short: bool,
     pub usage: Usage,
@@ -105,11 +126,22 @@ impl Script {
         if let Some(times) = name.strip_prefix("fail-").and_then(|rest| rest.strip_suffix("-then-ok")?.parse().ok()) {
             return now(if self.fails(question, times) { Act::Refuse(500, "server_error") } else { Act::Answer });
         }
+        if let Some(wait) = name.strip_prefix("trickle-").and_then(|ms| ms.parse::<u64>().ok()) {
+            return now(Act::Trickle(Duration::from_millis(wait.min(MAX_DELAY_MS))));
+        }
+        if let Some(bytes) = name.strip_prefix("cut-").and_then(|bytes| bytes.parse().ok()) {
+            return now(Act::Cut(Some(bytes)));
+        }
+        if number(name, "tools-").or(number(name, "off-schema-")).is_some() {
+            return now(Act::Answer);
+        }
         now(match name {
             "small" | "large" | "cached" | "reasoning" | "no-usage" | "wrong-usage" => Act::Answer,
             "hang" => Act::Hang,
-            "cut" => Act::Cut,
+            "cut" => Act::Cut(None),
+            "stall" => Act::Stall,
             "malformed" => Act::Malformed,
+            "broken-event" => Act::BrokenEvent,
             "wrong-type" => Act::WrongType,
             "quota" => Act::Refuse(429, "insufficient_quota"),
             _ => match name.parse() {
@@ -135,20 +167,40 @@ impl Script {
 /// The answer to a question, which depends on the question alone.
 #[must_use]
 pub fn answer(question: &Question<'_>) -> Answer {
+    let call = call(question);
     let mut content = match question.schema {
-        Some(schema) => sample::of(schema, seed(question), question.prompt).to_string(),
-        None => text::of(question.prompt),
+        _ if call.is_some() => String::new(),
+        Some(schema) if follows(question) => sample::of(schema, seed(question), question.prompt).to_string(),
+        _ => text::of(question.prompt),
     };
     let limit = question.max_tokens.map_or(usize::MAX, |tokens| (tokens as usize).saturating_mul(4));
     let cut_short = content.len() > limit;
     content.truncate(content.floor_char_boundary(limit));
-    let usage = count(question, &content);
+    let asked = call.as_ref().map(|(name, arguments)| format!("{name}{arguments}")).unwrap_or_default();
+    let usage = count(question, &(asked + &content));
     let counting = match question.model {
         "scripted-no-usage" => Counting::Missing,
         "scripted-wrong-usage" => Counting::Wrong,
         _ => Counting::True,
     };
-    Answer { content, cut_short, usage, counting }
+    Answer { content, call, cut_short, usage, counting }
+}
+
+/// Each tool is asked for once, in order, unless the model's name says how often.
+fn call(question: &Question<'_>) -> Option<(String, Value)> {
+    let times = question.model.strip_prefix("scripted-").and_then(|name| number(name, "tools-"));
+    let left = question.results < times.unwrap_or(question.tools.len());
+    let tool = question.tools.get(question.results.checked_rem(question.tools.len())?).filter(|_| left)?;
+    Some((tool.name.clone(), sample::of(&tool.schema, seed(question), question.prompt)))
+}
+
+fn follows(question: &Question<'_>) -> bool {
+    let times = question.model.strip_prefix("scripted-").and_then(|name| number(name, "off-schema-"));
+    question.replies >= times.unwrap_or(0)
+}
+
+fn number(name: &str, prefix: &str) -> Option<usize> {
+    name.strip_prefix(prefix)?.parse().ok()
 }
 
 fn count(question: &Question<'_>, content: &str) -> Usage {
@@ -181,7 +233,7 @@ mod tests {
     use super::*;
 
     fn ask<'a>(model: &'a str, prompt: &'a str) -> Question<'a> {
-        Question { model, system: "", prompt, max_tokens: None, schema: None }
+        Question { model, prompt, ..Question::default() }
     }
 
     fn act(model: &str) -> Act {
@@ -194,7 +246,11 @@ mod tests {
             assert_eq!(act(model), Act::Answer, "{model}");
         }
         assert_eq!(act("scripted-hang"), Act::Hang);
-        assert_eq!(act("scripted-cut"), Act::Cut);
+        assert_eq!(act("scripted-cut"), Act::Cut(None));
+        assert_eq!(act("scripted-cut-40"), Act::Cut(Some(40)));
+        assert_eq!(act("scripted-trickle-5"), Act::Trickle(Duration::from_millis(5)));
+        assert_eq!(act("scripted-tools-3"), Act::Answer);
+        assert_eq!(act("scripted-off-schema-x"), Act::Refuse(404, "model_not_found"));
         assert_eq!(act("scripted-malformed"), Act::Malformed);
         assert_eq!(act("scripted-wrong-type"), Act::WrongType);
         assert_eq!(act("scripted-429"), Act::Refuse(429, "rate_limit_exceeded"));
@@ -234,6 +290,33 @@ mod tests {
         let short = answer(&Question { max_tokens: Some(3), ..question });
         assert!(short.cut_short && short.usage.output == 3 && first.content.starts_with(&short.content));
         assert_eq!(answer(&Question { max_tokens: Some(0), ..question }).content, "");
+    }
+
+    #[test]
+    fn tools_are_asked_for_in_turn_and_then_it_answers() {
+        let tool = |name: &str| Tool {
+            name: name.into(),
+            description: String::new(),
+            schema: serde_json::json!({"type": "object"}),
+        };
+        let tools = [tool("one"), tool("two")];
+        let asked = |model, results| {
+            let question = Question { tools: &tools, results, ..ask(model, "Go") };
+            answer(&question).call.map(|(name, _)| name)
+        };
+        let once: Vec<_> = (0..3).map(|results| asked("m", results)).collect();
+        assert_eq!(once, [Some("one".to_owned()), Some("two".to_owned()), None]);
+        let often: Vec<_> = (0..4).map(|results| asked("scripted-tools-3", results).is_some()).collect();
+        assert_eq!(often, [true, true, true, false]);
+        assert_eq!(answer(&ask("scripted-tools-3", "Go")).call, None, "without tools it answers");
+    }
+
+    #[test]
+    fn it_follows_a_schema_once_it_was_told_often_enough() {
+        let schema = serde_json::json!({"type": "object"});
+        let said =
+            |replies| answer(&Question { schema: Some(&schema), replies, ..ask("scripted-off-schema-1", "x") }).content;
+        assert!(!said(0).starts_with('{') && said(1).starts_with('{'));
     }
 
     #[test]

@@ -20,7 +20,9 @@ const MAX_ITEMS: u64 = 50;
 /// The value depends on the schema, the seed and the prompt alone.
 pub fn of(schema: &Value, seed: u64, prompt: &str) -> Value {
     let topic = clip(&opening(prompt).unwrap_or_else(|| "the request".to_owned()), 60);
-    let sampler = Sampler { root: schema, seed, topic };
+    let link = prompt.split(|c: char| c.is_whitespace() || "()<>\"',`".contains(c)).find(|word| is_link(word));
+    let link = link.map(|word| word.trim_end_matches(['.', ';', ':']).to_owned());
+    let sampler = Sampler { root: schema, seed, topic, link };
     sampler.value(schema, "answer", 0)
 }
 
@@ -28,6 +30,12 @@ struct Sampler<'a> {
     root: &'a Value,
     seed: u64,
     topic: String,
+    /// The first address in the prompt.
+    link: Option<String>,
+}
+
+fn is_link(word: &str) -> bool {
+    word.starts_with("https://") || word.starts_with("http://")
 }
 
 impl Sampler<'_> {
@@ -119,7 +127,7 @@ impl Sampler<'_> {
             Some("date") => return "2026-01-15".to_owned(),
             Some("date-time") => return "2026-01-15T09:00:00Z".to_owned(),
             Some("email") => return format!("person{n}@example.com"),
-            Some("uri" | "url") => return format!("https://example.com/{n}"),
+            Some("uri" | "url") => return self.link.clone().unwrap_or_else(|| format!("https://example.com/{n}")),
             Some("uuid") => return format!("00000000-0000-4000-8000-{n:012}"),
             _ => {}
         }

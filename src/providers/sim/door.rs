@@ -14,6 +14,7 @@ use super::{
     Asked, BAD_KEY, anthropic, gemini,
     log::{Line, Log, key_mark},
     openai,
+    rate::Rates,
 };
 use crate::providers::script::{self, Act, Answer, Plan, Script};
 
@@ -27,6 +28,7 @@ const HANG: Duration = Duration::from_hours(24);
 pub struct Shared {
     pub script: Script,
     pub log: Log,
+    pub rates: Rates,
 }
 
 /// The protocol that a path speaks.
@@ -80,10 +82,10 @@ impl Protocol {
         }
     }
 
-    fn stream(&self, asked: &Asked, answer: &Answer, id: &str) -> Vec<String> {
+    fn stream(&self, asked: &Asked, body: &Value, answer: &Answer, id: &str) -> Vec<String> {
         match self {
             Self::OpenAi => openai::stream(asked, answer, id),
-            Self::Anthropic => anthropic::stream(asked, answer, id),
+            Self::Anthropic => anthropic::stream(asked, body["tool_choice"]["name"].as_str(), answer, id),
             Self::Gemini { .. } => gemini::stream(asked, answer, id),
         }
     }
@@ -119,6 +121,9 @@ pub async fn handle(shared: &Shared, mut request: Request) -> Result<Response, I
         _ if turn.key.as_deref() == Some(BAD_KEY) => {
             turn.refuse(shared, asked.ok().as_ref(), 401, "invalid_api_key", INCORRECT)
         }
+        _ if turn.key.as_deref().is_some_and(|key| shared.rates.exceeds(key)) => {
+            turn.refuse(shared, asked.ok().as_ref(), 429, "rate_limit_exceeded", "this key calls too often")
+        }
         Err(wrong) => turn.refuse(shared, None, 400, "invalid_request_error", &wrong),
         Ok(asked) => turn.play(shared, &asked).await,
     })
@@ -143,30 +148,37 @@ impl Turn {
                 let message = format!("scripted refusal: {code}");
                 return self.refuse(shared, Some(asked), status, code, &message);
             }
-            Act::Answer => ("answered", Some(200)),
+            Act::Answer | Act::Trickle(_) => ("answered", Some(200)),
             Act::Hang => ("hang", None),
-            Act::Cut => ("cut", Some(200)),
-            Act::Malformed => ("malformed", Some(200)),
+            Act::Cut(_) => ("cut", Some(200)),
+            Act::Stall => ("stall", Some(200)),
+            Act::Malformed | Act::BrokenEvent => ("malformed", Some(200)),
             Act::WrongType => ("wrong_type", Some(200)),
         };
         self.log(shared, Some(asked), status, (act != Act::Hang).then_some(&answer), outcome);
         tokio::time::sleep(if act == Act::Hang { HANG } else { delay }).await;
-        let whole = self.protocol.answer(asked, &self.body, &answer, &self.id);
+        let pieces = if asked.stream {
+            self.protocol.stream(asked, &self.body, &answer, &self.id)
+        } else {
+            vec![self.protocol.answer(asked, &self.body, &answer, &self.id).to_string()]
+        };
+        let kind = if asked.stream { "text/event-stream" } else { "application/json" };
         match act {
-            Act::Cut => self.cut(asked, &answer, &whole),
+            Act::Cut(after) => self.cut(kind, &pieces.concat(), after),
+            Act::Stall => self.respond(kind, stalled(&pieces.concat())),
+            Act::Trickle(wait) => self.respond(kind, spoken(pieces, wait)),
+            Act::BrokenEvent if asked.stream => {
+                let half = pieces.len() / 2;
+                let broken = pieces.into_iter().take(half).chain(["data: {\"half\n\n".to_owned()]);
+                self.respond(kind, Body::from(broken.collect::<String>()))
+            }
             Act::Malformed => {
-                let text = whole.to_string();
+                let text = pieces.concat();
                 let half = text.floor_char_boundary(text.len() / 2);
                 self.respond("application/json", Body::from_string(text[..half].to_owned()))
             }
             Act::WrongType => self.respond("text/html", Body::from("<html><body>Sign in to the network</body></html>")),
-            _ if asked.stream => {
-                let events = self.protocol.stream(asked, &answer, &self.id);
-                let body =
-                    Body::from_bytes_stream(stream::iter(events).map(|event| Ok::<_, io::Error>(Bytes::from(event))));
-                self.respond("text/event-stream", body)
-            }
-            _ => json_answer(StatusCode::OK, &self.id, &whole),
+            _ => self.respond(kind, spoken(pieces, Duration::ZERO)),
         }
     }
 
@@ -181,16 +193,14 @@ impl Turn {
         response
     }
 
-    /// The first half of the answer, then a broken connection: the server closes
-    /// it when the body ends before its announced length. (An error in the body
-    /// would not do; poem ends such a body as if it were whole.)
-    fn cut(&self, asked: &Asked, answer: &Answer, whole: &Value) -> Response {
-        let text =
-            if asked.stream { self.protocol.stream(asked, answer, &self.id).concat() } else { whole.to_string() };
+    /// So much of the answer, then a broken connection: the server closes it when
+    /// the body ends before its announced length. (An error in the body would not
+    /// do; poem ends such a body as if it were whole.)
+    fn cut(&self, kind: &'static str, text: &str, after: Option<usize>) -> Response {
         let length = text.len();
-        let half = Bytes::from(text).slice(..length / 2);
-        let kind = if asked.stream { "text/event-stream" } else { "application/json" };
-        let body = Body::from_bytes_stream(stream::iter([Ok::<_, io::Error>(half)]));
+        let end = after.unwrap_or(length / 2).min(length.saturating_sub(1));
+        let begun = Bytes::copy_from_slice(&text.as_bytes()[..end]);
+        let body = Body::from_bytes_stream(stream::iter([Ok::<_, io::Error>(begun)]));
         self.respond(kind, body).with_header(header::CONTENT_LENGTH, length).into_response()
     }
 
@@ -214,6 +224,7 @@ impl Turn {
             request_id: &self.id,
             key: self.key.as_deref().map(key_mark),
             stream: asked.is_some_and(|asked| asked.stream),
+            replies: asked.map_or(0, |asked| asked.replies),
             status,
             input_tokens: usage.map_or(0, |u| u.input + u.cache_read + u.cache_write_5m + u.cache_write_1h),
             output_tokens: usage.map_or(0, |u| u.output + u.reasoning),
@@ -224,6 +235,23 @@ impl Turn {
             tracing::error!(%error, "the simulator's log cannot be written");
         }
     }
+}
+
+/// Half of a text, and a connection that stays open.
+fn stalled(text: &str) -> Body {
+    let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    Body::from_bytes_stream(stream::iter([Ok::<_, io::Error>(half)]).chain(stream::pending()))
+}
+
+/// Pieces, with a wait before each.
+fn spoken(pieces: Vec<String>, wait: Duration) -> Body {
+    let pieces = stream::iter(pieces).then(move |piece| async move {
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok::<_, io::Error>(Bytes::from(piece))
+    });
+    Body::from_bytes_stream(pieces)
 }
 
 /// The list of models, for whoever has a good key or none. Not in the log, which

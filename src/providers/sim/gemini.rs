@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, limit, pieces, text, told_schema};
+use super::{Asked, limit, pieces, text, told_schema, tool};
 use crate::providers::script::{Answer, Counting};
 
 /// The model stands in the path, the rest in the body.
@@ -14,15 +14,30 @@ pub fn asked(model: &str, stream: bool, body: &Value) -> Result<Asked, String> {
     let system = text(&body["systemInstruction"]["parts"]);
     let config = &body["generationConfig"];
     let schema = ["responseJsonSchema", "responseSchema"].iter().find_map(|key| config.get(*key)).cloned();
+    let parts = || contents.iter().filter_map(|content| content["parts"].as_array()).flatten();
+    let declared = body.pointer("/tools/0/functionDeclarations").and_then(Value::as_array).into_iter().flatten();
+    let forbidden = body.pointer("/toolConfig/functionCallingConfig/mode").is_some_and(|mode| mode == "NONE");
     Ok(Asked {
         model: model.to_owned(),
-        prompt: contents.iter().map(|content| text(&content["parts"])).collect::<Vec<_>>().join("\n"),
+        prompt: contents.iter().map(|content| said(&content["parts"])).collect::<Vec<_>>().join("\n"),
+        tools: declared.filter(|_| !forbidden).map(|declared| tool(declared, "parametersJsonSchema")).collect(),
+        results: parts().filter(|part| part["functionResponse"].is_object()).count(),
+        replies: contents.iter().filter(|content| content["role"] == "model").count(),
         max_tokens: limit(&config["maxOutputTokens"]),
         schema: schema.or_else(|| told_schema(&system)),
         system,
         stream,
         stream_usage: true,
     })
+}
+
+/// The text of a message, that of functions' responses included.
+fn said(parts: &Value) -> String {
+    let of = |part: &Value| match part["functionResponse"]["response"].as_object() {
+        Some(response) => response.values().map(text).collect::<Vec<_>>().join("\n"),
+        None => text(&json!([part])),
+    };
+    parts.as_array().into_iter().flatten().map(of).collect::<Vec<_>>().join("\n")
 }
 
 pub fn answer(asked: &Asked, answer: &Answer, id: &str) -> Value {
@@ -52,6 +67,12 @@ pub fn refusal(status: u16, message: &str) -> Value {
 
 fn chunk(asked: &Asked, answer: &Answer, id: &str, text: &str, last: bool) -> Value {
     let mut candidate = json!({"index": 0, "content": {"role": "model", "parts": [{"text": text}]}});
+    if last && let Some((name, args)) = &answer.call {
+        // Has to come back with the call, as Gemini 3 insists.
+        let part =
+            json!({"functionCall": {"name": name, "args": args}, "thoughtSignature": format!("sig-{}", asked.results)});
+        candidate["content"]["parts"] = json!([part]);
+    }
     if last {
         candidate["finishReason"] = if answer.cut_short { "MAX_TOKENS" } else { "STOP" }.into();
     }

@@ -35,13 +35,15 @@ pub struct Line<'a> {
     /// The start of the key's SHA-256, never the key.
     pub key: Option<String>,
     pub stream: bool,
+    /// The model's own messages in the question: which turn of a conversation it is.
+    pub replies: usize,
     /// `null` where no answer comes.
     pub status: Option<u16>,
     pub input_tokens: u64,
     pub output_tokens: u64,
     /// In the ledger's own buckets; `null` where nothing is charged.
     pub usage: Option<Usage>,
-    /// `answered`, `refused`, `hang`, `cut`, `malformed` or `wrong_type`.
+    /// `answered`, `refused`, `hang`, `cut`, `stall`, `malformed` or `wrong_type`.
     pub outcome: &'static str,
 }
 

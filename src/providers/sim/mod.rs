@@ -1,13 +1,15 @@
 //! The script's door over HTTP: speaks the protocols of OpenAI, Anthropic and Gemini.
 //!
-//! Any key is taken, and none, but for `bad-key`, which is refused. Paths may
-//! have any prefix, so that one simulator stands in for every provider's base URL.
+//! Any key is taken, and none, but for `bad-key`, which is refused, and keys such as
+//! `rate-2-anything`, which may call twice in a second. Paths may have any prefix, so
+//! that one simulator stands in for every provider's base URL.
 
 pub(super) mod anthropic;
 mod door;
 pub(super) mod gemini;
 mod log;
 pub(super) mod openai;
+mod rate;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -15,7 +17,10 @@ use poem::{Server, endpoint::make, listener::TcpAcceptor};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::script::{Question, Script};
+use super::{
+    Tool,
+    script::{Question, Script},
+};
 use crate::base::SystemClock;
 use log::Log;
 
@@ -60,7 +65,7 @@ pub async fn start(addr: &str, log: Option<&Path>) -> io::Result<Sim> {
     let listener = TcpListener::bind(addr).await?;
     let addr = listener.local_addr()?;
     let log = Log::open(log, SystemClock::shared())?;
-    let shared = Arc::new(door::Shared { script: Script::default(), log });
+    let shared = Arc::new(door::Shared { script: Script::default(), log, rates: rate::Rates::default() });
     let endpoint = make(move |request| {
         let shared = Arc::clone(&shared);
         async move { door::handle(&shared, request).await }
@@ -70,13 +75,17 @@ pub async fn start(addr: &str, log: Option<&Path>) -> io::Result<Sim> {
 }
 
 /// A question as a protocol's body asks it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Asked {
     pub model: String,
     pub system: String,
     pub prompt: String,
     pub max_tokens: Option<u32>,
     pub schema: Option<Value>,
+    /// Empty where the answer has to come without them.
+    pub tools: Vec<Tool>,
+    pub results: usize,
+    pub replies: usize,
     pub stream: bool,
     /// OpenAI's `stream_options.include_usage`.
     pub stream_usage: bool,
@@ -91,6 +100,9 @@ impl Asked {
             prompt: &self.prompt,
             max_tokens: self.max_tokens,
             schema: self.schema.as_ref(),
+            tools: &self.tools,
+            results: self.results,
+            replies: self.replies,
         }
     }
 }
@@ -110,12 +122,18 @@ fn told_schema(system: &str) -> Option<Value> {
     serde_json::from_str(schema).ok()
 }
 
+/// A tool as a protocol declares it; `schema` is the key of its arguments' schema.
+fn tool(declared: &Value, schema: &str) -> Tool {
+    let text = |key: &str| declared[key].as_str().unwrap_or_default().to_owned();
+    Tool { name: text("name"), description: text("description"), schema: declared[schema].clone() }
+}
+
 fn limit(value: &Value) -> Option<u32> {
     value.as_u64().map(|limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
 /// A text in pieces of a few characters, as a stream brings it.
-fn pieces(text: &str) -> Vec<String> {
+pub(super) fn pieces(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     chars.chunks(24).map(|chunk| chunk.iter().collect()).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, limit, pieces, text, told_schema};
+use super::{Asked, limit, pieces, text, told_schema, tool};
 use crate::providers::script::{Answer, Counting, MODELS, Question};
 
 /// # Errors
@@ -26,6 +26,12 @@ pub fn asked(body: &Value) -> Result<Asked, String> {
         system,
         max_tokens: limit(&body["max_completion_tokens"]).or_else(|| limit(&body["max_tokens"])),
         schema,
+        tools: match body["tool_choice"].as_str() {
+            Some("none") => Vec::new(),
+            _ => body["tools"].as_array().into_iter().flatten().map(|t| tool(&t["function"], "parameters")).collect(),
+        },
+        results: messages.iter().filter(|message| message["role"] == "tool").count(),
+        replies: messages.iter().filter(|message| message["role"] == "assistant").count(),
         stream: body["stream"] == true,
         stream_usage: body["stream_options"]["include_usage"] == true,
     })
@@ -33,7 +39,12 @@ pub fn asked(body: &Value) -> Result<Asked, String> {
 
 /// The whole answer. The in-process door reads this too, so that both count alike.
 pub fn answer(question: &Question<'_>, answer: &Answer, id: Option<&str>) -> Value {
-    let message = json!({"role": "assistant", "content": answer.content, "refusal": null});
+    let mut message = json!({"role": "assistant", "content": answer.content, "refusal": null});
+    if let Some((name, arguments)) = &answer.call {
+        message["content"] = Value::Null;
+        message["tool_calls"] = json!([{"id": call_id(question.results), "type": "function",
+            "function": {"name": name, "arguments": arguments.to_string()}}]);
+    }
     let mut body = json!({
         "object": "chat.completion", "created": 0, "model": question.model,
         "choices": [{"index": 0, "message": message, "finish_reason": finish(answer)}],
@@ -57,6 +68,20 @@ pub fn stream(asked: &Asked, answer: &Answer, id: &str) -> Vec<String> {
     for piece in pieces(&answer.content) {
         events.push(event(choice(json!({"content": piece}), Value::Null), Value::Null));
     }
+    if let Some((name, arguments)) = &answer.call {
+        let call = |id: Value, name: Value, arguments: &str| {
+            let function = json!({"name": name, "arguments": arguments});
+            event(
+                choice(
+                    json!({"tool_calls": [{"index": 0, "id": id, "type": "function", "function": function}]}),
+                    Value::Null,
+                ),
+                Value::Null,
+            )
+        };
+        events.push(call(call_id(asked.results).into(), name.as_str().into(), ""));
+        events.extend(pieces(&arguments.to_string()).iter().map(|piece| call(Value::Null, Value::Null, piece)));
+    }
     events.push(event(choice(json!({}), finish(answer).into()), Value::Null));
     if asked.stream_usage {
         events.push(event(json!([]), usage(answer)));
@@ -77,8 +102,18 @@ pub fn models() -> Value {
     json!({"object": "list", "data": named.collect::<Vec<_>>()})
 }
 
+fn call_id(results: usize) -> String {
+    format!("call_{results}")
+}
+
 fn finish(answer: &Answer) -> &'static str {
-    if answer.cut_short { "length" } else { "stop" }
+    if answer.call.is_some() {
+        "tool_calls"
+    } else if answer.cut_short {
+        "length"
+    } else {
+        "stop"
+    }
 }
 
 fn usage(answer: &Answer) -> Value {

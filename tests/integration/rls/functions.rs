@@ -31,6 +31,11 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.record_runs", &["teamai_worker"], "as record, with what tasks wait for"),
     ("app.task_ended", &[], "the end of a task stops those it started and tells its own starter, all of its agency"),
     ("app.wake_waiting", &["teamai_worker"], "whatever waits and may go on, whosever it is; gives a number alone"),
+    (
+        "app.record_turns",
+        &["teamai_worker"],
+        "many agents' turns in one commit; the tenant is the task's, held by its epoch",
+    ),
     ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; the tenant is the task's, that ended"),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
@@ -148,6 +153,16 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     let steps = "select array_agg(agency_id) from task_steps where node_id in ('fresh', 'stale')";
     let written: Vec<Uuid> = sqlx::query_scalar(steps).fetch_one(&root).await.unwrap();
     assert_eq!(written, [own.agency()]);
+
+    for (epoch, held) in [(0, 0), (1, 1)] {
+        let turn = own.fill(&format!(
+            "select task_id from app.record_turns('{{}}', array[row({{task}}, {epoch}, 'ask', 0, 7, '{{}}')::app.turn_write])"
+        ));
+        assert_eq!(run(&root, "teamai_worker", turn).await.len(), held, "a turn of epoch {epoch}");
+        let turns =
+            own.fill("select count(*) from agent_turns where nth = 7 and agency_id = {agency} and task_id = {task}");
+        assert_eq!(count(&root, "postgres", None, &turns).await, i64::try_from(held).unwrap());
+    }
 
     for (epoch, held) in [(0, 0), (1, 1)] {
         let beat =

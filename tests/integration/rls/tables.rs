@@ -192,6 +192,13 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table(
+        "agent_turns",
+        Tenants(
+            "insert into agent_turns (task_id, agency_id, node_id, occurrence, nth, piece)
+             values ({task}, {agency}, {agency}, 0, 0, '{}')",
+        ),
+    ),
+    table(
         "call_intents",
         Tenants(
             "insert into call_intents (task_id, agency_id, node_id, occurrence, call_no, epoch, kind, request_hash, price_id)

@@ -1,4 +1,5 @@
-//! Tokens of a prompt before it is sent, for the reservation against a budget.
+//! Tokens of a prompt before it is sent, for the reservation against a budget, and
+//! of an answer that was cut off before its provider said how many it has.
 //!
 //! Tokenizers differ by model and are slow to load; a reservation needs a bound
 //! that is not far off. Each byte gets a weight by its kind, in sixths of a token,
@@ -11,8 +12,13 @@ const FRAME: u64 = 16;
 /// ordinary text given; about half as many again for English prose.
 #[must_use]
 pub fn tokens(text: &str) -> u64 {
-    let sixths: u64 = text.bytes().map(sixths).sum();
-    sixths.div_ceil(6) + FRAME
+    weight(text).div_ceil(6) + FRAME
+}
+
+/// The text in sixths of a token: the weights of pieces add up.
+#[must_use]
+pub fn weight(text: &str) -> u64 {
+    text.bytes().map(sixths).sum()
 }
 
 fn sixths(byte: u8) -> u64 {

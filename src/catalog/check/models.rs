@@ -1,0 +1,112 @@
+//! Checks of the nodes that ask models with a config of a closed form: `Agent`, `QualityJudge`.
+
+use serde_json::Value;
+
+use super::Check;
+use crate::catalog::{agent, model::Node, problem::Path};
+
+/// Keys of every node that asks a model.
+const ASKING: [&str; 7] =
+    ["provider", "model", "fallback_model", "fallback_models", "temperature", "max_tokens", "timeout"];
+const AGENT: [&str; 5] = ["system_message", "prompt_template", "response_schema", "tools", "max_turns"];
+const JUDGE: [&str; 2] = ["rubric", "subject"];
+const MOST_TURNS: u64 = 50;
+
+impl<'a> Check<'a> {
+    pub(super) fn model_config(&mut self, path: &Path<'a>, node: &'a Node) {
+        let (own, required): (&[&str], &[&str]) = match node.component.as_str() {
+            "Agent" => (&AGENT, &["prompt_template"]),
+            "QualityJudge" => (&JUDGE, &JUDGE),
+            _ => return,
+        };
+        let config = path.key("config");
+        for key in node.config.keys().filter(|key| !ASKING.contains(&key.as_str()) && !own.contains(&key.as_str())) {
+            let known = [&ASKING[..], own].concat().join(", ");
+            self.problem(&config.key(key), format!("is no setting of {}; it has {known}", node.component));
+        }
+        for key in required {
+            if node.config.get(*key).is_none_or(Value::is_null) {
+                self.problem(&config, format!("{} needs `{key}`", node.component));
+            }
+        }
+        if node.component == "Agent" {
+            self.agent(&config, node);
+        }
+    }
+
+    fn agent(&mut self, config: &Path<'a>, node: &'a Node) {
+        if let Some(Value::Number(turns)) = node.config.get("max_turns")
+            && !turns.as_u64().is_some_and(|turns| (1..=MOST_TURNS).contains(&turns))
+        {
+            self.problem(&config.key("max_turns"), format!("give 1 to {MOST_TURNS}"));
+        }
+        let tools = match agent::tools(&node.config) {
+            Ok(tools) => tools,
+            Err((at, why)) => return self.problem(&below(config, &at), why),
+        };
+        for (nth, tool) in tools.iter().enumerate() {
+            for name in tool.secrets.iter().filter(|name| !node.secrets.contains_key(**name)) {
+                let at = config.key("tools").index(nth).key("secrets");
+                self.problem(&at, format!("`{name}` is not among the node's `secrets`"));
+            }
+        }
+    }
+}
+
+/// `tools[0].hosts[1]` as a path.
+fn below<'p>(config: &Path<'p>, at: &'p str) -> Path<'p> {
+    at.split('.').fold(config.clone(), |path, step| {
+        let mut parts = step.split(['[', ']']).filter(|part| !part.is_empty());
+        let path = parts.next().map_or(path.clone(), |key| path.key(key));
+        parts.filter_map(|index| index.parse().ok()).fold(path, |path, index| path.index(index))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    fn problems(config: &str) -> Vec<(String, String)> {
+        let source = format!(
+            "recipe:\n  id: r\n  name: R\n  version: \"1.0\"\n  workflow:\n    nodes:\n      - {{ id: n, {config} }}\n"
+        );
+        let checked = super::super::recipe(&source, &|_| true);
+        checked.err().into_iter().flat_map(|report| report.problems).map(|p| (p.path, p.message)).collect()
+    }
+
+    #[test]
+    fn an_agents_config_is_of_a_closed_form() {
+        let good = "component: Agent, config: { prompt_template: x, max_turns: 3, tools: [{ component: WebsiteConnector, hosts: [example.com] }] }";
+        assert_eq!(problems(good), []);
+        for (config, path, word) in [
+            ("prompt_template: x, rubric: y", "rubric", "no setting of Agent"),
+            ("model: openai/m", "", "needs `prompt_template`"),
+            ("prompt_template: x, max_turns: 90", "max_turns", "1 to 50"),
+            ("prompt_template: x, tools: [{ component: WebCrawler }]", "tools[0].hosts", "chooses the url"),
+            (
+                "prompt_template: x, tools: [{ component: WebCrawler, hosts: [\"*\"], limit: 1 }]",
+                "tools[0].limit",
+                "no key of a tool",
+            ),
+            (
+                "prompt_template: x, tools: [{ component: HttpRequest, config: { url: https://a.example }, secrets: [k] }]",
+                "tools[0].secrets",
+                "`k` is not among",
+            ),
+        ] {
+            let found = problems(&format!("component: Agent, config: {{ {config} }}"));
+            let dot = if path.is_empty() { "" } else { "." };
+            let expected = format!("recipe.workflow.nodes[0].config{dot}{path}");
+            assert!(found.len() == 1 && found[0].0 == expected && found[0].1.contains(word), "{config}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_judge_has_a_rubric_and_a_subject() {
+        assert_eq!(problems("component: QualityJudge, config: { rubric: x, subject: y, model: openai/m }"), []);
+        let found = problems("component: QualityJudge, config: { rubric: x, tools: [] }");
+        let words: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
+        assert!(
+            words.len() == 2 && words[0].contains("no setting") && words[1].contains("needs `subject`"),
+            "{words:?}"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The turns of one Agent node, kept under the claim's fence.
+
+mod store;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{
+    Parts,
+    meter::{self, NodeMeter},
+    record::RecordError,
+};
+use crate::{
+    base::TaskId,
+    components::{ComponentError, Retry, Turns},
+    db::lane::Lane,
+    tasks::lease::Claimed,
+};
+
+pub use store::{TurnFlush, TurnWrite};
+
+/// Turns are few beside steps: one lane takes them.
+const MAX_BATCH: usize = 100;
+
+/// The writer of all agents' turns in a process.
+pub fn lane(pool: &sqlx::PgPool) -> Lane<TurnFlush> {
+    Lane::start(TurnFlush(pool.clone()), MAX_BATCH)
+}
+
+/// What one occurrence of a node has kept; lives as long as its attempts.
+pub struct NodeTurns<'a> {
+    parts: &'a Parts,
+    claimed: &'a Claimed,
+    node_id: &'a str,
+    occurrence: i32,
+    meter: &'a NodeMeter,
+    /// `None` until it was asked for.
+    kept: Mutex<Option<Vec<Value>>>,
+}
+
+impl<'a> NodeTurns<'a> {
+    pub fn new(
+        parts: &'a Parts,
+        claimed: &'a Claimed,
+        node_id: &'a str,
+        occurrence: i32,
+        meter: &'a NodeMeter,
+    ) -> Self {
+        Self { parts, claimed, node_id, occurrence, meter, kept: Mutex::default() }
+    }
+
+    async fn load(&self) -> Result<Vec<Value>, ComponentError> {
+        // The first claim finds nothing.
+        if self.claimed.epoch <= 1 {
+            return Ok(Vec::new());
+        }
+        let (scope, task) = (self.claimed.scope(), TaskId(self.claimed.id));
+        store::kept(&scope, &self.parts.pool, task, self.node_id, self.occurrence).await.map_err(|error| {
+            let message = format!("the agent's earlier turns cannot be read: {error}");
+            ComponentError::new("turns_unreadable", message).retry(Retry::May { after: None })
+        })
+    }
+}
+
+#[async_trait]
+impl Turns for NodeTurns<'_> {
+    async fn kept(&self) -> Result<Vec<Value>, ComponentError> {
+        let mut kept = self.kept.lock().await;
+        if kept.is_none() {
+            *kept = Some(self.load().await?);
+        }
+        Ok(kept.clone().unwrap_or_default())
+    }
+
+    async fn keep(&self, piece: Value) -> Result<Value, ComponentError> {
+        let mut kept = self.kept.lock().await;
+        let kept = kept.get_or_insert_default();
+        let piece = self.meter.redactor().output(piece)?;
+        let turn = TurnWrite {
+            task_id: self.claimed.id,
+            epoch: self.claimed.epoch,
+            node_id: self.node_id.to_owned(),
+            occurrence: self.occurrence,
+            nth: i32::try_from(kept.len()).unwrap_or(i32::MAX),
+            piece: piece.clone(),
+        };
+        // Kept from here on: the lane writes it even if this wait is cut off, and a
+        // write that fails ends the run.
+        kept.push(piece.clone());
+        let lines = self.meter.settled();
+        match self.parts.turns.write((lines, turn)).await {
+            Ok(true) => Ok(piece),
+            Ok(false) => Err(meter::stop(&RecordError::LeaseLost)),
+            Err(error) => Err(meter::stop(&RecordError::Lane(error))),
+        }
+    }
+}
