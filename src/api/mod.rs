@@ -14,6 +14,7 @@ pub mod check;
 mod client_address;
 mod document;
 mod errors;
+mod events;
 mod explain;
 mod frame;
 mod gate;
@@ -34,6 +35,7 @@ mod tags;
 mod tasks;
 mod teams;
 mod users;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -50,6 +52,8 @@ pub use crate::auth::need;
 use crate::{
     auth::{Auth, oidc::Oidc},
     base::Clock,
+    egress,
+    events::Streams,
     limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
@@ -71,6 +75,10 @@ pub struct ApiState {
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
+    /// Who follows tasks in this process.
+    pub streams: Streams,
+    /// What webhooks will be sent with: here it only looks at their addresses.
+    pub egress: egress::Client,
     pub limiter: Limiter,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
@@ -97,7 +105,8 @@ fn resources() -> impl OpenApi + Clone {
         agents::AgentsApi,
         secrets::SecretsApi,
         catalogue::CatalogueApi,
-        tasks::TasksApi,
+        // A tuple has room for 16.
+        (tasks::TasksApi, events::EventsApi, webhooks::WebhooksApi),
         queue::QueueApi,
         audit_logs::AuditLogsApi,
     ))

@@ -59,6 +59,8 @@ scopes! {
     TasksWrite "tasks:write" "Run and cancel tasks";
     QueueRead "queue:read" "Read the queue's depth and rates";
     AuditRead "audit:read" "Read the ledger";
+    WebhooksRead "webhooks:read" "Read webhooks and their deliveries, never their secrets";
+    WebhooksWrite "webhooks:write" "Make, change and delete webhooks, and send deliveries again";
 }
 
 /// A permission as a type.

@@ -78,4 +78,7 @@ ids! {
     AuditId,
     PriceId,
     ExperimentId,
+    WebhookId,
+    /// What one webhook is to hear of one event.
+    DeliveryId,
 }

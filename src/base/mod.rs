@@ -12,6 +12,7 @@ pub mod usage;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, ExperimentId, InviteId, PriceId};
+pub use ids::{DeliveryId, WebhookId};
 pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};
 pub use money::Usd;
 pub use page::{Page, Paged};

@@ -5,10 +5,12 @@
 //! - [`running`]: the tasks that this process holds
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
 //! - [`reconcile`]: new tickets for what is due, and housekeeping
+//! - [`keep`]: partitions of events, and what was kept long enough
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
 mod handler;
 mod heartbeat;
+mod keep;
 mod monitor;
 mod reconcile;
 mod running;

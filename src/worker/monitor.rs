@@ -18,6 +18,7 @@ use crate::{
     engine::{Engine, StopReason},
     queue::{self, Tickets, Wake},
     tasks::lease::{self, ClaimFlush},
+    webhooks::Deliverer,
 };
 
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
@@ -32,6 +33,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Worker {
     pub pool: PgPool,
     pub engine: Engine,
+    pub deliverer: Deliverer,
     pub redis: (Client, ConnectionManager),
     /// Tasks in flight.
     pub concurrency: usize,
@@ -44,7 +46,7 @@ pub struct Worker {
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, redis: (client, connection), concurrency, finish_within, lease_seconds, name } = worker;
+    let Worker { pool, engine, deliverer, redis: (client, connection), concurrency, finish_within, lease_seconds, name } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {
@@ -63,6 +65,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
         tokio::spawn(wake.clone().listen(client, background.clone())),
         tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, background.clone())),
         tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), stop.clone())),
+        tokio::spawn(deliverer.run(finish_within, stop.clone())),
     ];
     info!(name, concurrency, "worker started");
     let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::keep;
 use crate::{
     queue::{Ticket, Tickets},
     tasks::lease,
@@ -46,6 +47,9 @@ pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
             && let Err(error) = lease::store::housekeep(&pool).await
         {
             warn!(%error, "housekeeping failed");
+        }
+        if ticks % HOUSEKEEP_EVERY == 1 {
+            keep::events(&pool).await;
         }
     }
 }

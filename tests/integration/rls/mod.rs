@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 22] = [
             "agency",
             "team",
             "user",
@@ -43,6 +43,8 @@ impl Ids {
             "invite",
             "identity",
             "code",
+            "webhook",
+            "delivery",
         ];
         Self(NAMES.map(|name| (name, id())).into())
     }
