@@ -4,7 +4,8 @@
 //!
 //! - [`base`], [`config`], [`db`]: shared nouns, settings, the pool and its batching lanes
 //! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`],
-//!   [`limits`]: the leaves
+//!   [`limits`], [`events`]: the leaves
+//! - [`webhooks`]: events that are sent to where an agency wants them
 //! - [`providers`], [`components`]: what a step can do
 //! - [`tasks`], [`engine`], [`worker`]: the way of a task
 //! - [`api`], [`cli`]: how people and machines reach it
@@ -20,6 +21,7 @@ pub mod config;
 pub mod db;
 pub mod egress;
 pub mod engine;
+pub mod events;
 pub mod experiments;
 pub mod limits;
 pub mod locker;
@@ -27,4 +29,5 @@ pub mod providers;
 pub mod queue;
 pub mod tasks;
 pub mod tenancy;
+pub mod webhooks;
 pub mod worker;

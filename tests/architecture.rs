@@ -18,13 +18,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("experiments", &["base", "config", "db"]),
     ("queue", &["base", "config", "db"]),
     ("limits", &["base", "config"]),
+    ("events", &["base", "config", "db"]),
+    ("webhooks", &["base", "config", "db", "locker", "egress", "events"]),
     ("providers", &["base", "config", "egress"]),
     ("components", &["base", "catalog", "egress", "providers"]),
     ("tasks", &["base", "config", "db", "tenancy", "auth", "catalog", "egress", "billing", "experiments", "queue"]),
     ("engine", ENGINE),
     ("api", HTTP),
     ("console", HTTP),
-    ("worker", &["base", "config", "db", "queue", "tasks", "engine"]),
+    ("worker", &["base", "config", "db", "queue", "events", "webhooks", "tasks", "engine"]),
     ("cli", CLI),
 ];
 const ENGINE: &[&str] = &[
@@ -56,6 +58,8 @@ const HTTP: &[&str] = &[
     "experiments",
     "queue",
     "limits",
+    "events",
+    "webhooks",
     "tasks",
 ];
 const CLI: &[&str] = &[
@@ -71,6 +75,8 @@ const CLI: &[&str] = &[
     "experiments",
     "queue",
     "limits",
+    "events",
+    "webhooks",
     "providers",
     "components",
     "tasks",

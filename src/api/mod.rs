@@ -15,6 +15,7 @@ pub mod check;
 mod client_address;
 mod document;
 mod errors;
+mod events;
 mod explain;
 mod frame;
 mod gate;
@@ -38,6 +39,7 @@ mod tags;
 mod tasks;
 mod teams;
 mod users;
+mod webhooks;
 mod workers;
 
 use std::sync::Arc;
@@ -55,6 +57,8 @@ pub use crate::auth::need;
 use crate::{
     auth::{Auth, oidc::Oidc},
     base::Clock,
+    egress,
+    events::Streams,
     limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
@@ -76,6 +80,10 @@ pub struct ApiState {
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
+    /// Who follows tasks in this process.
+    pub streams: Streams,
+    /// What webhooks will be sent with: here it only looks at their addresses.
+    pub egress: egress::Client,
     pub limiter: Limiter,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
@@ -102,9 +110,9 @@ fn resources() -> impl OpenApi + Clone {
         agents::AgentsApi,
         secrets::SecretsApi,
         catalogue::CatalogueApi,
-        tasks::TasksApi,
-        approvals::ApprovalsApi,
-        schedules::SchedulesApi,
+        // A tuple has room for 16.
+        (tasks::TasksApi, approvals::ApprovalsApi, schedules::SchedulesApi),
+        (events::EventsApi, webhooks::WebhooksApi),
         (queue::QueueApi, pauses::PausesApi, workers::WorkersApi),
         audit_logs::AuditLogsApi,
     ))

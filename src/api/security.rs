@@ -13,16 +13,18 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
+use futures::{FutureExt, future::BoxFuture};
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     auth::{Bearer, BearerAuthorization},
     registry::{MetaSecurityScheme, Registry},
 };
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{ApiState, gate, problem::Problem};
 use crate::{
-    auth::{Caller, Need, Session},
+    auth::{AuthError, Caller, Need, Session},
     base::TenantScope,
 };
 
@@ -34,6 +36,7 @@ pub(super) struct Attached(pub Arc<ApiState>);
 pub struct Member<S> {
     pub state: Arc<ApiState>,
     caller: Caller,
+    token: SecretString,
     need: PhantomData<S>,
 }
 
@@ -61,10 +64,27 @@ pub struct Open {
     pub state: Arc<ApiState>,
 }
 
-impl<S> Member<S> {
+impl<S: Need> Member<S> {
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         self.caller.scope()
+    }
+
+    /// For an answer that lasts: asks again whether its caller may have it, and as whom.
+    /// `None` if not any more. While the database is away what was known stands.
+    pub fn still_may(&self) -> impl Fn() -> BoxFuture<'static, Option<TenantScope>> + Send + Sync + 'static {
+        let (state, token, known) = (Arc::clone(&self.state), self.token.clone(), *self.caller.scope());
+        move || {
+            let (state, token) = (Arc::clone(&state), token.clone());
+            let asked = async move {
+                match state.auth.authenticate(token.expose_secret()).await {
+                    Ok(caller) if caller.may(S::SCOPE) => Some(*caller.scope()),
+                    Err(AuthError::Unavailable) => Some(known),
+                    _ => None,
+                }
+            };
+            asked.boxed()
+        }
     }
 }
 
@@ -101,11 +121,16 @@ fn state(request: &Request) -> Result<Arc<ApiState>, Problem> {
 }
 
 async fn caller(request: &Request) -> poem::Result<(Arc<ApiState>, Caller)> {
+    let (state, caller, _) = caller_and_token(request).await?;
+    Ok((state, caller))
+}
+
+async fn caller_and_token(request: &Request) -> poem::Result<(Arc<ApiState>, Caller, SecretString)> {
     let state = state(request)?;
     let bearer = Bearer::from_request(request)?;
     let caller = state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?;
     gate::admit(request, &state, caller.scope()).await?;
-    Ok((state, caller))
+    Ok((state, caller, bearer.token.into()))
 }
 
 /// Who asks, for what is done before a handler. Their requests are not counted here.
@@ -198,9 +223,9 @@ macro_rules! access {
 }
 
 access!([S] Member<S>, [mark::MEMBER, S::SCOPE.as_str()], request => {
-    let (state, caller) = caller(request).await?;
+    let (state, caller, token) = caller_and_token(request).await?;
     needs_scope::<S>(&caller)?;
-    Ok(Self { state, caller, need: PhantomData })
+    Ok(Self { state, caller, token, need: PhantomData })
 });
 
 access!([S] Admin<S>, [mark::ADMIN, S::SCOPE.as_str()], request => {

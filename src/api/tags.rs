@@ -18,6 +18,8 @@ pub enum Tag {
     Queue,
     /// The ledger: one line for each call that left.
     Ledger,
+    /// Events, sent to where the agency wants to hear of them.
+    Webhooks,
     /// Keys for providers and sites, kept encrypted.
     Secrets,
 }

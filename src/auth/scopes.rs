@@ -62,6 +62,8 @@ scopes! {
     QueueRead "queue:read" "Read the queue's depth and rates";
     AuditRead "audit:read" "Read the ledger";
     QueueWrite "queue:write" "Pause and resume work in the queue";
+    WebhooksRead "webhooks:read" "Read webhooks and their deliveries, never their secrets";
+    WebhooksWrite "webhooks:write" "Make, change and delete webhooks, and send deliveries again";
 }
 
 /// A permission as a type.

@@ -79,4 +79,7 @@ ids! {
     PriceId,
     ExperimentId,
     ScheduleId,
+    WebhookId,
+    /// What one webhook is to hear of one event.
+    DeliveryId,
 }

@@ -14,6 +14,7 @@ pub use clock::{Clock, SystemClock};
 pub use ids::{
     AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, ExperimentId, InviteId, PriceId, ScheduleId,
 };
+pub use ids::{DeliveryId, WebhookId};
 pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};
 pub use money::Usd;
 pub use page::{Page, Paged};

@@ -24,11 +24,13 @@ use crate::{
     db,
     egress::{self, Policy},
     engine::Engine,
+    events::Streams,
     limits::Limiter,
     locker::Locker,
     providers::Registry,
     queue::{self, Tickets},
     tasks::submit::Submitter,
+    webhooks::Deliverer,
     worker::{self, Worker},
 };
 
@@ -108,6 +110,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
     let oidc = super::oidc::service(config, &auth)?;
     let providers = Registry::new(&config.providers)?;
+    let streams = Streams::start(pool.clone(), shutdown.clone());
     let provider_names = providers.names().into_iter().map(str::to_owned).collect();
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
@@ -119,6 +122,8 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         locker: Arc::clone(&shared.locker),
         key_probe: Arc::new(ProviderKeys(providers)),
         tickets,
+        streams,
+        egress: guarded(config)?,
         limiter,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
         metrics: shared.metrics.clone(),
@@ -145,21 +150,29 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
     let fresh = Arc::clone(&prices);
     let stop = shutdown.clone();
     tokio::spawn(async move { fresh.keep_fresh(PRICES_EVERY, stop).await });
+    let client = guarded(config)?;
     let engine = Engine::new(
         pool.clone(),
         Arc::clone(clock),
         Arc::clone(&shared.locker),
         prices,
-        egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))?,
+        client.clone(),
         Registry::new(&config.providers)?,
         components::registry(),
         shared.redis.1.clone(),
     );
     let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
+    let deliverer = Deliverer {
+        pool: pool.clone(),
+        locker: Arc::clone(&shared.locker),
+        client,
+        clock: Arc::clone(clock),
+    };
     Ok(Worker {
         pool,
         submitter,
         engine,
+        deliverer,
         redis: shared.redis.clone(),
         concurrency: config.worker.concurrency,
         agency_limit: config.worker.agency_concurrency,
@@ -168,6 +181,11 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         retention_days: config.retention.days,
         name: worker_name()?,
     })
+}
+
+/// The client for whatever a tenant can name.
+fn guarded(config: &Config) -> Result<egress::Client, egress::Error> {
+    egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))
 }
 
 /// Waits for a Postgres that is still starting.

@@ -9,6 +9,7 @@ mod probe;
 mod root;
 mod rotate;
 mod seal;
+mod signing;
 mod store;
 mod value;
 

@@ -24,6 +24,7 @@ pub async fn run(pool: PgPool, retention_days: u32, stop: CancellationToken) {
         if let Err(error) = lease::store::housekeep(&pool).await {
             warn!(%error, "housekeeping failed");
         }
+        super::keep::events(&pool).await;
         match prune(&pool, retention_days, &stop).await {
             Ok(0) => {}
             Ok(pruned) => info!(pruned, "deleted finished tasks that were kept long enough"),

@@ -8,12 +8,14 @@
 //! - [`presence`]: says that the worker is there
 //! - [`reconcile`]: tasks for schedules, finished tickets dropped
 //! - [`housekeep`]: cycles rolled forward, old rows dropped
+//! - [`keep`]: partitions of events, and what was kept long enough
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
 mod dispatch;
 mod handler;
 mod heartbeat;
 mod housekeep;
+mod keep;
 mod monitor;
 mod presence;
 mod reconcile;

@@ -25,6 +25,7 @@ use crate::{
         lease::{self, ClaimFlush},
         submit::Submitter,
     },
+    webhooks::Deliverer,
 };
 
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
@@ -41,6 +42,7 @@ pub struct Worker {
     pub engine: Engine,
     /// As the worker's role: for the tasks of schedules.
     pub submitter: Submitter,
+    pub deliverer: Deliverer,
     pub redis: (Client, ConnectionManager),
     /// Tasks in flight.
     pub concurrency: usize,
@@ -57,8 +59,8 @@ pub struct Worker {
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, submitter, redis: (client, connection), concurrency, agency_limit, .. } = worker;
-    let Worker { finish_within, lease_seconds, retention_days, name, .. } = worker;
+    let Worker { pool, engine, submitter, deliverer, redis: (client, connection), concurrency, .. } = worker;
+    let Worker { agency_limit, finish_within, lease_seconds, retention_days, name, .. } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {
@@ -110,6 +112,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             background.clone(),
         )),
         tokio::spawn(housekeep::run(pool.clone(), retention_days, stop.clone())),
+        tokio::spawn(deliverer.run(finish_within, stop.clone())),
     ];
     info!(name, concurrency, "worker started");
     let pulling = tokio::spawn(pull(name, connection, wake, concurrency, finish_within, handler, stop.clone()));

@@ -7,6 +7,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::keep;
 use crate::{
     queue::Tickets,
     tasks::{schedules, submit::Submitter},

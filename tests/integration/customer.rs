@@ -15,7 +15,7 @@ use crate::{
 pub struct Customer {
     http: reqwest::Client,
     base: String,
-    token: String,
+    pub token: String,
     pub agency: String,
     pub team: String,
     pub agent: String,
@@ -55,7 +55,8 @@ impl Customer {
         customer
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    /// A request to be sent in some way of one's own.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         if self.token.is_empty() { request } else { request.bearer_auth(&self.token) }
     }
@@ -70,6 +71,10 @@ impl Customer {
 
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         reply(self.request(Method::PATCH, path).json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        reply(self.request(Method::DELETE, path)).await
     }
 
     pub async fn post_keyed(&self, path: &str, key: &str, body: &Value) -> Reply {

@@ -20,11 +20,13 @@ use teamai::{
     base::{AgentRoleId, UserId, clock::ManualClock},
     config::{Limits, OidcProvider},
     egress,
+    events::Streams,
     limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
     tasks::submit::Submitter,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Where a browser would reach the API.
 pub const PUBLIC_URL: &str = "http://teamai.test/";
@@ -174,7 +176,7 @@ impl Api {
             signing_key: &signing_key,
         };
         let client = egress::Client::new(egress::Policy::new(allowed).unwrap()).unwrap();
-        let oidc = Oidc::new(Arc::clone(&auth), &settings, &teamai::cli::oidc::fetch(client)).unwrap();
+        let oidc = Oidc::new(Arc::clone(&auth), &settings, &teamai::cli::oidc::fetch(client.clone())).unwrap();
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let redis = queue::connect(redis_url).unwrap().1;
         let tickets = Tickets::new(redis.clone());
@@ -188,6 +190,8 @@ impl Api {
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
+            streams: Streams::start(pool.clone(), CancellationToken::new()),
+            egress: client.clone(),
             limiter: Limiter::new(limits, redis),
             trusted_proxies: Arc::new([]),
             components: &teamai::components::NAMES,

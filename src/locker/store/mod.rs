@@ -2,9 +2,11 @@
 
 mod keys;
 mod rotation;
+mod signing;
 
 pub use keys::*;
 pub use rotation::*;
+pub use signing::*;
 use sqlx::{PgConnection, PgPool};
 
 use super::{KeyName, LockerError, Lookup, Secret, root::WrappedKey, seal::Sealed};
@@ -26,7 +28,7 @@ pub async fn list(
         r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
                   updated_at, last_used_at
              from secret_locker
-            where ($1::uuid is null or team_id = $1) and ($2::uuid is null or id < $2)
+            where webhook_id is null and ($1::uuid is null or team_id = $1) and ($2::uuid is null or id < $2)
             order by id desc limit $3"#,
         team.map(|id| id.0),
         page.before,
@@ -50,7 +52,7 @@ pub async fn get(
         Secret,
         r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
                   updated_at, last_used_at
-             from secret_locker where key_name = $1 and team_id is not distinct from $2"#,
+             from secret_locker where key_name = $1 and team_id is not distinct from $2 and webhook_id is null"#,
         name.as_str(),
         team.map(|id| id.0),
     )
@@ -68,7 +70,7 @@ pub async fn delete(
 ) -> Result<bool, LockerError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let deleted = sqlx::query!(
-        "delete from secret_locker where key_name = $1 and team_id is not distinct from $2",
+        "delete from secret_locker where key_name = $1 and team_id is not distinct from $2 and webhook_id is null",
         name.as_str(),
         team.map(|id| id.0),
     )
@@ -86,7 +88,7 @@ pub async fn lock(
 ) -> Result<Option<(SecretId, i32)>, LockerError> {
     let row = sqlx::query!(
         r#"select id as "id: SecretId", version from secret_locker
-            where key_name = $1 and team_id is not distinct from $2 for update"#,
+            where key_name = $1 and team_id is not distinct from $2 and webhook_id is null for update"#,
         name.as_str(),
         team.map(|id| id.0),
     )
@@ -201,7 +203,7 @@ pub async fn find_and_touch(
                   k.nonce as key_nonce, k.wrapped_key
              from secret_locker s
              join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
-            where s.key_name = $1 and (s.team_id = $2 or ($3 and s.team_id is null))
+            where s.key_name = $1 and s.webhook_id is null and (s.team_id = $2 or ($3 and s.team_id is null))
             order by s.team_id nulls last limit 1"#,
         name,
         run.team_id().0,
@@ -246,7 +248,7 @@ pub async fn begin_check(
     // The row is read after it was locked, so that of two checks at once one comes too soon.
     let due = sqlx::query_scalar!(
         r#"select coalesce(checked_at <= clock_timestamp() - make_interval(secs => $3), true) as "due!"
-             from secret_locker where key_name = $1 and team_id is not distinct from $2 for update"#,
+             from secret_locker where key_name = $1 and team_id is not distinct from $2 and webhook_id is null for update"#,
         name.as_str(),
         team.map(|id| id.0),
         f64::from(seconds),
@@ -262,7 +264,7 @@ pub async fn begin_check(
         Row,
         r#"update secret_locker s set checked_at = clock_timestamp()
              from agency_keys k
-            where s.key_name = $1 and s.team_id is not distinct from $2
+            where s.key_name = $1 and s.team_id is not distinct from $2 and s.webhook_id is null
               and k.agency_id = s.agency_id and k.version = s.key_version
            returning s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
                      k.nonce as key_nonce, k.wrapped_key"#,

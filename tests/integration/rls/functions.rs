@@ -48,6 +48,14 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.reclaim_tickets", &["teamai_worker"], "whose ticket or lease is gone, whosever it is; gives a number alone"),
     ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
     ("app.price_book", &["teamai_worker"], "a worker prices the calls of every agency; prices are no secrets"),
+    ("app.note_new_tasks", &[], "a trigger: writes events, which no role may; the tenant is the row's own"),
+    ("app.note_changed_tasks", &[], "as note_new_tasks"),
+    ("app.note_new_steps", &[], "as note_new_tasks"),
+    ("app.note_changed_steps", &[], "as note_new_tasks"),
+    ("app.keep_events", &["teamai_worker"], "makes and drops partitions, as their owner; takes a number, gives nothing"),
+    ("app.newest_events", &["teamai_api"], "one look for all streams of a process; gives numbers of events alone"),
+    ("app.claim_deliveries", &["teamai_worker"], "what is due to be sent, whosever it is; each with its own agency"),
+    ("app.keep_deliveries", &["teamai_worker"], "drops what is old, for all; takes a number, gives nothing"),
     ("app.root_keys_in_use", &["teamai_api", "teamai_worker"], "the start compares root keys; gives ids and numbers"),
 ];
 

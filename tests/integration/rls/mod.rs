@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 21] = [
+        const NAMES: &[&str] = &[
             "agency",
             "team",
             "user",
@@ -45,8 +45,10 @@ impl Ids {
             "approval",
             "code",
             "pause",
+            "webhook",
+            "delivery",
         ];
-        Self(NAMES.map(|name| (name, id())).into())
+        Self(NAMES.iter().map(|name| (*name, id())).collect())
     }
 
     pub fn agency(&self) -> Uuid {

@@ -143,10 +143,17 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table(
+        "webhooks",
+        Tenants(
+            "insert into webhooks (id, agency_id, team_id, url, events)
+             values ({webhook}, {agency}, {team}, 'https://hooks.example/', '{task.queued}')",
+        ),
+    ),
+    table(
         "secret_locker",
         Tenants(
-            "insert into secret_locker (id, agency_id, team_id, key_name, key_version, nonce, ciphertext, last4)
-             values ({secret}, {agency}, {team}, 'key', 1, decode(repeat('00', 24), 'hex'), 'x', '')",
+            "insert into secret_locker (id, agency_id, team_id, webhook_id, key_name, key_version, nonce, ciphertext, last4)
+             values ({secret}, {agency}, {team}, {webhook}, 'key', 1, decode(repeat('00', 24), 'hex'), 'x', '')",
         ),
     ),
     table(
@@ -196,6 +203,17 @@ pub const TABLES: &[Table] = &[
         Tenants(
             "insert into agent_turns (task_id, agency_id, node_id, occurrence, nth, piece)
              values ({task}, {agency}, {agency}, 0, 0, '{}')",
+        ),
+    ),
+    table(
+        "task_events",
+        Tenants("insert into task_events (seq, agency_id, task_id, type) values (0, {agency}, {task}, 'task.queued')"),
+    ),
+    table(
+        "webhook_deliveries",
+        Tenants(
+            "insert into webhook_deliveries (id, agency_id, webhook_id, event_seq, type, task_id, data, occurred_at)
+             values ({delivery}, {agency}, {webhook}, 0, 'task.queued', {task}, '{}', now())",
         ),
     ),
     table(
@@ -264,7 +282,9 @@ async fn every_table_is_listed(root: PgPool) {
 async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root: PgPool) {
     for table in TABLES.iter().filter(|table| table.insert().is_some()) {
         let row = sqlx::query(
-            "select relrowsecurity and relforcerowsecurity, relowner = 'teamai_owner'::regrole
+            "select relrowsecurity and relforcerowsecurity,
+                    -- the definer, which cannot log in either, owns what it makes partitions of
+                    relowner = 'teamai_owner'::regrole or (relkind = 'p' and relowner = 'teamai_definer'::regrole)
                from pg_class where oid = $1::regclass",
         )
         .bind(table.name)

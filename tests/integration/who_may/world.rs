@@ -197,11 +197,22 @@ impl World {
             "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
             "run_recipes" => with(json!({"tasks": [self.task_body()]})),
-            "get_task" | "list_steps" | "get_output" => on(self.task.clone()),
+            "get_task" | "list_steps" | "get_output" | "follow_task" => on(self.task.clone()),
             "decide_approval" => both(
                 self.questions.borrow_mut().pop().expect("a question that is open"),
                 json!({"decision": "approve"}),
             ),
+            "create_webhook" => with(self.webhook_body()),
+            "get_webhook" | "delete_webhook" | "rotate_webhook_secret" | "test_webhook" | "list_deliveries" => {
+                on(self.webhook().await)
+            }
+            "change_webhook" => both(self.webhook().await, json!({"description": self.fresh("hook")})),
+            "replay_delivery" => {
+                let webhook = self.webhook().await;
+                let delivery = self.make("POST", &format!("/webhooks/{webhook}/test"), Value::Null).await;
+                let ids = vec![webhook, text(&delivery["id"])];
+                Request { ids, body: Value::Null }
+            }
             "cancel_task" => {
                 let mut later = self.task_body();
                 later["run_at"] = json!("2100-01-01T00:00:00Z");
@@ -313,6 +324,19 @@ impl World {
             self.make(method, &format!("/secrets/{name}"), body).await;
         }
         name.to_owned()
+    }
+
+    fn webhook_body(&self) -> Value {
+        json!({"url": format!("https://hooks.example.com/{}", self.fresh("hook")), "events": ["task.completed"]})
+    }
+
+    /// A new one: an agency has few, and each caller's is used up.
+    async fn webhook(&self) -> String {
+        let all = self.make("GET", "/webhooks?limit=200", Value::Null).await;
+        for old in all["items"].as_array().unwrap() {
+            self.make("DELETE", &format!("/webhooks/{}", text(&old["id"])), Value::Null).await;
+        }
+        text(&self.make("POST", "/webhooks", self.webhook_body()).await["id"])
     }
 
     async fn recipe_id(&self) -> String {

@@ -1,0 +1,114 @@
+//! SQL for events.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::Event;
+use crate::{
+    base::{TaskId, TenantScope},
+    db,
+};
+
+/// Some of a task's events, oldest first.
+#[derive(Debug)]
+pub struct Events {
+    pub items: Vec<Event>,
+    /// The task was over before these were read, and none came after them.
+    pub at_the_end: bool,
+}
+
+/// A task that can be followed.
+#[derive(Debug, Clone, Copy)]
+pub struct Followable {
+    pub created_at: DateTime<Utc>,
+}
+
+fn team_bound(scope: &TenantScope) -> Option<Uuid> {
+    if scope.is_admin() { None } else { Some(scope.team_id().map_or(Uuid::nil(), |team| team.0)) }
+}
+
+/// `None` if there is no such task for the caller.
+///
+/// # Errors
+/// The database is away.
+pub async fn task(scope: &TenantScope, pool: &PgPool, task: TaskId) -> Result<Option<Followable>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let found = sqlx::query_as!(
+        Followable,
+        "select created_at from task_queue where id = $1 and ($2::uuid is null or team_id = $2)",
+        task.0,
+        team_bound(scope),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(found)
+}
+
+/// At most `limit` of the task's events after a place; `None` if there is no such task
+/// for the caller.
+///
+/// # Errors
+/// The database is away.
+pub async fn after(
+    scope: &TenantScope,
+    pool: &PgPool,
+    task: TaskId,
+    seq: i64,
+    limit: u16,
+) -> Result<Option<Events>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    // First whether it is over: what is read after that is complete.
+    let found = sqlx::query!(
+        r#"select created_at, finished_at is not null as "over!" from task_queue
+            where id = $1 and ($2::uuid is null or team_id = $2)"#,
+        task.0,
+        team_bound(scope),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    let items = sqlx::query_as!(
+        Event,
+        "select seq, task_id, type as kind, created_at, attempt, node_id, occurrence, error_code
+           from task_events where task_id = $1 and seq > $2 and created_at >= $3 order by seq limit $4",
+        task.0,
+        seq,
+        found.created_at,
+        i64::from(limit),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let at_the_end = found.over && items.len() < usize::from(limit);
+    Ok(Some(Events { items, at_the_end }))
+}
+
+/// The newest event of each of these tasks, by when each was created; a task without one is left out.
+///
+/// # Errors
+/// The database is away.
+pub async fn newest(
+    pool: &PgPool,
+    tasks: &[Uuid],
+    created_at: &[DateTime<Utc>],
+) -> Result<Vec<(TaskId, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select task_id as "task_id!: TaskId", seq as "seq!" from app.newest_events($1, $2)"#,
+        tasks,
+        created_at,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.task_id, row.seq)).collect())
+}
+
+/// Makes partitions for the days to come, and drops those that were kept long enough.
+///
+/// # Errors
+/// The database is away.
+pub async fn keep(pool: &PgPool, keep_days: i32) -> Result<(), sqlx::Error> {
+    sqlx::query!("select app.keep_events($1)", keep_days).execute(pool).await?;
+    Ok(())
+}
