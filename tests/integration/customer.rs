@@ -15,7 +15,7 @@ use crate::{
 pub struct Customer {
     http: reqwest::Client,
     base: String,
-    token: String,
+    pub token: String,
     pub agency: String,
     pub team: String,
     pub agent: String,

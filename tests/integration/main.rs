@@ -11,6 +11,8 @@ mod cancel;
 mod customer;
 mod dev_is_killed;
 mod experiment;
+#[path = "../faults/mod.rs"]
+mod faults;
 mod fixture;
 mod frame;
 mod hostile_page;
