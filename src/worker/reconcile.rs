@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    db,
     queue::{Ticket, Tickets},
     tasks::lease,
 };
@@ -15,6 +16,7 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 2;
 const HOUSEKEEP_EVERY: u32 = 300;
+const HOUSEKEEP_WITHIN: Duration = Duration::from_mins(5);
 /// Tickets that may wait in Redis before no more are added: the backlog is in
 /// Postgres, Redis holds what should run next.
 const READY_WINDOW: u64 = 2_000;
@@ -43,7 +45,7 @@ pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
             warn!(%error, "could not prune finished tickets");
         }
         if ticks % HOUSEKEEP_EVERY == 1
-            && let Err(error) = lease::store::housekeep(&pool).await
+            && let Err(error) = db::bounded(HOUSEKEEP_WITHIN, lease::store::housekeep(&pool)).await
         {
             warn!(%error, "housekeeping failed");
         }
@@ -66,7 +68,7 @@ async fn dispatch(pool: &PgPool, tickets: &Tickets) -> Result<usize, DispatchErr
     if room == 0 {
         return Ok(0);
     }
-    let due: Vec<Ticket> = lease::store::due(pool, room, REDISPATCH_SECONDS)
+    let due: Vec<Ticket> = db::bounded(db::ANSWER_WITHIN, lease::store::due(pool, room, REDISPATCH_SECONDS))
         .await?
         .into_iter()
         .map(|(task_id, dispatch_id)| Ticket { task_id, dispatch_id })

@@ -18,10 +18,7 @@ pub async fn ten_minutes(bench: &mut Bench) -> bool {
         eprintln!("NOT TRIED: a worker's clock that is off. Install libfaketime (Debian: apt-get install faketime).");
         return false;
     };
-    for worker in &mut bench.workers {
-        assert_eq!(worker.stop().await, Some(0));
-    }
-    bench.workers.clear();
+    bench.kill_workers();
     for offset in ["+600s", "-600s"] {
         bench.hire_with(&[
             ("LD_PRELOAD", &library.to_string_lossy()),

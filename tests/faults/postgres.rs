@@ -81,9 +81,6 @@ impl Postgres {
         eventually("Postgres answers", async || sqlx::query("select 1").execute(&pool).await.ok()).await;
     }
 
-    pub fn is_up(&self) -> bool {
-        self.process.is_some()
-    }
 
     /// Kills it and everything that it started, as a power cut of its container would.
     pub fn kill(&mut self) {

@@ -40,10 +40,10 @@ pub async fn connections_cut(bench: &mut Bench) {
 pub async fn answers_lost(bench: &mut Bench) {
     for _ in 0..4 {
         let both = [&bench.net.worker_postgres, &bench.net.api_postgres];
-        both.map(|proxy| proxy.set(Mode::Deaf));
+        both.iter().for_each(|proxy| proxy.set(Mode::Deaf));
         let deaf = bench.random.within(50..=400);
         tokio::time::sleep(Duration::from_millis(deaf)).await;
-        both.map(|proxy| {
+        both.iter().for_each(|proxy| {
             proxy.cut();
             proxy.set(Mode::Pass);
         });
@@ -54,9 +54,15 @@ pub async fn answers_lost(bench: &mut Bench) {
 /// The network swallows everything, and nobody is told that the connections are gone.
 pub async fn cut_off(bench: &mut Bench) {
     let both = [&bench.net.worker_postgres, &bench.net.api_postgres];
-    both.map(|proxy| proxy.set(Mode::Blackhole));
+    both.iter().for_each(|proxy| proxy.set(Mode::Blackhole));
     tokio::time::sleep(bench.away * 2).await;
-    both.map(|proxy| proxy.set(Mode::Pass));
+    both.iter().for_each(|proxy| proxy.set(Mode::Pass));
+}
+
+/// The connections die without a word, as when a firewall forgets them; new ones work.
+pub async fn connections_buried(bench: &mut Bench) {
+    bench.net.worker_postgres.bury();
+    bench.net.api_postgres.bury();
 }
 
 async fn under_load(bench: &mut Bench, fault: impl AsyncFnOnce(&mut Bench)) {
@@ -66,6 +72,8 @@ async fn under_load(bench: &mut Bench, fault: impl AsyncFnOnce(&mut Bench)) {
             load.submit_many(3, "scripted-slow-150").await;
         }
     });
+    // Amid the work.
+    bench.asked("scripted-slow-150", bench.times_asked("scripted-slow-150") + 1).await;
     fault(bench).await;
     submitted.await.unwrap();
 }
@@ -77,6 +85,15 @@ async fn connections_are_cut_and_answers_lost(root: PgPool) {
     under_load(&mut bench, answers_lost).await;
     bench.holds().await;
     under_load(&mut bench, cut_off).await;
+    bench.holds().await;
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn connections_die_without_a_word(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    bench.patience = Duration::from_mins(1);
+    under_load(&mut bench, connections_buried).await;
+    bench.load.submit_many(5, "scripted-small").await;
     bench.holds().await;
 }
 

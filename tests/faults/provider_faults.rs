@@ -95,5 +95,7 @@ async fn by_its_network(root: PgPool) {
         }
         submitted.await.unwrap();
     }
-    bench.holds().await;
+    bench.load.submit_many(3, "scripted-small").await;
+    let findings = bench.holds().await;
+    assert!(findings.ended["completed"] >= 3, "{findings}");
 }

@@ -1,6 +1,14 @@
 //! A TCP proxy that passes, delays, swallows, truncates, trickles, cuts and refuses.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -37,6 +45,8 @@ struct Shared {
     target: watch::Sender<Option<SocketAddr>>,
     mode: watch::Sender<Mode>,
     cuts: watch::Sender<u64>,
+    buried: watch::Sender<u64>,
+    accepted: AtomicU64,
 }
 
 /// Listens until it is dropped.
@@ -61,6 +71,8 @@ impl Proxy {
             target: watch::Sender::new(target),
             mode: watch::Sender::new(Mode::Pass),
             cuts: watch::Sender::new(0),
+            buried: watch::Sender::new(0),
+            accepted: AtomicU64::new(0),
         });
         let accepting = Arc::clone(&shared);
         let server = tokio::spawn(async move {
@@ -79,6 +91,11 @@ impl Proxy {
         self.shared.mode.send_replace(mode);
     }
 
+    /// The connections that stand are dead from now on, and nobody is told; new ones are not.
+    pub fn bury(&self) {
+        self.shared.buried.send_replace(self.shared.accepted.load(Ordering::Relaxed));
+    }
+
     /// Resets every connection; what was on its way is lost.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
@@ -87,6 +104,7 @@ impl Proxy {
 
 async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     let mut cuts = shared.cuts.subscribe();
+    let number = shared.accepted.fetch_add(1, Ordering::Relaxed) + 1;
     let refused = *shared.mode.borrow() == Mode::Refuse;
     let target = shared.target.subscribe().wait_for(Option::is_some).await.ok().and_then(|target| *target);
     let server = match target {
@@ -104,10 +122,17 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
         let both = async {
             tokio::try_join!(pump(questions, asked, Way::Question, &shared), pump(answers, answered, Way::Answer, &shared))
         };
+        let mut buried = shared.buried.subscribe();
         tokio::select! {
-            ended = both => ended.is_err(),
-            _ = cuts.changed() => true,
+            ended = both => Some(ended.is_err()),
+            _ = cuts.changed() => Some(true),
+            () = async { drop(buried.wait_for(|last| number <= *last).await) } => None,
         }
+    };
+    let broken = match broken {
+        Some(broken) => broken,
+        // Open, and nobody reads it, until the bench ends.
+        None => std::future::pending().await,
     };
     if broken {
         // A reset, not an orderly end.
@@ -210,6 +235,10 @@ mod tests {
         assert!(refused.await.is_err());
         proxy.set(Mode::Pass);
         assert_eq!(ask(&mut standing).await.unwrap(), 10, "what stood before is kept");
+        proxy.bury();
+        assert_eq!(ask(&mut standing).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut standing = connect().await.unwrap();
+        assert_eq!(ask(&mut standing).await.unwrap(), 10, "a new one is not dead");
         proxy.cut();
         assert!(ask(&mut standing).await.is_err());
         assert_eq!(ask(&mut connect().await.unwrap()).await.unwrap(), 10);

@@ -30,9 +30,9 @@ pub async fn stalled(bench: &mut Bench) {
 /// The network swallows everything; then the connections are lost.
 pub async fn cut_off(bench: &mut Bench) {
     let both = [&bench.net.api_redis, &bench.net.worker_redis];
-    both.map(|proxy| proxy.set(Mode::Blackhole));
+    both.iter().for_each(|proxy| proxy.set(Mode::Blackhole));
     tokio::time::sleep(bench.away).await;
-    both.map(|proxy| {
+    both.iter().for_each(|proxy| {
         proxy.cut();
         proxy.set(Mode::Pass);
     });

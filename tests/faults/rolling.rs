@@ -4,7 +4,10 @@ use std::path::Path;
 
 use sqlx::PgPool;
 
-use super::{bench::Bench, random::setting};
+use super::{
+    bench::{Bench, is_up},
+    random::setting,
+};
 
 /// Each worker is replaced: first its successor, then its end in good order. With
 /// `TEAMAI_OLD_BINARY` every other successor is of that build.
@@ -16,6 +19,8 @@ pub async fn restart(bench: &mut Bench) {
             Some(old) if nth % 2 == 0 => bench.stack.worker_of(Path::new(old), &[("REDIS_URL", &redis)]),
             _ => bench.worker(&[]),
         };
+        is_up(&next).await;
+        is_up(&bench.workers[nth]).await;
         let mut last = std::mem::replace(&mut bench.workers[nth], next);
         assert_eq!(last.stop().await, Some(0), "it ends in good order");
     }

@@ -25,14 +25,16 @@ const SHORT: Duration = Duration::from_secs(30);
 /// From then on things stay away for up to 30 s.
 const LONG: Duration = Duration::from_mins(5);
 
+const WORKERS: usize = 3;
+
 type Fault = for<'a> fn(&'a mut Bench) -> LocalBoxFuture<'a, ()>;
 
 /// Name, fault, weight.
-const FAULTS: [(&str, Fault, u64); 25] = [
+const FAULTS: [(&str, Fault, u64); 27] = [
     ("worker killed in a step", |b| Box::pin(worker_killed::mid_step(b)), 4),
     ("worker killed before the commit", |b| Box::pin(worker_killed::between_answer_and_commit(b)), 3),
     ("worker paused past its lease", |b| Box::pin(worker_paused::past_its_lease(b)), 2),
-    ("workers' clocks ten minutes off", |b| Box::pin(async { drop(clock_off::ten_minutes(b).await) }), 1),
+    ("workers' clocks ten minutes off", |b| Box::pin(async move { _ = clock_off::ten_minutes(b).await }), 1),
     ("API killed before the push", |b| Box::pin(api_killed::between_commit_and_push(b)), 2),
     ("every process killed", |b| Box::pin(everything_killed::at_once(b)), 1),
     ("rolling restart", |b| Box::pin(rolling::restart(b)), 1),
@@ -46,6 +48,8 @@ const FAULTS: [(&str, Fault, u64); 25] = [
     ("Postgres connections cut", |b| Box::pin(postgres_gone::connections_cut(b)), 2),
     ("Postgres answers lost", |b| Box::pin(postgres_gone::answers_lost(b)), 3),
     ("Postgres cut off", |b| Box::pin(postgres_gone::cut_off(b)), 1),
+    ("Postgres connections dead without a word", |b| Box::pin(postgres_gone::connections_buried(b)), 1),
+    ("provider silent", |b| Box::pin(provider_faults::silent(b)), 1),
     ("provider connections reset", |b| Box::pin(provider_faults::reset(b)), 2),
     ("provider answers truncated", |b| Box::pin(provider_faults::truncated(b)), 2),
     ("provider trickles", |b| Box::pin(provider_faults::trickling(b)), 1),
@@ -60,7 +64,8 @@ const FAULTS: [(&str, Fault, u64); 25] = [
 async fn all_faults_mixed_lose_nothing_and_count_nothing_twice() {
     let seconds = setting("TEAMAI_SOAK_SECONDS").map(|seconds| seconds.parse().expect("a number of seconds"));
     let time = seconds.map_or(SHORT, Duration::from_secs);
-    let mut bench = Bench::alone(3, 4).await;
+    let mut bench = Bench::alone(WORKERS, 4).await;
+    bench.hurry = false;
     let stop = Arc::new(AtomicU64::new(0));
     let models = [provider_faults::MODELS.as_slice(), &["scripted-small", "scripted-slow-900"].repeat(8)].concat();
     let submitting: Vec<_> = (0..4)
@@ -99,6 +104,9 @@ async fn inflict(bench: &mut Bench, time: Duration) -> BTreeMap<&'static str, u3
         bench.away = Duration::from_millis(bench.random.within(500..=longest));
         println!("{:>4} s before the end: {name}", end.saturating_duration_since(Instant::now()).as_secs());
         fault(bench).await;
+        while bench.workers.len() < WORKERS {
+            bench.hire();
+        }
         *inflicted.entry(*name).or_default() += 1;
         let breath = bench.random.within(0..=1_500);
         tokio::time::sleep(Duration::from_millis(breath)).await;
