@@ -61,10 +61,7 @@ pub fn connect(url: &str, application_name: &str, max_connections: u32) -> Resul
 ///
 /// # Errors
 /// Those of the work, or an I/O error of the kind `TimedOut`, which counts as the database being away.
-pub async fn bounded<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, sqlx::Error>>,
-) -> Result<T, sqlx::Error> {
+pub async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
     let mut work = pin!(work);
     if let Ok(done) = timeout(limit, work.as_mut()).await {
         return done;

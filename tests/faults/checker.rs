@@ -21,6 +21,8 @@ pub struct Findings {
     pub unknown_lines: usize,
     /// Lines of calls whose request never reached the provider.
     pub never_arrived: usize,
+    /// Lines of calls that found nobody to connect to.
+    pub never_sent: usize,
     pub requests: usize,
     pub lines: usize,
     /// Each broken promise in a sentence; none in a good run.
@@ -59,7 +61,8 @@ impl std::fmt::Display for Findings {
         writeln!(f, "| requests that the provider saw | {} |", self.requests)?;
         writeln!(f, "| lines of calls in the ledger | {} |", self.lines)?;
         writeln!(f, "| of these `unknown` | {} |", self.unknown_lines)?;
-        write!(f, "| lines of requests that never arrived | {} |", self.never_arrived)
+        writeln!(f, "| lines of requests that never arrived | {} |", self.never_arrived)?;
+        write!(f, "| lines of calls that could not connect | {} |", self.never_sent)
     }
 }
 
@@ -88,7 +91,8 @@ async fn tasks(root: &PgPool, accepted: &[String], findings: &mut Findings) {
     if distinct < accepted.len() {
         findings.broken(format!("{} tasks were given to more than one submission", accepted.len() - distinct));
     }
-    let unasked = "select count(*) from (select from task_queue group by agency_id, inputs->>'n' having count(*) > 1) t";
+    let unasked =
+        "select count(*) from (select from task_queue group by agency_id, inputs->>'n' having count(*) > 1) t";
     let twice = count(root, unasked).await;
     findings.none(twice, "submissions were made into more than one task");
 }

@@ -39,8 +39,7 @@ pub async fn compare(root: &PgPool, requests: &[Value], findings: &mut Findings)
     for line in lines.iter().filter(|line| line.request_id.is_none()) {
         match line.status.as_str() {
             "unknown" | "timeout" => *lost.entry(question(line)).or_default() += 1,
-            // Never sent.
-            "failed" => {}
+            "failed" => findings.never_sent += 1,
             status => findings.broken(format!("a line of {} is {status} and names no request", question_of(line))),
         }
     }

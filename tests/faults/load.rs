@@ -64,8 +64,7 @@ impl Load {
     pub async fn new(stack: &Stack, agencies: usize) -> Self {
         let mut all = Vec::new();
         for n in 1..=agencies {
-            let customer =
-                Customer::with_model(stack, &format!("agency-{n}"), "openai", "scripted-small").await;
+            let customer = Customer::with_model(stack, &format!("agency-{n}"), "openai", "scripted-small").await;
             customer.secret("openai_api_key", "sk-test-1234567890").await;
             customer.publish(RECIPE).await;
             let key = json!({"name": "a machine", "scopes": ["tasks:write", "tasks:read"]});
@@ -125,7 +124,13 @@ impl Load {
     }
 
     /// Submits one after the other, with a pause, until told to stop.
-    pub async fn keep_going(self, models: Vec<&'static str>, pause: Duration, mut random: Random, stop: Arc<AtomicU64>) {
+    pub async fn keep_going(
+        self,
+        models: Vec<&'static str>,
+        pause: Duration,
+        mut random: Random,
+        stop: Arc<AtomicU64>,
+    ) {
         while stop.load(Ordering::Relaxed) == 0 {
             let model = *random.pick::<&str>(&models);
             self.submit(model).await;

@@ -81,7 +81,6 @@ impl Postgres {
         eventually("Postgres answers", async || sqlx::query("select 1").execute(&pool).await.ok()).await;
     }
 
-
     /// Kills it and everything that it started, as a power cut of its container would.
     pub fn kill(&mut self) {
         let Some(process) = self.process.take() else { return };
@@ -123,11 +122,7 @@ impl Postgres {
     }
 
     fn options(&self, database: &str) -> PgConnectOptions {
-        PgConnectOptions::new_without_pgpass()
-            .host("127.0.0.1")
-            .port(self.port)
-            .username("postgres")
-            .database(database)
+        PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(self.port).username("postgres").database(database)
     }
 }
 

@@ -32,7 +32,10 @@ pub enum Mode {
     /// A connection is reset once so many bytes of answers went through it.
     CutAfter(usize),
     /// Answers come a few bytes at a time.
-    Trickle { bytes: usize, pause: Duration },
+    Trickle {
+        bytes: usize,
+        pause: Duration,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,10 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     let broken = {
         let ((questions, answered), (answers, asked)) = (client.split(), server.split());
         let both = async {
-            tokio::try_join!(pump(questions, asked, Way::Question, &shared), pump(answers, answered, Way::Answer, &shared))
+            tokio::try_join!(
+                pump(questions, asked, Way::Question, &shared),
+                pump(answers, answered, Way::Answer, &shared)
+            )
         };
         let mut buried = shared.buried.subscribe();
         tokio::select! {

@@ -12,12 +12,8 @@ use std::{
 use futures::future::LocalBoxFuture;
 
 use super::{
-    api_killed,
-    bench::Bench,
-    checker::Findings,
-    clock_off, everything_killed, postgres_gone, provider_faults,
-    random::setting,
-    redis_gone, rolling, tickets, worker_killed, worker_paused,
+    api_killed, bench::Bench, checker::Findings, clock_off, everything_killed, postgres_gone, provider_faults,
+    random::setting, redis_gone, rolling, tickets, worker_killed, worker_paused,
 };
 
 /// As a part of all tests.

@@ -25,9 +25,8 @@ pub async fn repeated(bench: &mut Bench) {
     let tickets = Tickets::new(connection(bench));
     for task in tasks {
         let same = id();
-        let all: Vec<_> = (0..20)
-            .map(|n| Ticket { task_id: TaskId(task), dispatch_id: if n < 10 { same } else { id() } })
-            .collect();
+        let all: Vec<_> =
+            (0..20).map(|n| Ticket { task_id: TaskId(task), dispatch_id: if n < 10 { same } else { id() } }).collect();
         // A Redis that is away loses them, as it may.
         tickets.push(&all).await.ok();
     }
@@ -60,6 +59,7 @@ async fn are_dropped_and_every_task_runs_once(root: PgPool) {
     repeated(&mut bench).await;
     let findings = bench.holds().await;
     assert_eq!((findings.ended["completed"], findings.requests), (15, 30), "each was asked once");
-    let claims: Vec<i32> = sqlx::query_scalar("select distinct attempt from task_queue").fetch_all(&root).await.unwrap();
+    let claims: Vec<i32> =
+        sqlx::query_scalar("select distinct attempt from task_queue").fetch_all(&root).await.unwrap();
     assert_eq!(claims, [1]);
 }
