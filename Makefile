@@ -9,7 +9,7 @@ TEAMAI := target/debug/teamai
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test up down logs ps shell-backend db-shell redis-shell \
-	migrate migrate-make db-reset bench fuzz fmt lint openapi
+	migrate migrate-make db-reset bench fuzz soak fmt lint openapi
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: setup ## measure side by side, in a release build
 
 fuzz: ## fuzz what reads strangers' text: make fuzz DURATION=600 TARGETS="url token"
 	@DURATION="$(DURATION)" TARGETS="$(TARGETS)" scripts/fuzz.sh
+
+soak: setup ## kill, stop and cut everything under load, and check the books: make soak DURATION=900 SEED=
+	@DURATION="$(DURATION)" SEED="$(SEED)" scripts/soak.sh
 
 fmt: ## format the code
 	@cargo fmt

@@ -23,7 +23,7 @@ mod root_keys;
 mod run;
 mod serve;
 mod shutdown;
-mod stack;
+pub mod stack;
 mod stack_command;
 mod store;
 mod telemetry;

@@ -15,7 +15,7 @@ pub trait Flush: Send + Sync + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// How long the lane goes on trying while the database is away.
+    /// How long the lane goes on trying once the database is away.
     const PATIENCE: Duration = Duration::from_secs(8);
 
     /// Repeating a batch whose answer was lost must be harmless.
@@ -97,16 +97,19 @@ async fn answers<F: Flush>(flush: &F, ops: &[F::Op]) -> Vec<Result<F::Answer, La
 }
 
 async fn persist<F: Flush>(flush: &F, ops: &[F::Op]) -> Result<Vec<F::Answer>, LaneError> {
-    let give_up = tokio::time::Instant::now() + F::PATIENCE;
+    let mut give_up = None;
     loop {
-        match flush.flush(ops).await {
+        let error = match super::bounded(super::ANSWER_WITHIN, flush.flush(ops)).await {
             Ok(answers) => return Ok(answers),
             Err(error) if !super::is_unavailable(&error) => return Err(LaneError::Refused(Arc::new(error))),
-            Err(error) if tokio::time::Instant::now() >= give_up => {
-                warn!(%error, "gave up writing a batch: the database is away");
-                return Err(LaneError::Unavailable);
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(error) => error,
+        };
+        // From the first failure: a silence is long by itself, and the next connection may be good.
+        let now = tokio::time::Instant::now();
+        if now >= *give_up.get_or_insert(now + F::PATIENCE) {
+            warn!(%error, "gave up writing a batch: the database is away");
+            return Err(LaneError::Unavailable);
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }

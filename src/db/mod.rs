@@ -3,7 +3,7 @@
 pub mod lane;
 pub mod pool;
 
-pub use pool::{connect, tenant};
+pub use pool::{ANSWER_WITHIN, bounded, connect, tenant};
 
 /// Every schema change, embedded in the binary.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::{
+    db,
     queue::Tickets,
     tasks::{dispatch::store, lease},
 };
@@ -109,7 +110,7 @@ impl Dispatcher {
             };
             let done = async {
                 if ticked {
-                    lease::store::wake(&self.pool, WAKE_AT_MOST).await?;
+                    db::bounded(db::ANSWER_WITHIN, lease::store::wake(&self.pool, WAKE_AT_MOST)).await?;
                 }
                 if look || !redis_answers {
                     self.reclaim(redis_answers).await?;
@@ -138,7 +139,7 @@ impl Dispatcher {
         let look = self.tickets.look().await?;
         // After a loss nothing is on its way any more.
         let grace = if look.remembers && redis_answered { GRACE_MS } else { 0 };
-        let reclaimed = store::reclaim(&self.pool, &look.waiting, grace).await?;
+        let reclaimed = db::bounded(db::ANSWER_WITHIN, store::reclaim(&self.pool, &look.waiting, grace)).await?;
         if reclaimed > 0 {
             info!(reclaimed, "tasks without a ticket or a live lease are dispatched again");
         }
@@ -147,7 +148,7 @@ impl Dispatcher {
 
     async fn pass(&self) -> Result<(), DispatchError> {
         let window = self.window();
-        let Some(found) = store::dispatch(&self.pool, window.cast_signed(), self.agency_limit).await? else {
+        let Some(found) = db::bounded(db::ANSWER_WITHIN, store::dispatch(&self.pool, window.cast_signed(), self.agency_limit)).await? else {
             // A peer is at it, and may have looked before a task came in.
             self.signals.wake.notify_one();
             return Ok(());

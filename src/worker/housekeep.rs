@@ -6,9 +6,11 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::tasks::lease;
+use crate::{db, tasks::lease};
 
 const EVERY: Duration = Duration::from_mins(5);
+/// A database that says nothing must not hold it up for ever.
+const WITHIN: Duration = Duration::from_mins(5);
 /// Tasks deleted in one statement; between two of them others get their turn.
 const PRUNE_BATCH: i32 = 500;
 
@@ -21,11 +23,11 @@ pub async fn run(pool: PgPool, retention_days: u32, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = lease::store::housekeep(&pool).await {
+        if let Err(error) = db::bounded(WITHIN, lease::store::housekeep(&pool)).await {
             warn!(%error, "housekeeping failed");
         }
         super::keep::events(&pool).await;
-        match prune(&pool, retention_days, &stop).await {
+        match db::bounded(WITHIN, prune(&pool, retention_days, &stop)).await {
             Ok(0) => {}
             Ok(pruned) => info!(pruned, "deleted finished tasks that were kept long enough"),
             Err(error) => warn!(%error, "could not delete old tasks"),

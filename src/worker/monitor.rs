@@ -18,7 +18,7 @@ use super::{
     running::Running,
 };
 use crate::{
-    db::lane::Lane,
+    db::{self, lane::Lane},
     engine::{Engine, StopReason},
     queue::{self, Tickets, Wake},
     tasks::{
@@ -183,7 +183,7 @@ async fn hand_back(pool: &PgPool, running: &Running) {
     if !running.drained(HAND_BACK_WITHIN).await {
         warn!(left = running.len(), "some runs did not stop in time; their leases will run out");
     }
-    match lease::store::release(pool, &ids, &epochs).await {
+    match db::bounded(HAND_BACK_WITHIN, lease::store::release(pool, &ids, &epochs)).await {
         Ok(released) => info!(tasks = released.len(), "handed back"),
         Err(error) => warn!(%error, "could not hand tasks back; their leases will run out"),
     }

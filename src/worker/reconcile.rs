@@ -7,14 +7,15 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::keep;
 use crate::{
+    db,
     queue::Tickets,
     tasks::{schedules, submit::Submitter},
 };
 
 const TICK: Duration = Duration::from_secs(1);
 const PRUNE_EVERY: u32 = 2;
+const FIRE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs until stopped. A failure is logged and tried again at the next tick.
 pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: CancellationToken) {
@@ -27,7 +28,7 @@ pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: Can
             _ = tick.tick() => {}
         }
         ticks = ticks.wrapping_add(1);
-        if let Err(error) = schedules::fire::fire_due(&pool, &submitter).await {
+        if let Err(error) = db::bounded(FIRE_WITHIN, schedules::fire::fire_due(&pool, &submitter)).await {
             warn!(%error, "could not see to the schedules that are due");
         }
         if ticks.is_multiple_of(PRUNE_EVERY)

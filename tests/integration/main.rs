@@ -18,6 +18,8 @@ mod experiment;
 mod fair_dispatch;
 mod fair_limits;
 mod fairness;
+#[path = "../faults/mod.rs"]
+mod faults;
 mod fixture;
 mod frame;
 mod hostile_page;

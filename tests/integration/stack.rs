@@ -30,7 +30,7 @@ pub struct Stack {
     env: BTreeMap<String, String>,
     started: AtomicUsize,
     pub api: Process,
-    dir: TempDir,
+    pub dir: TempDir,
 }
 
 impl Stack {
@@ -72,8 +72,15 @@ impl Stack {
 
     /// A worker with settings of its own.
     pub fn worker_with(&self, settings: &[(&str, &str)]) -> Process {
+        self.worker_of(Path::new(env!("CARGO_BIN_EXE_teamai")), settings)
+    }
+
+    /// A worker of another build.
+    pub fn worker_of(&self, program: &Path, settings: &[(&str, &str)]) -> Process {
         let name = format!("worker-{}", self.started.fetch_add(1, Ordering::Relaxed) + 1);
-        Process::start(self.dir.path(), &name, &["worker"], &self.env_with(settings))
+        let mut command = Command::new(program);
+        command.arg("worker").env_clear().envs(self.env_with(settings)).current_dir(self.dir.path());
+        Process::spawn(self.dir.path(), &name, &mut command)
     }
 
     /// Runs a command of the operator's to its end, as the migrating role.
@@ -132,7 +139,7 @@ async fn load_catalogue(root: &PgPool) {
 }
 
 /// The superuser's URL with the rights of one of the serving roles.
-fn url_as(root: &PgPool, role: &str) -> String {
+pub fn url_as(root: &PgPool, role: &str) -> String {
     let options = root.connect_options();
     let mut url = options.to_url_lossy();
     url.query_pairs_mut().append_pair("options[role]", role);
@@ -147,14 +154,14 @@ pub struct Process {
 }
 
 impl Process {
-    fn start(dir: &Path, name: &str, args: &[&str], env: &BTreeMap<String, String>) -> Self {
+    pub fn start(dir: &Path, name: &str, args: &[&str], env: &BTreeMap<String, String>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_teamai"));
         // Nothing of the developer's own: neither variables nor a teamai.toml.
         command.args(args).env_clear().envs(env).current_dir(dir);
         Self::spawn(dir, name, &mut command)
     }
 
-    fn spawn(dir: &Path, name: &str, command: &mut Command) -> Self {
+    pub fn spawn(dir: &Path, name: &str, command: &mut Command) -> Self {
         let log = dir.join(format!("{name}.log"));
         let file = File::create(&log).unwrap();
         let child = command
@@ -169,6 +176,10 @@ impl Process {
     /// Everything that it has written so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, name: &str) {

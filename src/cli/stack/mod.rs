@@ -3,7 +3,7 @@
 //! The children listen on free loopback ports with random passwords and end with
 //! this process, however it ends: see [`watchdog`].
 
-mod account;
+pub mod account;
 pub mod keys;
 mod place;
 mod postgres;

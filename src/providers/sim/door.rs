@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asked, BAD_KEY, anthropic, gemini,
-    log::{Line, Log, key_mark},
+    log::{Line, Log, mark},
     openai,
     rate::Rates,
 };
@@ -222,7 +222,8 @@ impl Turn {
             path: &self.path,
             model: asked.map(|asked| asked.model.as_str()),
             request_id: &self.id,
-            key: self.key.as_deref().map(key_mark),
+            key: self.key.as_deref().map(mark),
+            question: asked.map(|asked| mark(&asked.prompt)),
             stream: asked.is_some_and(|asked| asked.stream),
             replies: asked.map_or(0, |asked| asked.replies),
             status,

@@ -34,6 +34,8 @@ pub struct Line<'a> {
     pub request_id: &'a str,
     /// The start of the key's SHA-256, never the key.
     pub key: Option<String>,
+    /// The start of the prompt's SHA-256, by which a caller finds its question; `null` if it could not be read.
+    pub question: Option<String>,
     pub stream: bool,
     /// The model's own messages in the question: which turn of a conversation it is.
     pub replies: usize,
@@ -80,8 +82,8 @@ impl Log {
     }
 }
 
-/// Enough to tell keys apart, nothing to use.
-pub fn key_mark(key: &str) -> String {
-    let hash = hex::encode(Sha256::digest(key.as_bytes()));
+/// Enough to tell texts apart, nothing to use.
+pub fn mark(text: &str) -> String {
+    let hash = hex::encode(Sha256::digest(text.as_bytes()));
     format!("sha256:{}", hash.get(..12).unwrap_or_default())
 }

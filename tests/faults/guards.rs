@@ -1,0 +1,64 @@
+//! Each guard is taken out once, and the checker must notice: it is no use if it cannot fail.
+
+use sqlx::PgPool;
+
+use super::{api_killed, bench::Bench, postgres_gone, redis_gone, worker_paused};
+
+async fn without(bench: &Bench, guard: &'static str) {
+    sqlx::raw_sql(guard).execute(&bench.root).await.unwrap();
+}
+
+/// The epoch stays what it was at the first claim, so that every claim holds the fence.
+#[sqlx::test(migrations = "./migrations")]
+async fn without_the_fence_two_workers_write_one_task(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    without(
+        &bench,
+        "create function no_fence() returns trigger language plpgsql as $$
+         begin if old.epoch > 0 then new.epoch := old.epoch; end if; return new; end $$;
+         create trigger no_fence before update on task_queue for each row execute function no_fence();",
+    )
+    .await;
+    worker_paused::past_its_lease(&mut bench).await;
+    bench.breaks("no line tells of").await;
+}
+
+/// Calls leave unannounced.
+#[sqlx::test(migrations = "./migrations")]
+async fn without_the_intent_calls_are_missing_from_the_ledger(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    without(
+        &bench,
+        "create function no_intent() returns trigger language plpgsql as $$ begin return null; end $$;
+         create trigger no_intent before insert on call_intents for each row execute function no_intent();",
+    )
+    .await;
+    bench.load.submit_many(2, "scripted-small").await;
+    bench.breaks("no line tells of").await;
+}
+
+/// Nobody looks for tasks whose ticket was never pushed.
+#[sqlx::test(migrations = "./migrations")]
+async fn without_the_outbox_tasks_are_forgotten(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    bench.patience = std::time::Duration::from_secs(15);
+    without(&bench, "alter function app.due_tasks rename to due_tasks_no_more").await;
+    bench.load.submit_many(2, "scripted-small").await;
+    api_killed::between_commit_and_push(&mut bench).await;
+    redis_gone::flushed(&mut bench).await;
+    bench.breaks("accepted tasks are queued").await;
+}
+
+/// A batch that is written again, because its answer was lost, is written twice.
+#[sqlx::test(migrations = "./migrations")]
+async fn without_the_unique_keys_steps_and_lines_are_there_twice(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    without(&bench, "alter table task_steps drop constraint task_steps_pkey").await;
+    for _ in 0..4 {
+        let load = bench.load.clone();
+        let submitted = tokio::spawn(async move { load.submit_many(20, "scripted-slow-150").await });
+        postgres_gone::answers_lost(&mut bench).await;
+        submitted.await.unwrap();
+    }
+    bench.breaks("steps have more than one committed result").await;
+}

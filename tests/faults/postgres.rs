@@ -1,0 +1,143 @@
+//! A Postgres of the bench's own, which can be killed and started again on what it left.
+
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use teamai::{
+    cli::stack::{self, account},
+    db::MIGRATIONS,
+};
+use tempfile::TempDir;
+
+use crate::stack::{Process, eventually};
+
+pub struct Postgres {
+    pub port: u16,
+    data: PathBuf,
+    dir: TempDir,
+    process: Option<Process>,
+}
+
+impl Postgres {
+    /// A new cluster, empty.
+    pub async fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("teamai-faults-").tempdir_in("/var/tmp").unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        Self::in_dir(dir).await
+    }
+
+    /// A new cluster in a directory of which the servers' account may be told to be the owner.
+    pub async fn in_dir(dir: TempDir) -> Self {
+        let home = dir.path().join("home");
+        if !home.exists() {
+            std::fs::create_dir(&home).unwrap();
+        }
+        if let Some(account) = account::Account::for_servers().unwrap() {
+            account.own(&home).unwrap();
+        }
+        let data = home.join("data");
+        let made = command("initdb")
+            .arg("--pgdata")
+            .arg(&data)
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let port = free_port();
+        let mut postgres = Self { port, data, dir, process: None };
+        postgres.up().await;
+        postgres
+    }
+
+    /// With fsync off: the faults are deaths of processes, and what a process wrote
+    /// to the system outlives it. Commits are as in production otherwise.
+    pub async fn up(&mut self) {
+        let mut command = command("postgres");
+        command.arg("-D").arg(&self.data);
+        for setting in [
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            &format!("port={}", self.port),
+            "max_connections=100",
+            "shared_buffers=64MB",
+            "max_wal_size=128MB",
+            "min_wal_size=32MB",
+            "fsync=off",
+        ] {
+            command.arg("-c").arg(setting);
+        }
+        let name = "postgres";
+        self.process = Some(Process::spawn(self.dir.path(), name, &mut command));
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options("postgres"));
+        eventually("Postgres answers", async || sqlx::query("select 1").execute(&pool).await.ok()).await;
+    }
+
+    /// Kills it and everything that it started, as a power cut of its container would.
+    pub fn kill(&mut self) {
+        let Some(process) = self.process.take() else { return };
+        let pid = process.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        // The parent first, or it would start what it finds dead.
+        process.kill();
+        for child in children.split_whitespace() {
+            Command::new("kill").args(["-KILL", child]).stderr(Stdio::null()).status().ok();
+        }
+    }
+
+    /// Kills one of its processes in the middle of a statement: all sessions are lost
+    /// and it recovers by itself.
+    pub async fn kill_a_backend(&self, root: &PgPool) {
+        let pid: Option<i32> = sqlx::query_scalar(
+            "select pid from pg_stat_activity where application_name in ('teamai worker', 'teamai api')
+              order by state = 'active' desc, random() limit 1",
+        )
+        .fetch_optional(root)
+        .await
+        .unwrap_or_default();
+        if let Some(pid) = pid {
+            Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status().ok();
+        }
+    }
+
+    /// A database with the schema in it.
+    pub async fn migrated(&self) -> PgPool {
+        let first = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options("postgres"));
+        sqlx::query("create database faults").execute(&first).await.unwrap();
+        let root = PgPoolOptions::new().max_connections(6).connect_lazy_with(self.options("faults"));
+        MIGRATIONS.run(&root).await.unwrap();
+        root
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn options(&self, database: &str) -> PgConnectOptions {
+        PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(self.port).username("postgres").database(database)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that is free at this moment.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn command(program: &str) -> Command {
+    let path = stack::program(program).unwrap_or_else(|| panic!("{program} of Postgres is not installed"));
+    account::command(&path, account::Account::for_servers().unwrap()).into_std()
+}
