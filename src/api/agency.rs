@@ -71,7 +71,8 @@ pub struct Agency {
 
 impl From<agencies::Agency> for Agency {
     fn from(agency: agencies::Agency) -> Self {
-        let agencies::Settings { default_provider, default_model, max_concurrent_tasks, retention_days } = agency.settings;
+        let agencies::Settings { default_provider, default_model, max_concurrent_tasks, retention_days } =
+            agency.settings;
         Self {
             id: agency.id.0,
             name: agency.name,

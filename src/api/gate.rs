@@ -9,11 +9,10 @@ use poem::{
     error::MethodNotAllowedError,
     http::{HeaderValue, Method, StatusCode, header},
 };
-use uuid::Uuid;
 
 use super::{ApiState, client_address::client_address, document::Operations, errors::from_framework, problem::Problem};
 use crate::{
-    base::{Actor, TenantScope},
+    base::TenantScope,
     limits::{Access, Limiter, Refused},
 };
 
@@ -84,7 +83,7 @@ impl Gate {
 /// 429: the caller or the agency has none left.
 pub async fn admit(request: &Request, state: &ApiState, scope: &TenantScope) -> Result<(), Problem> {
     let access = if [Method::GET, Method::HEAD].contains(request.method()) { Access::Read } else { Access::Write };
-    Ok(state.limiter.admit(scope.agency_id().0, caller(scope), access, 1).await?)
+    Ok(state.limiter.admit(scope.agency_id().0, scope.actor().id(), access, 1).await?)
 }
 
 /// Counts what a request holds beyond one: the items of a batch.
@@ -93,15 +92,7 @@ pub async fn admit(request: &Request, state: &ApiState, scope: &TenantScope) -> 
 /// 429: the caller or the agency has not so many left.
 pub async fn admit_more(state: &ApiState, scope: &TenantScope, more: usize) -> Result<(), Problem> {
     let Some(more) = u32::try_from(more).ok().filter(|more| *more > 0) else { return Ok(()) };
-    Ok(state.limiter.admit(scope.agency_id().0, caller(scope), Access::Write, more).await?)
-}
-
-fn caller(scope: &TenantScope) -> Uuid {
-    match scope.actor() {
-        Actor::Person(id) => id.0,
-        Actor::Key(id) => id.0,
-        Actor::Schedule(id) => id.0,
-    }
+    Ok(state.limiter.admit(scope.agency_id().0, scope.actor().id(), Access::Write, more).await?)
 }
 
 fn bounds(request: &Request) -> Result<(), Problem> {

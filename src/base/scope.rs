@@ -1,5 +1,7 @@
 //! The typed proof of who asks, or for whom a task runs: the first argument of every store function.
 
+use uuid::Uuid;
+
 use super::{AgencyId, ApiKeyId, ScheduleId, TeamId, UserId};
 
 /// What a person or an API key may do in the agency.
@@ -18,6 +20,18 @@ pub enum Actor {
     Key(ApiKeyId),
     /// An admin made it; the worker that fires it has no credential.
     Schedule(ScheduleId),
+}
+
+impl Actor {
+    /// Whichever it is: no two have the same.
+    #[must_use]
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::Person(id) => id.0,
+            Self::Key(id) => id.0,
+            Self::Schedule(id) => id.0,
+        }
+    }
 }
 
 /// A signed-in person or an API key in an agency. Its fields are private so that

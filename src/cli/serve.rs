@@ -162,12 +162,8 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         shared.redis.1.clone(),
     );
     let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
-    let deliverer = Deliverer {
-        pool: pool.clone(),
-        locker: Arc::clone(&shared.locker),
-        client,
-        clock: Arc::clone(clock),
-    };
+    let deliverer =
+        Deliverer { pool: pool.clone(), locker: Arc::clone(&shared.locker), client, clock: Arc::clone(clock) };
     Ok(Worker {
         pool,
         submitter,

@@ -188,12 +188,7 @@ impl Run<'_> {
         self.write(record).await.map_err(|error| meter::stop(&error))
     }
 
-    async fn attempt(
-        &self,
-        work: &Work<'_>,
-        meters: Meters<'_>,
-        tally: &mut Tally,
-    ) -> Result<Value, ComponentError> {
+    async fn attempt(&self, work: &Work<'_>, meters: Meters<'_>, tally: &mut Tally) -> Result<Value, ComponentError> {
         let node = &work.step.node;
         let Some(component) = self.parts.component(&node.component) else {
             return Err(ComponentError::new(

@@ -28,8 +28,8 @@ mod run;
 mod run_ledger;
 mod secrets;
 mod stop;
-mod waits;
 mod turns;
+mod waits;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -108,7 +108,19 @@ impl Engine {
         let recorder = Recorder::start(&pool);
         let turns = turns::lane(&pool);
         let plans = plans::Plans::default();
-        Self(Arc::new(Parts { pool, clock, locker, prices, egress, providers, components, recorder, kept, turns, plans }))
+        Self(Arc::new(Parts {
+            pool,
+            clock,
+            locker,
+            prices,
+            egress,
+            providers,
+            components,
+            recorder,
+            kept,
+            turns,
+            plans,
+        }))
     }
 
     /// Runs a claimed task to its end, or until it is stopped.

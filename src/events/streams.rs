@@ -19,7 +19,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::store;
-use crate::base::{Actor, TaskId, TenantScope};
+use crate::base::{TaskId, TenantScope};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After a look that failed.
@@ -86,10 +86,7 @@ impl Streams {
     /// # Errors
     /// There are too many of the caller's, or of all.
     pub fn watch(&self, scope: &TenantScope, task: TaskId, created_at: DateTime<Utc>) -> Result<Watching, TooMany> {
-        let caller = match scope.actor() {
-            Actor::Person(id) => id.0,
-            Actor::Key(id) => id.0,
-        };
+        let caller = scope.actor().id();
         let mut open = self.lock();
         if open.total >= MAX_STREAMS {
             return Err(TooMany::OfAll);
@@ -216,8 +213,7 @@ mod tests {
     #[tokio::test]
     async fn places_are_bounded_for_each_and_given_back() {
         let (streams, task, at) = (nowhere(), TaskId(Uuid::from_u128(7)), DateTime::UNIX_EPOCH);
-        let mut held: Vec<_> =
-            (0..MAX_STREAMS_EACH).map(|_| streams.watch(&scope(1), task, at).unwrap()).collect();
+        let mut held: Vec<_> = (0..MAX_STREAMS_EACH).map(|_| streams.watch(&scope(1), task, at).unwrap()).collect();
         assert_eq!(streams.watch(&scope(1), task, at).unwrap_err(), TooMany::OfYours);
         assert!(streams.watch(&scope(2), task, at).is_ok(), "another's place");
         held.pop();

@@ -148,7 +148,10 @@ impl Dispatcher {
 
     async fn pass(&self) -> Result<(), DispatchError> {
         let window = self.window();
-        let Some(found) = db::bounded(db::ANSWER_WITHIN, store::dispatch(&self.pool, window.cast_signed(), self.agency_limit)).await? else {
+        let Some(found) =
+            db::bounded(db::ANSWER_WITHIN, store::dispatch(&self.pool, window.cast_signed(), self.agency_limit))
+                .await?
+        else {
             // A peer is at it, and may have looked before a task came in.
             self.signals.wake.notify_one();
             return Ok(());

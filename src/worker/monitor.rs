@@ -94,13 +94,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
     let background = CancellationToken::new();
     let tasks = [
         tokio::spawn(wake.clone().listen(client, background.clone())),
-        tokio::spawn(heartbeat::run(
-            pool.clone(),
-            running.clone(),
-            lease_seconds,
-            wake.cancels(),
-            background.clone(),
-        )),
+        tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, wake.cancels(), background.clone())),
         tokio::spawn(dispatcher.run(stop.clone())),
         tokio::spawn(reconcile::run(pool.clone(), tickets, submitter, stop.clone())),
         tokio::spawn(presence::run(

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use self::store::{Found, Place};
 use super::{ApiState, Problem, Result, document::Operations, errors::from_framework, gate, security};
 use crate::{
-    base::{Actor, TenantScope, random},
+    base::{TenantScope, random},
     db,
     locker::{Locker, LockerError},
 };
@@ -186,11 +186,7 @@ impl Work {
 }
 
 fn caller(scope: &TenantScope) -> Uuid {
-    match scope.actor() {
-        Actor::Person(id) => id.0,
-        Actor::Key(id) => id.0,
-        Actor::Schedule(id) => id.0,
-    }
+    scope.actor().id()
 }
 
 /// Binds a sealed answer to its row.

@@ -120,6 +120,7 @@ pub async fn decide(
     let (user, key) = match scope.actor() {
         Actor::Person(user) => (Some(user.0), None),
         Actor::Key(key) => (None, Some(key.0)),
+        Actor::Schedule(_) => return Err(DecideError::NotApprover(found.approvers)),
     };
     let decision = store::Decision { status: verdict.status(), payload: payload.as_ref(), user, key };
     let decided = store::decide(scope, pool, &found, &decision).await?;

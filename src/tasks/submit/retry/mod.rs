@@ -62,7 +62,12 @@ impl Submitter {
         let steps = store::step_states(scope, &self.0.pool, of).await?;
         let keep = kept(&published.recipe, &steps, from_node)?;
         let inputs = task.inputs.as_object().cloned().unwrap_or_default();
-        let submission = self.submission(scope, &again(task), &Assigned { published: Arc::clone(&published), experiment: None }, inputs);
+        let submission = self.submission(
+            scope,
+            &again(task),
+            &Assigned { published: Arc::clone(&published), experiment: None },
+            inputs,
+        );
         let made = match store::retry(&self.0.pool, of, &submission, &keep).await? {
             Ok(made) => made,
             Err(outcome) if outcome == "over_monthly_limit" => return Err(self.over_monthly_limit(&published).into()),
