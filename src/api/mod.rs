@@ -15,6 +15,7 @@ mod client_address;
 mod document;
 mod errors;
 mod explain;
+mod feedback;
 mod frame;
 mod gate;
 mod health;
@@ -99,8 +100,8 @@ fn resources() -> impl OpenApi + Clone {
         agents::AgentsApi,
         secrets::SecretsApi,
         catalogue::CatalogueApi,
-        tasks::TasksApi,
-        schedules::SchedulesApi,
+        // A tuple has at most 16.
+        (tasks::TasksApi, feedback::FeedbackApi, schedules::SchedulesApi),
         queue::QueueApi,
         audit_logs::AuditLogsApi,
     ))

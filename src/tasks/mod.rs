@@ -2,9 +2,11 @@
 //!
 //! - [`submit`]: from a request to a durable row and a ticket
 //! - [`lease`]: claim, heartbeat, hand back, and what needs a new ticket
+//! - [`feedback`]: what people say of a result
 //! - [`schedules`]: tasks at the times of a cron expression
 //! - [`store`]: what people read, and cancelling
 
+pub mod feedback;
 pub mod lease;
 pub mod schedules;
 pub mod status;

@@ -4,7 +4,8 @@
 //! - [`handler`]: one ticket, from claim to outcome
 //! - [`running`]: the tasks that this process holds
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
-//! - [`reconcile`]: tasks for schedules, new tickets for what is due
+//! - [`reconcile`]: new tickets for what is due
+//! - [`scheduler`]: tasks for the schedules whose time has come
 //! - [`housekeep`]: cycles rolled forward, old rows dropped
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
@@ -14,5 +15,6 @@ mod housekeep;
 mod monitor;
 mod reconcile;
 mod running;
+mod scheduler;
 
 pub use monitor::{Worker, run};

@@ -12,6 +12,7 @@ use super::{
     handler::{self, Handler},
     heartbeat, housekeep, reconcile,
     running::Running,
+    scheduler,
 };
 use crate::{
     db::lane::Lane,
@@ -86,7 +87,8 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             background.clone(),
         )),
         tokio::spawn(cancels.listen(client, background.clone())),
-        tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), submitter, stop.clone())),
+        tokio::spawn(reconcile::run(pool.clone(), Tickets::new(connection.clone()), stop.clone())),
+        tokio::spawn(scheduler::run(pool.clone(), submitter, stop.clone())),
         tokio::spawn(housekeep::run(pool.clone(), retention_days, stop.clone())),
     ];
     info!(name, concurrency, "worker started");

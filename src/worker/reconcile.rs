@@ -1,5 +1,5 @@
-//! Tasks for the schedules and new tickets for what is due. Every worker does this;
-//! rows that a peer is at are skipped.
+//! New tickets for what is due. Every worker does this; rows that a peer is at are
+//! skipped.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::{
     queue::{Ticket, Tickets},
-    tasks::{lease, schedules, submit::Submitter},
+    tasks::lease,
 };
 
 const TICK: Duration = Duration::from_secs(1);
@@ -21,7 +21,7 @@ const READY_WINDOW: u64 = 2_000;
 const REDISPATCH_SECONDS: i32 = 15;
 
 /// Runs until stopped. A failure is logged and tried again at the next tick.
-pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: CancellationToken) {
+pub async fn run(pool: PgPool, tickets: Tickets, stop: CancellationToken) {
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks: u32 = 0;
@@ -31,10 +31,6 @@ pub async fn run(pool: PgPool, tickets: Tickets, submitter: Submitter, stop: Can
             _ = tick.tick() => {}
         }
         ticks = ticks.wrapping_add(1);
-        // Before the dispatch, which pushes the tickets of what they make.
-        if let Err(error) = schedules::fire::fire_due(&pool, &submitter).await {
-            warn!(%error, "could not see to the schedules that are due");
-        }
         match dispatch(&pool, &tickets).await {
             Ok(0) => {}
             Ok(dispatched) => info!(dispatched, "dispatched due tasks again"),

@@ -22,7 +22,7 @@ pub struct Ids(BTreeMap<&'static str, Uuid>);
 
 impl Ids {
     pub fn new() -> Self {
-        const NAMES: [&str; 20] = [
+        const NAMES: [&str; 21] = [
             "agency",
             "team",
             "user",
@@ -43,6 +43,7 @@ impl Ids {
             "invite",
             "identity",
             "code",
+            "schedule",
         ];
         Self(NAMES.map(|name| (name, id())).into())
     }

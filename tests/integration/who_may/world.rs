@@ -172,7 +172,11 @@ impl World {
             "rotate_secret" => both(self.stored().await, json!({"value": "y"})),
             "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
-            "get_task" | "list_steps" | "get_output" => on(self.task.clone()),
+            "get_task" | "list_steps" | "get_output" | "retry_task" | "requeue_task" => on(self.task.clone()),
+            "give_feedback" => both(self.task.clone(), json!({"quality_score": 0.5})),
+            "create_schedule" => with(self.schedule_body()),
+            "get_schedule" | "delete_schedule" => on(self.schedule().await),
+            "change_schedule" => both(self.schedule().await, json!({"cron": "0 0 * * *"})),
             "cancel_task" => {
                 let mut later = self.task_body();
                 later["run_at"] = json!("2100-01-01T00:00:00Z");
@@ -284,6 +288,14 @@ impl World {
         let recipes = self.make("GET", "/recipes?limit=200", Value::Null).await;
         let own = recipes["items"].as_array().unwrap().iter().find(|recipe| recipe["slug"] == self.recipe.as_str());
         text(&own.expect("the agency's recipe")["id"])
+    }
+
+    fn schedule_body(&self) -> Value {
+        json!({"agent_instance_id": self.agent, "recipe": self.recipe, "cron": "0 0 1 1 *", "time_zone": "UTC"})
+    }
+
+    async fn schedule(&self) -> String {
+        text(&self.make("POST", "/schedules", self.schedule_body()).await["id"])
     }
 
     fn task_body(&self) -> Value {
