@@ -95,7 +95,6 @@ async fn a_request_that_was_refused_gives_its_key_back(root: PgPool) {
     keyed(&api, &admin, "/teams", "k", &json!({"name": ""})).await.invalid(&["name"]);
     keyed(&api, &admin, "/teams", "k", &json!({"name": "north"})).await.expect(201);
     keyed(&api, &admin, "/teams", "", &json!({"name": "north"})).await.invalid(&["Idempotency-Key"]);
-    keyed(&api, &admin, "/teams", "a\tb", &json!({"name": "north"})).await.invalid(&["Idempotency-Key"]);
     let nobody = Person { token: "nothing".to_owned(), ..api.login(&admin.email).await };
     keyed(&api, &nobody, "/teams", "k", &json!({"name": "north"})).await.problem(401, "invalid_token");
 }

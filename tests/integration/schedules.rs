@@ -16,7 +16,7 @@ fn recipe(slug: &str) -> String {
         r#"
 recipe:
   id: {slug}
-  name: Nightly
+  name: {slug}
   version: "1.0"
   inputs: [{{ name: depth, type: integer, required: false, default: 1, range: [1, 3] }}]
   workflow:

@@ -11,7 +11,7 @@ const NOBODY: &str = "0197f3c0-0000-7000-8000-000000000000";
 async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
-    let settings = json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant"});
+    let settings = json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant", "retention_days": 90});
     let body = json!({"name": "Acme Ltd", "billing_email": "b@acme.example", "settings": settings});
     let agency = api.patch(&admin, "/agency", body).await.expect(200);
     assert_eq!((&agency["name"], &agency["settings"]), (&json!("Acme Ltd"), &settings));
@@ -19,7 +19,7 @@ async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     api.patch(&admin, "/agency", body).await.expect(200);
     let agency = api.get(&admin, "/agency").await.expect(200);
     assert_eq!((&agency["name"], &agency["billing_email"]), (&json!("Acme Ltd"), &json!(null)));
-    assert_eq!(agency["settings"], json!({"default_provider": "groq", "default_model": null}));
+    assert_eq!(agency["settings"], json!({"default_provider": "groq", "default_model": null, "retention_days": 90}));
     let unknown = api.patch(&admin, "/agency", json!({"settings": {"default_provider": "opnai"}})).await;
     let told = unknown.invalid(&["settings.default_provider"]);
     assert!(told["detail"].as_str().unwrap().contains("groq, openai, scripted"), "{told}");
