@@ -17,6 +17,7 @@ mod document;
 mod errors;
 mod events;
 mod explain;
+mod feedback;
 mod frame;
 mod gate;
 mod health;
@@ -111,7 +112,7 @@ fn resources() -> impl OpenApi + Clone {
         secrets::SecretsApi,
         catalogue::CatalogueApi,
         // A tuple has room for 16.
-        (tasks::TasksApi, approvals::ApprovalsApi, schedules::SchedulesApi),
+        (tasks::TasksApi, feedback::FeedbackApi, approvals::ApprovalsApi, schedules::SchedulesApi),
         (events::EventsApi, webhooks::WebhooksApi),
         (queue::QueueApi, pauses::PausesApi, workers::WorkersApi),
         audit_logs::AuditLogsApi,

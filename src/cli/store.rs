@@ -1,6 +1,10 @@
 //! The few statements of the commands themselves: databases, roles and their passwords.
 
+use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection};
+use uuid::Uuid;
+
+use crate::base::AgencyId;
 
 /// Gives a login role a password. The server quotes both, so neither can break out.
 ///
@@ -52,6 +56,75 @@ pub async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Er
         return Ok(Vec::new());
     }
     sqlx::query_scalar!("select version from _sqlx_migrations order by version").fetch_all(connection).await
+}
+
+/// Puts dead tasks back: these, or all of them. Gives those that were dead. For a
+/// transaction of [`cross_tenants`].
+///
+/// # Errors
+/// The database is away.
+pub async fn requeue(
+    connection: &mut PgConnection,
+    tasks: Option<&Vec<Uuid>>,
+    agency: Option<AgencyId>,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select id as "id!" from app.requeue(array(
+             select t.id from task_queue t
+              where t.status = 'dead' and t.finished_at is not null
+                and ($1::uuid[] is null or t.id = any ($1)) and ($2::uuid is null or t.agency_id = $2))) as r (id)"#,
+        tasks as Option<&Vec<Uuid>>,
+        agency.map(|agency| agency.0),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many finished tasks ended before then. For a transaction of [`cross_tenants`].
+///
+/// # Errors
+/// The database is away.
+pub async fn prunable(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    agency: Option<AgencyId>,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from task_queue
+            where finished_at < $1 and ($2::uuid is null or agency_id = $2)"#,
+        before,
+        agency.map(|agency| agency.0),
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Deletes finished tasks that ended before then, at most so many; gives how many. For a
+/// transaction of [`cross_tenants`].
+///
+/// # Errors
+/// The database is away.
+pub async fn prune(
+    connection: &mut PgConnection,
+    before: DateTime<Utc>,
+    agency: Option<AgencyId>,
+    limit: i64,
+) -> Result<i64, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "with old as (
+           select t.id from agencies g
+            cross join lateral (select q.id from task_queue q
+                                 where q.agency_id = g.id and q.finished_at < $1
+                                 order by q.finished_at limit $3 for update skip locked) t
+            where $2::uuid is null or g.id = $2 limit $3)
+         delete from task_queue q using old where q.id = old.id",
+        before,
+        agency.map(|agency| agency.0),
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(i64::try_from(deleted.rows_affected()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -198,7 +198,7 @@ mod tests {
     use sqlx::postgres::PgPoolOptions;
 
     use super::*;
-    use crate::base::{AgencyId, Role, UserId};
+    use crate::base::{Actor, AgencyId, Role, UserId};
 
     fn scope(user: u128) -> TenantScope {
         let user = Actor::Person(UserId(Uuid::from_u128(user)));

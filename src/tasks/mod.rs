@@ -3,6 +3,7 @@
 //! - [`approvals`]: what tasks ask of people, and decisions
 //! - [`submit`]: from a request to a durable row and a ticket
 //! - [`dispatch`]: what gets a ticket next, by turns among agencies
+//! - [`feedback`]: what people say of a result
 //! - [`lease`]: claim, heartbeat, hand back
 //! - [`pauses`]: what an admin holds back
 //! - [`schedules`]: tasks at the times of a cron expression
@@ -11,6 +12,7 @@
 
 pub mod approvals;
 pub mod dispatch;
+pub mod feedback;
 pub mod lease;
 pub mod pauses;
 pub mod schedules;

@@ -6,7 +6,8 @@
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
 //! - [`dispatch`]: tickets for what is due, by turns among agencies, and for what lost its own
 //! - [`presence`]: says that the worker is there
-//! - [`reconcile`]: tasks for schedules, finished tickets dropped
+//! - [`prune`]: finished tickets dropped
+//! - [`scheduler`]: tasks for the schedules whose time has come
 //! - [`housekeep`]: cycles rolled forward, old rows dropped
 //! - [`keep`]: partitions of events, and what was kept long enough
 //! - [`monitor`]: the supervised apalis workers and the orderly end
@@ -18,7 +19,8 @@ mod housekeep;
 mod keep;
 mod monitor;
 mod presence;
-mod reconcile;
+mod prune;
 mod running;
+mod scheduler;
 
 pub use monitor::{Worker, run};

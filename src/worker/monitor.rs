@@ -14,8 +14,9 @@ use tracing::{info, warn};
 use super::{
     dispatch::{Dispatcher, Signals},
     handler::{self, Handler},
-    heartbeat, housekeep, presence, reconcile,
+    heartbeat, housekeep, presence, prune,
     running::Running,
+    scheduler,
 };
 use crate::{
     db::{self, lane::Lane},
@@ -96,7 +97,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
         tokio::spawn(wake.clone().listen(client, background.clone())),
         tokio::spawn(heartbeat::run(pool.clone(), running.clone(), lease_seconds, wake.cancels(), background.clone())),
         tokio::spawn(dispatcher.run(stop.clone())),
-        tokio::spawn(reconcile::run(pool.clone(), tickets, submitter, stop.clone())),
+        tokio::spawn(prune::run(tickets, stop.clone())),
         tokio::spawn(presence::run(
             pool.clone(),
             name.clone(),
@@ -105,6 +106,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             capacity,
             background.clone(),
         )),
+        tokio::spawn(scheduler::run(pool.clone(), submitter, stop.clone())),
         tokio::spawn(housekeep::run(pool.clone(), retention_days, stop.clone())),
         tokio::spawn(deliverer.run(finish_within, stop.clone())),
     ];

@@ -11,8 +11,8 @@ const NOBODY: &str = "0197f3c0-0000-7000-8000-000000000000";
 async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
-    let settings =
-        json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant", "max_concurrent_tasks": 20});
+    let settings = json!({"default_provider": "groq", "default_model": "llama-3.1-8b-instant",
+        "max_concurrent_tasks": 20, "retention_days": 90});
     let body = json!({"name": "Acme Ltd", "billing_email": "b@acme.example", "settings": settings});
     let agency = api.patch(&admin, "/agency", body).await.expect(200);
     assert_eq!((&agency["name"], &agency["settings"]), (&json!("Acme Ltd"), &settings));
@@ -22,7 +22,7 @@ async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     assert_eq!((&agency["name"], &agency["billing_email"]), (&json!("Acme Ltd"), &json!(null)));
     assert_eq!(
         agency["settings"],
-        json!({"default_provider": "groq", "default_model": null, "max_concurrent_tasks": 20})
+        json!({"default_provider": "groq", "default_model": null, "max_concurrent_tasks": 20, "retention_days": 90})
     );
     let cleared = api.patch(&admin, "/agency", json!({"settings": {"max_concurrent_tasks": null}})).await.expect(200);
     assert_eq!(cleared["settings"]["max_concurrent_tasks"], json!(null));

@@ -3,6 +3,8 @@
 mod create_admin;
 mod create_agency;
 mod password;
+mod prune;
+mod requeue;
 mod rotate_agency;
 mod rotate_root;
 
@@ -32,6 +34,10 @@ enum Command {
     RotateRoot(rotate_root::Args),
     /// Give an agency a new key and seal its secrets anew, while everything runs
     RotateAgency(rotate_agency::Args),
+    /// Put dead tasks back into the queue
+    Requeue(requeue::Args),
+    /// Delete finished tasks that are old; ledgers stay
+    Prune(prune::Args),
 }
 
 /// # Errors
@@ -40,6 +46,8 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::CreateAgency(args) => create_agency::run(args, &telemetry::configure(env)?).await?,
         Command::CreateAdmin(args) => create_admin::run(args, &telemetry::configure(env)?).await?,
+        Command::Requeue(args) => requeue::run(args, &telemetry::configure(env)?).await?,
+        Command::Prune(args) => prune::run(args, &telemetry::configure(env)?).await?,
         Command::RotateRoot(args) => return rotate_root::run(&args, env).await,
         Command::RotateAgency(args) => return rotate_agency::run(args, env).await,
     }

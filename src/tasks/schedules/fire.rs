@@ -6,6 +6,7 @@
 //! still finds the schedule at the time it was read with.
 
 use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
@@ -23,11 +24,11 @@ const BATCH: i32 = 100;
 /// A worker that dies leaves its schedules to the others after this.
 const HOLD_SECONDS: i32 = 10;
 
-/// Sees to every schedule that is due. Gives how many tasks were made.
+/// Sees to every schedule that is due, until `stop`. Gives how many tasks were made.
 ///
 /// # Errors
 /// The database is away. What was not seen to stays due.
-pub async fn fire_due(pool: &PgPool, submitter: &Submitter) -> Result<usize, sqlx::Error> {
+pub async fn fire_due(pool: &PgPool, submitter: &Submitter, stop: &CancellationToken) -> Result<usize, sqlx::Error> {
     let mut made = 0;
     loop {
         let due = store::due(pool, BATCH, HOLD_SECONDS).await?;
@@ -35,6 +36,9 @@ pub async fn fire_due(pool: &PgPool, submitter: &Submitter) -> Result<usize, sql
             return Ok(made);
         }
         for schedule in due {
+            if stop.is_cancelled() {
+                return Ok(made);
+            }
             made += usize::from(fire(pool, submitter, &schedule).await?);
         }
     }

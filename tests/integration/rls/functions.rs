@@ -47,6 +47,21 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ),
     ("app.reclaim_tickets", &["teamai_worker"], "whose ticket or lease is gone, whosever it is; gives a number alone"),
     ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
+    (
+        "app.due_schedules",
+        &["teamai_worker"],
+        "schedules whose time has come, whosever they are; gives each with its own",
+    ),
+    (
+        "app.fire_schedule",
+        &["teamai_worker"],
+        "makes a task through app.submit_tasks; the tenant is the schedule's, held by its time",
+    ),
+    ("app.pass_schedule", &["teamai_worker"], "moves one schedule on, held by its time; gives yes or no"),
+    ("app.prune_tasks", &["teamai_worker"], "drops finished tasks by their agency's own bound; gives a number"),
+    ("app.retry_task", &["teamai_api"], "as submit_tasks; copies steps of a task of the same agency alone"),
+    ("app.requeue_dead", &["teamai_api"], "writes columns that no role may, in a task of the context's agency alone"),
+    ("app.rate_task", &["teamai_api"], "scores results, which no role may; of a task of the context's agency alone"),
     ("app.price_book", &["teamai_worker"], "a worker prices the calls of every agency; prices are no secrets"),
     ("app.note_new_tasks", &[], "a trigger: writes events, which no role may; the tenant is the row's own"),
     ("app.note_changed_tasks", &[], "as note_new_tasks"),
@@ -209,11 +224,13 @@ async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let aged = own.fill(
         "update idempotency_keys set created_at = now() - interval '25 hours' where agency_id = {agency};
+         update stored_answers set created_at = now() - interval '25 hours' where agency_id = {agency};
+         update schedule_fires set created_at = now() - interval '91 days' where agency_id = {agency};
          update sessions set expires_at = now() - interval '31 days' where agency_id = {agency}",
     );
     sqlx::raw_sql(AssertSqlSafe(aged)).execute(&root).await.unwrap();
     run(&root, "teamai_worker", "select app.housekeep()".to_owned()).await;
-    for table in ["idempotency_keys", "sessions"] {
+    for table in ["idempotency_keys", "stored_answers", "schedule_fires", "sessions"] {
         for (of, left) in [(&own, 0), (&theirs, 1)] {
             let rows = format!("select count(*) from {table} where agency_id = '{}'", of.agency());
             assert_eq!(count(&root, "postgres", None, &rows).await, left, "{table}");
@@ -259,4 +276,70 @@ async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool)
     assert_eq!(told, [json!({"root_key_id": "root", "agency_keys": 2})]);
     let prices = run(&root, "teamai_worker", "select * from app.price_book()".to_owned()).await;
     assert_eq!(prices.len(), 2);
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_schedule_makes_its_own_agencys_task_once_for_a_time(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let due = run(&root, "teamai_worker", "select id, agency_id from app.due_schedules(10, 60)".to_owned()).await;
+    assert_eq!(due.len(), 2);
+    let again = run(&root, "teamai_worker", "select id from app.due_schedules(10, 60)".to_owned()).await;
+    assert!(again.is_empty(), "held twice");
+
+    // The submission names another agency: the schedule's own counts.
+    let fire = |task: Uuid| {
+        own.fill(&format!(
+            "select app.fire_schedule({{schedule}}, s.next_run_at, s.next_run_at, s.next_run_at + interval '1 day',
+               row('{task}', '{}', null, {{agent}}, null, {{recipe}}, 'r', '1', null, null, null, 5, '{{}}', null, 1,
+                   '{{}}', null, gen_random_uuid(), null, null)::app.submission)
+               from (select timestamptz '2026-01-01' as next_run_at) s",
+            theirs.agency()
+        ))
+    };
+    let outcome = async |task| run(&root, "teamai_worker", fire(task)).await[0].get::<String, _>(0);
+    let (first, second) = (id(), id());
+    assert_eq!(outcome(first).await, "created");
+    assert_eq!(outcome(second).await, "gone", "the schedule has moved on");
+    let back = own.fill("update schedules set next_run_at = '2026-01-01' where id = {schedule}");
+    sqlx::query(AssertSqlSafe(back)).execute(&root).await.unwrap();
+    assert_eq!(outcome(second).await, "gone", "the time has its task");
+    let made = format!(
+        "select count(*) from task_queue where agency_id = '{}' and id in ('{first}', '{second}')",
+        own.agency()
+    );
+    assert_eq!(count(&root, "postgres", None, &made).await, 1);
+
+    let pass = own.fill("select app.pass_schedule({schedule}, '2020-01-01', '2020-01-01', '2030-01-01', 'x')");
+    assert!(!run(&root, "teamai_worker", pass).await[0].get::<bool, _>(0), "not at that time");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn retry_and_requeue_reach_into_no_other_agency(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let end = |of: &Ids| of.fill("update task_queue set status = 'dead', finished_at = now() where id = {task}");
+    for of in [&own, &theirs] {
+        sqlx::query(AssertSqlSafe(end(of))).execute(&root).await.unwrap();
+    }
+    let retry = |of: &Ids, task: Uuid| {
+        let call = format!(
+            "select outcome from app.retry_task({}, row('{task}', {{agency}}, null, {{agent}}, null, {{recipe}}, 'r', '1',
+               null, null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null)::app.submission,
+               array[{}::text])",
+            of.fill("{task}"),
+            of.fill("{agency}"),
+        );
+        own.fill(&call)
+    };
+    let (foreign, new) = (id(), id());
+    assert_eq!(run(&root, "teamai_api", retry(&theirs, foreign)).await[0].get::<String, _>(0), "not_finished");
+    assert_eq!(run(&root, "teamai_api", retry(&own, new)).await[0].get::<String, _>(0), "created");
+    let copied = format!("select count(*) from task_steps where task_id = '{new}' and copied_from is not null");
+    assert_eq!(count(&root, "postgres", None, &copied).await, 1);
+
+    for (of, put_back) in [(&theirs, 0), (&own, 1)] {
+        let call = of.fill("select count(*) from app.requeue_dead({task})");
+        assert_eq!(count(&root, "teamai_api", Some(own.agency()), &call).await, put_back);
+    }
+    let call = own.fill("select count(*) from app.requeue_dead({task})");
+    assert_eq!(count(&root, "teamai_api", None, &call).await, 0, "without a context");
 }

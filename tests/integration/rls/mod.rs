@@ -47,6 +47,7 @@ impl Ids {
             "pause",
             "webhook",
             "delivery",
+            "schedule",
         ];
         Self(NAMES.iter().map(|name| (*name, id())).collect())
     }

@@ -192,6 +192,24 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table(
+        "schedules",
+        Tenants(
+            "insert into schedules (id, agency_id, agent_instance_id, created_by, recipe, cron, time_zone, next_run_at)
+             values ({schedule}, {agency}, {agent}, {user}, 'r', '0 0 * * *', 'UTC', '2026-01-01')",
+        ),
+    ),
+    table(
+        "schedule_fires",
+        Tenants("insert into schedule_fires (schedule_id, agency_id, fire_at) values ({schedule}, {agency}, '2025-12-31')"),
+    ),
+    table(
+        "stored_answers",
+        Tenants(
+            "insert into stored_answers (agency_id, caller, operation, key, request_hash, claim)
+             values ({agency}, {user}, 'create_team', 'key', sha256('x'), {user})",
+        ),
+    ),
+    table(
         "task_steps",
         Tenants(
             "insert into task_steps (task_id, agency_id, node_id, occurrence, status, started_at, finished_at)
@@ -214,6 +232,13 @@ pub const TABLES: &[Table] = &[
         Tenants(
             "insert into webhook_deliveries (id, agency_id, webhook_id, event_seq, type, task_id, data, occurred_at)
              values ({delivery}, {agency}, {webhook}, 0, 'task.queued', {task}, '{}', now())",
+        ),
+    ),
+    table(
+        "task_feedback",
+        Tenants(
+            "insert into task_feedback (task_id, agency_id, quality_score, given_by, counted)
+             values ({task}, {agency}, 1, {user}, false)",
         ),
     ),
     table(

@@ -197,7 +197,7 @@ impl World {
             "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
             "run_recipes" => with(json!({"tasks": [self.task_body()]})),
-            "get_task" | "list_steps" | "get_output" | "follow_task" => on(self.task.clone()),
+            "get_task" | "list_steps" | "get_output" | "follow_task" | "retry_task" | "requeue_task" => on(self.task.clone()),
             "decide_approval" => both(
                 self.questions.borrow_mut().pop().expect("a question that is open"),
                 json!({"decision": "approve"}),
@@ -213,6 +213,10 @@ impl World {
                 let ids = vec![webhook, text(&delivery["id"])];
                 Request { ids, body: Value::Null }
             }
+            "give_feedback" => both(self.task.clone(), json!({"quality_score": 0.5})),
+            "create_schedule" => with(self.schedule_body()),
+            "get_schedule" | "delete_schedule" => on(self.schedule().await),
+            "change_schedule" => both(self.schedule().await, json!({"cron": "0 0 * * *"})),
             "cancel_task" => {
                 let mut later = self.task_body();
                 later["run_at"] = json!("2100-01-01T00:00:00Z");
@@ -347,6 +351,14 @@ impl World {
 
     fn pause_of(&self, team: &str) -> Value {
         json!({"scope": "team", "scope_id": team})
+    }
+
+    fn schedule_body(&self) -> Value {
+        json!({"agent_instance_id": self.agent, "recipe": self.recipe, "cron": "0 0 1 1 *", "time_zone": "UTC"})
+    }
+
+    async fn schedule(&self) -> String {
+        text(&self.make("POST", "/schedules", self.schedule_body()).await["id"])
     }
 
     fn task_body(&self) -> Value {
