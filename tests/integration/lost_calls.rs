@@ -36,7 +36,7 @@ fn statuses(lines: &[Value]) -> Vec<&str> {
 #[sqlx::test(migrations = "./migrations")]
 async fn it_fails_or_somebody_is_asked(root: PgPool) {
     let model = Model::serve().await;
-    let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "4")];
+    let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];
     let stack = Stack::start(&root, &settings).await;
     stack.price_of_scripted_openai().await;
     let acme = Customer::new(&stack, "acme").await;

@@ -261,7 +261,7 @@ pub const TABLES: &[Table] = &[
         Tenants(
             "insert into approvals (id, agency_id, team_id, task_id, node_id, occurrence, round, kind, message, approvers,
                                     status, decided_by, decided_by_key, decided_at, expires_at)
-             values ({approval}, {agency}, {team}, {task}, 'n', 0, 0, 'approval', 'Go on?', '{}', 'approved', {user},
+             values ({approval}, {agency}, {team}, {task}, {agency}, 0, 0, 'approval', 'Go on?', '{}', 'approved', {user},
                      {key}, now(), now())",
         ),
     ),
