@@ -160,12 +160,8 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Registry::new(&config.providers)?,
         components::registry(),
     );
-    let deliverer = Deliverer {
-        pool: pool.clone(),
-        locker: Arc::clone(&shared.locker),
-        client,
-        clock: Arc::clone(clock),
-    };
+    let deliverer =
+        Deliverer { pool: pool.clone(), locker: Arc::clone(&shared.locker), client, clock: Arc::clone(clock) };
     Ok(Worker {
         pool,
         engine,

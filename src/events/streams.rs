@@ -216,8 +216,7 @@ mod tests {
     #[tokio::test]
     async fn places_are_bounded_for_each_and_given_back() {
         let (streams, task, at) = (nowhere(), TaskId(Uuid::from_u128(7)), DateTime::UNIX_EPOCH);
-        let mut held: Vec<_> =
-            (0..MAX_STREAMS_EACH).map(|_| streams.watch(&scope(1), task, at).unwrap()).collect();
+        let mut held: Vec<_> = (0..MAX_STREAMS_EACH).map(|_| streams.watch(&scope(1), task, at).unwrap()).collect();
         assert_eq!(streams.watch(&scope(1), task, at).unwrap_err(), TooMany::OfYours);
         assert!(streams.watch(&scope(2), task, at).is_ok(), "another's place");
         held.pop();

@@ -61,11 +61,15 @@ mod tests {
     /// Made with the Python package `standardwebhooks` 1.1.0, an implementation by others.
     #[test]
     fn signatures_are_those_of_another_implementation() {
-        let body = br#"{"data":{"task_id":"0197f3c0"},"timestamp":"2027-03-15T12:00:00.000000Z","type":"task.completed"}"#;
+        let body =
+            br#"{"data":{"task_id":"0197f3c0"},"timestamp":"2027-03-15T12:00:00.000000Z","type":"task.completed"}"#;
         let first = secret("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
         let second = secret("whsec_Hx4dHBsaGRgXFhUUExIREA8ODQwLCgkIBwYFBAMCAQA=");
         let signed = sign(&[first, second], "evt_42", 1_805_112_000, body).unwrap();
-        assert_eq!(signed, "v1,evFdM65Wnv4Wc8h4z/tB9zH6eRJPseLJ/leOoiTiYKI= v1,tPm/Mtru98ln1rKj7948aHrh7QOlij2biO/dqOH7wl0=");
+        assert_eq!(
+            signed,
+            "v1,evFdM65Wnv4Wc8h4z/tB9zH6eRJPseLJ/leOoiTiYKI= v1,tPm/Mtru98ln1rKj7948aHrh7QOlij2biO/dqOH7wl0="
+        );
     }
 
     #[test]

@@ -46,7 +46,16 @@ pub struct Worker {
 
 /// Runs until `stop`, then stops claiming, lets tasks finish, and hands the rest back.
 pub async fn run(worker: Worker, stop: CancellationToken) {
-    let Worker { pool, engine, deliverer, redis: (client, connection), concurrency, finish_within, lease_seconds, name } = worker;
+    let Worker {
+        pool,
+        engine,
+        deliverer,
+        redis: (client, connection),
+        concurrency,
+        finish_within,
+        lease_seconds,
+        name,
+    } = worker;
     let running = Running::default();
     let claims = Lane::start(
         ClaimFlush {

@@ -41,8 +41,8 @@ pub async fn drop_other_signing(
     keep: &[String],
 ) -> Result<(), LockerError> {
     sqlx::query!("delete from secret_locker where webhook_id = $1 and key_name <> all ($2)", webhook.0, keep)
-    .execute(connection)
-    .await?;
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
