@@ -36,8 +36,8 @@ kinds! {
     TaskFailed "task.failed" "The task failed";
     TaskCancelled "task.cancelled" "The task was cancelled";
     TaskDead "task.dead" "The task was claimed too often without finishing";
-    StepCompleted "step.completed" "A node, or one item of its for_each, completed";
-    StepFailed "step.failed" "A node, or one item of its for_each, failed";
+    StepCompleted "step.completed" "A node, or one item that it ran for, completed";
+    StepFailed "step.failed" "A node, or one item that it ran for, failed";
     StepSkipped "step.skipped" "A node was skipped";
 }
 

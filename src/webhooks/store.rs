@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, PgPool};
 
-use super::{Change, Delivery, NewWebhook, TEST_EVENT, Webhook, WebhookError};
+use super::{Change, Delivery, Description, Endpoint, NewWebhook, Subscriptions, TEST_EVENT, Webhook, WebhookError};
 use crate::{
     base::{DeliveryId, Page, Paged, TenantScope, WebhookId},
     db,
@@ -65,7 +65,7 @@ pub(super) async fn insert(
         scope.agency_id().0,
         new.team_id.map(|team| team.0),
         new.endpoint.as_str(),
-        new.description.as_ref().map(|text| text.as_str()),
+        new.description.as_ref().map(Description::as_str),
         &new.events.names(),
         new.enabled,
         MAX_WEBHOOKS,
@@ -85,7 +85,7 @@ pub async fn change(
     id: WebhookId,
     change: &Change,
 ) -> Result<Option<Webhook>, WebhookError> {
-    let events = change.events.as_ref().map(|events| events.names());
+    let events = change.events.as_ref().map(Subscriptions::names);
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let webhook = sqlx::query_as!(
         Webhook,
@@ -99,10 +99,10 @@ pub async fn change(
            returning id as "id: _", team_id as "team_id: _", url, description, events, enabled, disabled_reason,
                      failing_since, previous_secret_expires_at, created_at, updated_at"#,
         id.0,
-        change.endpoint.as_ref().map(|endpoint| endpoint.as_str()),
+        change.endpoint.as_ref().map(Endpoint::as_str),
         events.as_deref(),
         change.description.is_some(),
-        change.description.as_ref().and_then(|text| text.as_ref()).map(|text| text.as_str()),
+        change.description.as_ref().and_then(Option::as_ref).map(Description::as_str),
         change.enabled,
     )
     .fetch_optional(&mut *tx)

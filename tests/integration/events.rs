@@ -48,9 +48,8 @@ fn events(answer: reqwest::Response) -> impl Stream<Item = Told> {
         }
     });
     blocks.filter_map(async |block| {
-        let field = |name: &str| {
-            block.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned())
-        };
+        let field =
+            |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
         let data = serde_json::from_str(&field("data:")?).unwrap();
         Some(Told { id: field("id:").unwrap(), kind: field("event:").unwrap(), data })
     })
@@ -191,7 +190,8 @@ async fn each_claim_and_change_is_told_once_and_a_heartbeat_is_not(root: PgPool)
     for status in ["waiting", "queued", "parked", "queued"] {
         run(&format!("update task_queue set status = '{status}' where id = TASK")).await;
     }
-    run("update task_queue set status = 'failed', finished_at = now(), error = '{\"code\": \"x\"}' where id = TASK").await;
+    run("update task_queue set status = 'failed', finished_at = now(), error = '{\"code\": \"x\"}' where id = TASK")
+        .await;
     let expected = [
         ("task.queued", 0),
         ("task.started", 1),
@@ -244,14 +244,16 @@ async fn partitions_are_made_ahead_dropped_when_old_and_nobodys_to_read(root: Pg
     };
     let ahead = partitions().await.len();
     assert_eq!(ahead, 5, "the rest, today and three days: {:?}", partitions().await);
-    run("set role teamai_definer;
+    run(
+        "set role teamai_definer;
          create table app.task_events_20200101 partition of task_events
            for values from ('2020-01-01 00:00:00Z') to ('2020-01-02 00:00:00Z');
          reset role;
          insert into task_events (agency_id, task_id, type, created_at)
          select gen_random_uuid(), gen_random_uuid(), 'task.queued', at
            from unnest('{2020-01-01 12:00:00Z, 2019-01-01 12:00:00Z}'::timestamptz[]) at;
-         insert into task_events (agency_id, task_id, type) values (gen_random_uuid(), gen_random_uuid(), 'task.dead')")
+         insert into task_events (agency_id, task_id, type) values (gen_random_uuid(), gen_random_uuid(), 'task.dead')",
+    )
     .await;
     // A day that nobody made a partition for, and that has events already, stays in the rest.
     let tomorrow = format!("app.task_events_{}", (fixture::now() + chrono::TimeDelta::days(1)).format("%Y%m%d"));

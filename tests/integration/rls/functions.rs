@@ -67,7 +67,11 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.note_changed_tasks", &[], "as note_new_tasks"),
     ("app.note_new_steps", &[], "as note_new_tasks"),
     ("app.note_changed_steps", &[], "as note_new_tasks"),
-    ("app.keep_events", &["teamai_worker"], "makes and drops partitions, as their owner; takes a number, gives nothing"),
+    (
+        "app.keep_events",
+        &["teamai_worker"],
+        "makes and drops partitions, as their owner; takes a number, gives nothing",
+    ),
     ("app.newest_events", &["teamai_api"], "one look for all streams of a process; gives numbers of events alone"),
     ("app.claim_deliveries", &["teamai_worker"], "what is due to be sent, whosever it is; each with its own agency"),
     ("app.keep_deliveries", &["teamai_worker"], "drops what is old, for all; takes a number, gives nothing"),
