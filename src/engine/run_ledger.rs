@@ -123,9 +123,9 @@ impl RunLedger {
                 format!("nothing of the budget of {limit} USD is left for the sub-recipe: raise budget.max_cost_usd");
             return Err(ComponentError::new("budget_exhausted", message).field("budget.max_cost_usd"));
         }
-        let lent = own.map_or(left, |own| own.min(left));
-        spent.reserved += lent;
-        Ok(Some(lent))
+        let granted = own.map_or(left, |own| own.min(left));
+        spent.reserved += granted;
+        Ok(Some(granted))
     }
 
     /// Takes back what was lent to a sub-recipe's task that is over, and counts what it spent.

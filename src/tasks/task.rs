@@ -36,7 +36,7 @@ pub struct Task {
     pub run_at: DateTime<Utc>,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
-    /// The task that started this one for a SubRecipe node.
+    /// The task that started this one for a `SubRecipe` node.
     pub parent_task_id: Option<Uuid>,
     /// The finished task that this one goes on from.
     pub retry_of: Option<Uuid>,

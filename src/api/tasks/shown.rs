@@ -77,7 +77,7 @@ pub struct Task {
     run_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
-    /// The task that started this one for a SubRecipe node. Its cost counts there too.
+    /// The task that started this one for a `SubRecipe` node. Its cost counts there too.
     parent_task_id: Option<Uuid>,
     /// The finished task that this one goes on from, by POST /tasks/{id}/retry.
     retry_of: Option<Uuid>,

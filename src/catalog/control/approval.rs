@@ -86,15 +86,14 @@ fn approvers(config: &mut Config<'_>) -> Vec<String> {
     }
     let mut approvers = Vec::with_capacity(listed.len());
     for (index, item) in listed.iter().enumerate() {
-        match item.as_str().map(str::trim).and_then(approver) {
-            Some(approver) => approvers.push(approver),
-            None => {
-                let message = format!(
-                    "{item} is nobody who could decide: write a role ({}), an e-mail address or a user's id",
-                    ROLES.join(" or ")
-                );
-                config.faults.push(Fault { key: "approvers".to_owned(), index: Some(index), message });
-            }
+        if let Some(approver) = item.as_str().map(str::trim).and_then(approver) {
+            approvers.push(approver);
+        } else {
+            let message = format!(
+                "{item} is nobody who could decide: write a role ({}), an e-mail address or a user's id",
+                ROLES.join(" or ")
+            );
+            config.faults.push(Fault { key: "approvers".to_owned(), index: Some(index), message });
         }
     }
     approvers

@@ -16,7 +16,7 @@ type Tx = Transaction<'static, Postgres>;
 /// The database is away.
 pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
-    let (last_calls, lost_calls) = calls(&mut tx, task).await?;
+    let (last_calls, unanswered) = calls(&mut tx, task).await?;
     let facts = sqlx::query!(
         r#"select coalesce(greatest(extract(epoch from clock_timestamp() - t.started_at), 0), 0)::float8 as "elapsed!",
                   coalesce((select sum(c.budget_usd) from task_queue c
@@ -32,7 +32,7 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
     let past = Past {
         committed: committed(&mut tx, task).await?,
         last_calls,
-        lost_calls,
+        lost_calls: unanswered,
         progress: progress(&mut tx, task).await?,
         lent: Usd(facts.lent),
         elapsed: Duration::try_from_secs_f64(facts.elapsed).unwrap_or_default(),
