@@ -45,7 +45,7 @@ async fn a_limit_on_one_agencys_key_does_not_slow_another(root: PgPool) {
     stack.price_of_scripted_openai().await;
     let _worker = stack.worker();
     let (slow, free) = (Customer::new(&stack, "slow").await, Customer::new(&stack, "free").await);
-    slow.secret("openai_api_key", "rate-2-slow").await;
+    slow.secret("openai_api_key", "rate-1-slow").await;
     free.secret("openai_api_key", "sk-free-1234567").await;
     for customer in [&slow, &free] {
         customer.publish(MANY).await;
