@@ -71,7 +71,7 @@ impl Toolbox {
         }
         let ready = declared.into_iter().zip(rendered).enumerate();
         ready
-            .map(|(nth, (tool, rendered))| Ready::new(tools, context, nth, tool, rendered))
+            .map(|(nth, (tool, rendered))| Ready::new(tools, context, nth, &tool, rendered))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -109,7 +109,7 @@ impl Ready {
         tools: &Tools,
         context: &Context<'_>,
         nth: usize,
-        declared: Declared<'_>,
+        declared: &Declared<'_>,
         rendered: &Value,
     ) -> Result<Self, ComponentError> {
         let place = |key: &str| format!("tools[{nth}].{key}");
