@@ -186,10 +186,9 @@ impl<'a> Declared<'a> {
         let carries = self.config.and_then(|config| config.get("method")).and_then(Value::as_str);
         let carries = carries.is_some_and(|method| !["GET", "HEAD"].contains(&method.trim().to_uppercase().as_str()));
         let keys: &[(&'static str, bool)] = match self.component {
-            "DataFetcher" => &[("url", true), ("query", false)],
             // What it does is the author's to say: without a method it is GET.
             "HttpRequest" if carries && !self.has("body") => &[("url", true), ("query", false), ("json", false)],
-            "HttpRequest" => &[("url", true), ("query", false)],
+            "DataFetcher" | "HttpRequest" => &[("url", true), ("query", false)],
             "LLMProcessor" => &[("prompt_template", true)],
             "WebCrawler" => &[("url", true), ("max_depth", false)],
             _ => &[("url", true)],

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::{
-    Completion, ErrorKind, Heard, Provider, ProviderError, Registry, Request,
+    Completion, ErrorKind, Heard, Provider, ProviderError, Registry, Request, Tool, ToolResult, Turn,
     sim::{self, Sim},
 };
 use crate::config;
@@ -66,6 +66,74 @@ async fn a_schema_is_followed_in_every_protocol_and_dialect() {
         let done = complete(name, &sim, &request).await.expect(name);
         let value: Value = serde_json::from_str(&done.content).expect(name);
         assert!(jsonschema::is_valid(&schema, &value), "{name}: {value}");
+    }
+}
+
+/// In pieces and in one piece.
+fn both_ways(name: &str, sim: &Sim) -> [Arc<dyn Provider>; 2] {
+    [None, Some(false)].map(|stream| {
+        let setting =
+            config::Provider { base_url: Some(format!("http://{}", sim.addr)), stream, ..config::Provider::default() };
+        let registry = Registry::new(&BTreeMap::from([(name.to_owned(), setting)])).expect("a registry");
+        registry.get(name).expect("a provider")
+    })
+}
+
+#[tokio::test]
+async fn tools_are_asked_for_and_their_results_are_read_in_every_protocol() {
+    let sim = start().await;
+    let schema = json!({"type": "object", "required": ["word"], "properties": {"word": {"type": "string"}}});
+    let tool = Tool { name: "look_up".into(), description: "Looks a word up.".into(), schema: schema.clone() };
+    let key = SecretString::from("test-key");
+    for name in PROTOCOLS {
+        for provider in both_ways(name, &sim) {
+            let mut request = Request { tools: vec![tool.clone()], ..ask("m") };
+            let first = provider.complete(&request, Some(&key), &Heard::default()).await.expect(name);
+            let [call] = &first.tool_calls[..] else { panic!("{name}: {first:?}") };
+            assert_eq!(call.name, "look_up");
+            assert!(jsonschema::is_valid(&schema, &call.arguments), "{name}: {call:?}");
+            assert_eq!(call.signature.is_some(), name == "gemini", "what has to go back goes back");
+            let result = ToolResult {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                content: "- a hat is worn".into(),
+                is_error: false,
+            };
+            request.turns =
+                vec![Turn::Model { content: first.content, calls: first.tool_calls }, Turn::Tools(vec![result])];
+            let second = provider.complete(&request, Some(&key), &Heard::default()).await.expect(name);
+            assert!(second.tool_calls.is_empty() && second.content.contains("a hat is worn"), "{name}: {second:?}");
+            let now = Request { turns: Vec::new(), answer_now: true, ..request };
+            let third = provider.complete(&now, Some(&key), &Heard::default()).await.expect(name);
+            assert!(third.tool_calls.is_empty(), "{name}: tools were not to be had");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_before_a_cut_is_heard_in_every_protocol() {
+    let sim = start().await;
+    for name in PROTOCOLS {
+        for (model, kind) in [("scripted-cut", ErrorKind::Unknown), ("scripted-stall", ErrorKind::Timeout)] {
+            let heard = Heard::default();
+            let request = Request { timeout: Duration::from_millis(500), ..ask(model) };
+            let failed = provider(name, &sim).complete(&request, Some(&"k".into()), &heard).await;
+            assert_eq!(failed.expect_err(model).kind, kind, "{name} {model}");
+            let usage = heard.partial(11).expect("something was heard").usage;
+            assert!(usage.output > 5 && usage.input == 11, "{name} {model}: {usage:?}");
+            assert!(heard.request_id().is_some_and(|id| id.starts_with("sim-")), "{name} {model}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_may_take_longer_than_its_longest_silence() {
+    let sim = start().await;
+    for name in PROTOCOLS {
+        let request = Request { timeout: Duration::from_secs(1), ..ask("scripted-trickle-200") };
+        let started = std::time::Instant::now();
+        assert!(complete(name, &sim, &request).await.is_ok(), "{name}");
+        assert!(started.elapsed() > request.timeout, "{name}: {:?}", started.elapsed());
     }
 }
 

@@ -26,7 +26,7 @@ recipe:
         max_parallel: 12
         retry: { max_attempts: 1 }
         allow_failure: true
-        config: { model: "{{ item }}", timeout: 2s, prompt_template: "Say something long, in many words, about hats." }
+        config: { model: "{{ item }}", timeout: 3s, prompt_template: "Say something long, in many words, about hats." }
 "#;
 
 const CUT_BY_THE_NODE: &str = r#"
@@ -47,7 +47,7 @@ recipe:
 const PROVIDERS: [&str; 3] = ["openai", "anthropic", "gemini"];
 /// Model, the status of its call, whether its usage is counted here.
 const EXPECTED: [(&str, &str, bool); 5] = [
-    ("scripted-trickle-450", "success", false),
+    ("scripted-trickle-600", "success", false),
     ("scripted-cut", "unknown", true),
     ("scripted-cut-1200", "unknown", true),
     ("scripted-stall", "timeout", true),

@@ -168,7 +168,7 @@ mod tests {
             {"id": "bare", "component": "LLMProcessor", "model": "gpt-4o"},
             {"id": "told", "component": "LLMProcessor", "model": "gpt-4o", "provider": "azure"},
             {"id": "own", "component": "LLMProcessor", "model": "openai/y", "secrets": {"api_key": "secret:mine"}},
-            {"id": "agent", "component": "Agent", "model": "groq/x"},
+            {"id": "agent", "component": "Agent", "provider": "groq", "model": "x"},
             {"id": "judge", "component": "QualityJudge", "model": "gpt-4o"},
             {"id": "none", "component": "LLMProcessor"},
             {"id": "later", "component": "LLMProcessor", "model": "{{ inputs.model }}"},

@@ -71,7 +71,7 @@ impl Toolbox {
         }
         let ready = declared.into_iter().zip(rendered).enumerate();
         ready
-            .map(|(nth, (tool, rendered))| Ready::new(tools, context, nth, tool, rendered))
+            .map(|(nth, (tool, rendered))| Ready::new(tools, context, nth, &tool, rendered))
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -95,12 +95,12 @@ impl Toolbox {
             Some(ready) => ready.run(context, &call.arguments).await,
             None => Err(ComponentError::new("tool_unknown", format!("there is no tool {}", call.name))),
         };
-        let (content, is_error) = match outcome {
+        let (text, is_error) = match outcome {
             Ok(output) => (shown(&output), false),
             Err(error) if error.retry == Retry::Stop => return Err(error),
             Err(error) => (format!("The tool failed: {}", error.message), true),
         };
-        Ok(ToolResult { id: call.id.clone(), name: call.name.clone(), content, is_error })
+        Ok(ToolResult { id: call.id.clone(), name: call.name.clone(), content: text, is_error })
     }
 }
 
@@ -109,7 +109,7 @@ impl Ready {
         tools: &Tools,
         context: &Context<'_>,
         nth: usize,
-        declared: Declared<'_>,
+        declared: &Declared<'_>,
         rendered: &Value,
     ) -> Result<Self, ComponentError> {
         let place = |key: &str| format!("tools[{nth}].{key}");

@@ -23,7 +23,9 @@ impl Fold {
                 self.finish = Some(reason.clone());
             }
             if let Some(Value::Array(parts)) = candidate.pointer_mut("/content/parts").map(Value::take) {
-                parts.into_iter().for_each(|part| self.part(part, heard));
+                for part in parts {
+                    self.part(part, heard);
+                }
             }
         }
         let Value::Object(piece) = piece else { return };

@@ -113,11 +113,8 @@ fn an_error_in_a_stream_and_an_event_that_is_no_json_are_told_apart() {
 #[test]
 fn calls_come_with_and_without_an_index() {
     let calls = |chunks: &[Value]| {
-        let text: String = chunks
-            .iter()
-            .map(|calls| format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": calls}}]})))
-            .collect();
-        let text = text + "data: [DONE]\n\n";
+        let event = |calls: &Value| format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": calls}}]}));
+        let text = chunks.iter().map(event).collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
         let body = read("openai", &[text.as_bytes()], &Heard::default()).unwrap();
         seen("openai", body)[1].clone()
     };

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Failures in a row that a host is taken as dead for.
 const FAILURES: u32 = 5;
 const FIRST_REST: Duration = Duration::from_secs(2);
-const LONGEST_REST: Duration = Duration::from_secs(60);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Default)]
 pub struct Breaker(Mutex<State>);

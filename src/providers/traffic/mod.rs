@@ -25,7 +25,7 @@ use breaker::{Breaker, Health};
 use lane::{Lane, Place};
 
 /// A key is waited for no longer than this before a call; the engine's retry is the place for longer waits.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Keys and hosts that are remembered before those at rest are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -33,10 +33,12 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Debug, Default)]
 pub struct Traffic {
     /// By provider and the hash of the key: who shares a key shares its pace.
-    lanes: Mutex<HashMap<(String, [u8; 32]), Arc<Lane>>>,
+    lanes: Remembered<(String, [u8; 32]), Lane>,
     /// By scheme, host and port.
-    hosts: Mutex<HashMap<String, Arc<Breaker>>>,
+    hosts: Remembered<String, Breaker>,
 }
+
+type Remembered<K, V> = Mutex<HashMap<K, Arc<V>>>;
 
 /// The right to make one call. Dropping it without a word, as when a call is cut
 /// off, frees its place and says nothing about the provider.
@@ -94,7 +96,7 @@ impl Permit {
 
 /// The entry of a key, made where there is none.
 fn remembered<K: Hash + Eq, V>(
-    map: &Mutex<HashMap<K, Arc<V>>>,
+    map: &Remembered<K, V>,
     key: K,
     make: impl FnOnce() -> V,
     rests: impl Fn(&V) -> bool,

@@ -81,7 +81,9 @@ async fn a_key_that_was_limited_waits_and_no_other_does() {
 async fn after_a_limit_calls_come_back_a_few_at_a_time() {
     let traffic = Arc::new(Traffic::default());
     let all = futures::future::join_all((0..8).map(|_| admit(&traffic, "a"))).await;
-    all.into_iter().for_each(|permit| permit.done(&limited(1)));
+    for permit in all {
+        permit.done(&limited(1));
+    }
     let mut first = Vec::new();
     while let Ok(permit) = timeout(Duration::from_secs(5), admit(&traffic, "a")).await {
         first.push(permit);
