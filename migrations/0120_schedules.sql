@@ -48,7 +48,7 @@ create table schedule_fires (
   task_id     uuid,
   error       text,
   created_at  timestamptz not null default clock_timestamp(),
-  primary key (schedule_id, fire_at),
+  primary key (agency_id, schedule_id, fire_at),
   foreign key (agency_id, schedule_id) references schedules (agency_id, id) on delete cascade
 );
 create index schedule_fires_age on schedule_fires (created_at);
@@ -111,7 +111,7 @@ begin
   select r.outcome into v_outcome from app.submit_tasks(array[p_task]) r;
   if v_outcome <> 'created' then
     -- nothing was written but the fire
-    delete from public.schedule_fires f where f.schedule_id = p_id and f.fire_at = p_fire_at;
+    delete from public.schedule_fires f where f.agency_id = v_agency and f.schedule_id = p_id and f.fire_at = p_fire_at;
     return v_outcome;
   end if;
   -- the reconciler that made it pushes its first ticket

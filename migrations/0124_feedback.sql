@@ -2,7 +2,7 @@
 set local role teamai_owner;
 
 create table task_feedback (
-  task_id       uuid primary key,
+  task_id       uuid not null,
   agency_id     uuid not null,
   quality_score numeric(20, 10) not null check (quality_score between 0 and 1),
   comment       text check (length(comment) between 1 and 2000),
@@ -10,6 +10,7 @@ create table task_feedback (
   -- whether it is the score of the task's result in its experiment
   counted       boolean not null,
   created_at    timestamptz not null default clock_timestamp(),
+  primary key (agency_id, task_id),
   foreign key (agency_id, task_id) references task_queue (agency_id, id) on delete cascade,
   constraint task_feedback_giver_unknown foreign key (agency_id, given_by) references users (agency_id, id) on delete set null (given_by)
 );
@@ -45,11 +46,11 @@ begin
          metric_value = case when r.success_metric = 'quality_score' then p_score else r.metric_value end
    where r.task_id = p_task
      and (r.quality_score is null
-          or exists (select from public.task_feedback f where f.task_id = p_task and f.counted));
+          or exists (select from public.task_feedback f where f.agency_id = v_agency and f.task_id = p_task and f.counted));
   v_counted := found;
   insert into public.task_feedback as f (task_id, agency_id, quality_score, comment, given_by, counted)
   values (p_task, v_agency, p_score, p_comment, p_by, v_counted)
-  on conflict (task_id) do update
+  on conflict (agency_id, task_id) do update
     set quality_score = excluded.quality_score, comment = excluded.comment, given_by = excluded.given_by,
         counted = excluded.counted, created_at = clock_timestamp();
   return case when v_counted then 'counted' else 'kept' end;

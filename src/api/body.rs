@@ -94,9 +94,10 @@ impl<'a, T: ParseFromJSON + Default> ApiExtractor<'a> for OptionalBody<T> {
         if request.content_type().is_some() {
             return Body::from_request(request, body, options).await.map(|body| Self(body.0));
         }
-        match read(request, body, MAX_BODY_BYTES).await?.is_empty() {
-            true => Ok(Self(T::default())),
-            false => Err(unsupported().into()),
+        if read(request, body, MAX_BODY_BYTES).await?.is_empty() {
+            Ok(Self(T::default()))
+        } else {
+            Err(unsupported().into())
         }
     }
 }

@@ -134,7 +134,7 @@ impl Work {
             Ok(response) if response.status().is_success() => take_apart(response).await?,
             other => (None, other),
         };
-        let status = response.as_ref().map(|response| response.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = response.as_ref().map_or(StatusCode::INTERNAL_SERVER_ERROR, Response::status);
         let settled = match answer {
             Some(answer) => self.keep(status, &answer).await,
             // What failed on our side may have been done in part.

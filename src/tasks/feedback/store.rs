@@ -17,7 +17,7 @@ pub async fn give(
     scope: &TenantScope,
     pool: &PgPool,
     task: TaskId,
-    score: Score,
+    given: Score,
     comment: Option<&str>,
 ) -> Result<Given, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
@@ -26,7 +26,7 @@ pub async fn give(
         task.0,
         team_bound(scope),
         scope.user_id().map(|id| id.0),
-        score.get(),
+        given.get(),
         comment,
     )
     .fetch_one(&mut *tx)

@@ -77,6 +77,7 @@ impl CronTimes {
     }
 
     /// The next times after this one, at most so many.
+    #[must_use]
     pub fn upcoming(&self, after: DateTime<Utc>, count: usize) -> Vec<DateTime<Utc>> {
         std::iter::successors(self.next_after(after), |time| self.next_after(*time)).take(count).collect()
     }
