@@ -6,7 +6,7 @@
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
 //! - [`dispatch`]: tickets for what is due, by turns among agencies, and for what lost its own
 //! - [`presence`]: says that the worker is there
-//! - [`reconcile`]: housekeeping
+//! - [`reconcile`] keeps house
 //! - [`monitor`]: the supervised apalis workers and the orderly end
 
 mod dispatch;

@@ -68,9 +68,8 @@ async fn sizes_after(stops: &[usize]) -> Vec<(u64, u64)> {
     let mut pushed = 0;
     for stop in stops {
         while pushed < *stop {
-            let batch: Vec<_> = (0..BATCH.min(stop - pushed))
-                .map(|_| Ticket { task_id: TaskId(id()), dispatch_id: id() })
-                .collect();
+            let batch: Vec<_> =
+                (0..BATCH.min(stop - pushed)).map(|_| Ticket { task_id: TaskId(id()), dispatch_id: id() }).collect();
             tickets.push(&batch).await.unwrap();
             pushed += batch.len();
             eventually("the window is empty", async || (done.load(Ordering::Relaxed) == pushed).then_some(())).await;
