@@ -96,14 +96,3 @@ async fn is_the_same_after_many_tickets_as_after_few() {
     assert_eq!(few.1, many.1, "keys");
     assert!(many.0 < few.0 + 512 * 1024, "{few:?} and {many:?}");
 }
-
-/// The figures of docs/reliability.md: `cargo nextest run --run-ignored only -E 'test(hundred_thousand)' --no-capture`.
-#[tokio::test]
-#[ignore = "measures"]
-async fn after_a_hundred_thousand() {
-    let started = std::time::Instant::now();
-    let sizes = sizes_after(&[1_000, 10_000, 100_000]).await;
-    println!("used_memory and DBSIZE after 1k, 10k, 100k: {sizes:?}, in {:?}", started.elapsed());
-    assert!(sizes[2].0 < sizes[0].0 + 1024 * 1024);
-    assert!(started.elapsed() < Duration::from_mins(10));
-}
