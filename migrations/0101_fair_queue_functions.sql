@@ -163,7 +163,7 @@ begin
     join public.agencies g on g.id = t.agency_id;
 end $$;
 
-drop function app.due_tasks(integer, integer);
+-- app.due_tasks stays for workers of the release before, while they are replaced.
 
 -- Takes tasks out of the backlog until p_window of them wait for a worker: by turns
 -- among the agencies, those first that have least in flight; an agency's own by

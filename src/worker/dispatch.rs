@@ -117,7 +117,12 @@ impl Dispatcher {
                 }
                 self.pass().await
             };
-            match done.await {
+            // A Redis that stalls must not hold up the end; what was marked is found by a peer.
+            let done = tokio::select! {
+                () = stop.cancelled() => return,
+                done = done => done,
+            };
+            match done {
                 Ok(()) => redis_answers = true,
                 Err(error) => {
                     warn!(%error, "could not dispatch due tasks");

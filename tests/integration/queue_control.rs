@@ -70,8 +70,10 @@ async fn a_pause_names_what_there_is(root: PgPool) {
     pause(&admin, json!({"scope": "agency", "scope_id": team})).await.invalid(&["scope_id"]);
     pause(&admin, json!({"scope": "team"})).await.invalid(&["scope_id"]);
     pause(&admin, json!({"scope": "agent"})).await.invalid(&["scope_id"]);
-    pause(&admin, json!({"scope": "agent", "scope_id": team})).await.invalid(&["scope_id"]);
-    pause(&stranger, json!({"scope": "team", "scope_id": team})).await.invalid(&["scope_id"]);
+    for (who, scope) in [(&admin, "agent"), (&stranger, "team")] {
+        let none = pause(who, json!({"scope": scope, "scope_id": team})).await.problem(404, "not_found");
+        assert!(none["detail"].as_str().unwrap().starts_with("scope_id: "), "{none}");
+    }
     pause(&admin, json!({"scope": "house"})).await.invalid(&["scope"]);
     pause(&admin, json!({"scope": "agency", "reason": " "})).await.invalid(&["reason"]);
     pause(&admin, json!({"scope": "agency", "reason": "x".repeat(501)})).await.invalid(&["reason"]);

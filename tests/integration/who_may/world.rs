@@ -222,9 +222,9 @@ impl World {
                 later["run_at"] = json!("2100-01-01T00:00:00Z");
                 on(text(&self.make("POST", "/tasks", later).await["id"]))
             }
-            "pause_queue" => with(self.pause_of(&self.team)),
+            "pause_queue" => with(pause_of(&self.team)),
             "resume_queue" => {
-                let pause = self.pause_of(&self.team().await);
+                let pause = pause_of(&self.team().await);
                 self.make("POST", "/queue/pause", pause.clone()).await;
                 with(pause)
             }
@@ -349,10 +349,6 @@ impl World {
         text(&own.expect("the agency's recipe")["id"])
     }
 
-    fn pause_of(&self, team: &str) -> Value {
-        json!({"scope": "team", "scope_id": team})
-    }
-
     fn schedule_body(&self) -> Value {
         json!({"agent_instance_id": self.agent, "recipe": self.recipe, "cron": "0 0 1 1 *", "time_zone": "UTC"})
     }
@@ -364,6 +360,10 @@ impl World {
     fn task_body(&self) -> Value {
         json!({"agent_instance_id": self.agent, "recipe": self.recipe})
     }
+}
+
+fn pause_of(team: &str) -> Value {
+    json!({"scope": "team", "scope_id": team})
 }
 
 fn credentials(who: &Value) -> Value {
