@@ -149,7 +149,8 @@ begin
      cross join lateral (
        select d.id, d.next_attempt_at from public.webhook_deliveries d
         where d.webhook_id = waiting.webhook_id and d.status = 'pending' and d.next_attempt_at <= clock_timestamp()
-        order by d.next_attempt_at limit case when w.failing_since is null then p_each else 1 end) d
+        order by d.next_attempt_at
+        limit case when w.enabled is not true then p_limit when w.failing_since is null then p_each else 1 end) d
      where waiting.webhook_id is not null and waiting.webhook_id <> all (p_busy)
      order by d.next_attempt_at limit p_limit
   )

@@ -76,7 +76,7 @@ async fn follow(customer: &Customer, base: Option<&str>, task: &str, after: Opti
 async fn all(answer: reqwest::Response) -> Vec<Told> {
     assert_eq!(answer.status(), StatusCode::OK);
     assert_eq!(answer.headers()["content-type"], "text/event-stream");
-    let told = tokio::time::timeout(Duration::from_secs(60), events(answer).collect::<Vec<_>>()).await;
+    let told = tokio::time::timeout(Duration::from_mins(1), events(answer).collect::<Vec<_>>()).await;
     told.expect("the stream ends with the task")
 }
 
@@ -96,7 +96,7 @@ async fn a_run_is_told_through_another_api_and_again_from_any_place(root: PgPool
     let queued = live.next().await.unwrap();
     assert_eq!(queued.kind, "task.queued");
     let _worker = stack.worker();
-    let rest = tokio::time::timeout(Duration::from_secs(60), live.collect::<Vec<_>>()).await.expect("it ends");
+    let rest = tokio::time::timeout(Duration::from_mins(1), live.collect::<Vec<_>>()).await.expect("it ends");
     let told: Vec<Told> = std::iter::once(queued).chain(rest).collect();
     let expected = [
         "task.queued",

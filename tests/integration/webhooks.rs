@@ -168,6 +168,8 @@ async fn what_happens_arrives_once_signed_and_without_what_it_worked_on(root: Pg
     let kinds = ["task.queued", "task.started", "step.completed", "task.completed"];
     let webhook = all.webhook(&acme, &kinds).await;
     let only_ends = ends.webhook(&acme, &["task.completed", "task.failed"]).await;
+    // Who has a webhook too, and does not share.
+    ends.webhook(&other, &["task.failed"]).await;
     let secret = text(&webhook["secret"]);
     for listed in [acme.get(&path(&webhook, "")).await.expect(200), acme.get("/webhooks").await.expect(200)] {
         assert!(!listed.to_string().contains("whsec_"), "{listed}");
@@ -213,14 +215,15 @@ async fn a_killed_workers_delivery_is_made_by_another_and_a_slow_endpoint_holds_
     let (slow, quick) = (Endpoint::answering(HANG).await, Endpoint::answering(200).await);
     let allowed = format!("{},{}", slow.address, quick.address);
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &allowed)]).await;
-    let worker = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
-    acme.publish(RECIPE).await;
     let held = slow.webhook(&acme, &["task.completed"]).await;
     let free = quick.webhook(&acme, &["task.completed"]).await;
-    for n in 0..12 {
-        acme.complete(acme.task("small", json!({"word": n.to_string()}))).await;
+    for webhook in [&held, &free] {
+        for _ in 0..12 {
+            acme.post(&path(webhook, "/test"), Value::Null).await.expect(202);
+        }
     }
+    let worker = stack.worker();
     // All of the one's, while the other keeps every request that it gets.
     quick.after(12).await;
     assert_eq!(settled(&acme, &free, "delivered").await.len(), 12);

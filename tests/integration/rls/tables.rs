@@ -146,7 +146,7 @@ pub const TABLES: &[Table] = &[
         "webhooks",
         Tenants(
             "insert into webhooks (id, agency_id, team_id, url, events)
-             values ({webhook}, {agency}, {team}, 'https://hooks.example/', '{task.queued}')",
+             values ({webhook}, {agency}, {team}, 'https://hooks.example/', '{task.dead}')",
         ),
     ),
     table(
