@@ -94,6 +94,8 @@ impl Bench {
             let mut url: url::Url = url_as(&root, role).parse().unwrap();
             url.set_host(Some("127.0.0.1")).unwrap();
             url.set_port(Some(proxy.address.port())).unwrap();
+            // The role's own setting, which only a login as that role would bring.
+            url.query_pairs_mut().append_pair("options[idle_in_transaction_session_timeout]", "30s");
             url.to_string()
         };
         let settings = [

@@ -13,7 +13,7 @@ fn library() -> Option<PathBuf> {
 }
 
 /// Replaces all workers by one that is early and one that is late. Says whether it could.
-pub async fn ten_minutes(bench: &mut Bench) -> bool {
+pub fn ten_minutes(bench: &mut Bench) -> bool {
     let Some(library) = library() else {
         eprintln!("NOT TRIED: a worker's clock that is off. Install libfaketime (Debian: apt-get install faketime).");
         return false;
@@ -33,7 +33,7 @@ pub async fn ten_minutes(bench: &mut Bench) -> bool {
 #[sqlx::test(migrations = "./migrations")]
 async fn by_ten_minutes(root: PgPool) {
     let mut bench = Bench::start(&root).await;
-    if !ten_minutes(&mut bench).await {
+    if !ten_minutes(&mut bench) {
         return;
     }
     bench.load.submit_many(12, "scripted-slow-300").await;

@@ -2,7 +2,8 @@
 
 use sqlx::PgPool;
 
-use super::{api_killed, bench::Bench, postgres_gone, redis_gone, worker_paused};
+use super::{api_killed, bench::Bench, proxy::Mode, redis_gone, worker_paused};
+use crate::stack::eventually;
 
 async fn without(bench: &Bench, guard: &'static str) {
     sqlx::raw_sql(guard).execute(&bench.root).await.unwrap();
@@ -51,14 +52,39 @@ async fn without_the_outbox_tasks_are_forgotten(root: PgPool) {
 
 /// A batch that is written again, because its answer was lost, is written twice.
 #[sqlx::test(migrations = "./migrations")]
-async fn without_the_unique_keys_steps_and_lines_are_there_twice(root: PgPool) {
+async fn without_the_unique_keys_steps_are_there_twice(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     without(&bench, "alter table task_steps drop constraint task_steps_pkey").await;
-    for _ in 0..4 {
-        let load = bench.load.clone();
-        let submitted = tokio::spawn(async move { load.submit_many(20, "scripted-slow-150").await });
-        postgres_gone::answers_lost(&mut bench).await;
-        submitted.await.unwrap();
-    }
+    lose_the_answer_of_a_commit(&mut bench).await;
     bench.breaks("steps have more than one committed result").await;
+}
+
+/// A call stays open when its line is written, and nothing refuses another one.
+#[sqlx::test(migrations = "./migrations")]
+async fn without_settling_once_calls_are_counted_twice(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    without(
+        &bench,
+        "create function open_for_ever() returns trigger language plpgsql as $$
+         begin new.state := 'open'; return new; end $$;
+         create trigger open_for_ever before update on call_intents for each row execute function open_for_ever();
+         alter table audit_logs drop constraint audit_logs_call_key;
+         alter table audit_logs drop constraint audit_logs_pkey;",
+    )
+    .await;
+    lose_the_answer_of_a_commit(&mut bench).await;
+    bench.breaks("has more than one line").await;
+}
+
+/// Results are committed and nobody hears of it, so that their batches are written again.
+async fn lose_the_answer_of_a_commit(bench: &mut Bench) {
+    let slow = "scripted-slow-900";
+    bench.load.submit_many(6, slow).await;
+    bench.asked(slow, 6).await;
+    let results = "select count(*) from task_steps where node_id = 'second'";
+    let before = bench.stack.count(results).await;
+    bench.net.worker_postgres.set(Mode::Deaf);
+    eventually("a result is committed", async || (bench.stack.count(results).await > before).then_some(())).await;
+    bench.net.worker_postgres.cut();
+    bench.net.worker_postgres.set(Mode::Pass);
 }

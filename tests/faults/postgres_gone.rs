@@ -40,13 +40,15 @@ pub async fn connections_cut(bench: &mut Bench) {
 pub async fn answers_lost(bench: &mut Bench) {
     for _ in 0..4 {
         let both = [&bench.net.worker_postgres, &bench.net.api_postgres];
-        both.iter().for_each(|proxy| proxy.set(Mode::Deaf));
+        for proxy in both {
+            proxy.set(Mode::Deaf);
+        }
         let deaf = bench.random.within(50..=400);
         tokio::time::sleep(Duration::from_millis(deaf)).await;
-        both.iter().for_each(|proxy| {
+        for proxy in both {
             proxy.cut();
             proxy.set(Mode::Pass);
-        });
+        }
         tokio::time::sleep(Duration::from_millis(deaf)).await;
     }
 }
@@ -54,9 +56,13 @@ pub async fn answers_lost(bench: &mut Bench) {
 /// The network swallows everything, and nobody is told that the connections are gone.
 pub async fn cut_off(bench: &mut Bench) {
     let both = [&bench.net.worker_postgres, &bench.net.api_postgres];
-    both.iter().for_each(|proxy| proxy.set(Mode::Blackhole));
+    for proxy in both {
+        proxy.set(Mode::Blackhole);
+    }
     tokio::time::sleep(bench.away * 2).await;
-    both.iter().for_each(|proxy| proxy.set(Mode::Pass));
+    for proxy in both {
+        proxy.set(Mode::Pass);
+    }
 }
 
 /// The connections die without a word, as when a firewall forgets them; new ones work.

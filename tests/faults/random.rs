@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// SplitMix64.
+/// The generator known as `SplitMix64`.
 #[derive(Debug, Clone)]
 pub struct Random {
     pub seed: u64,

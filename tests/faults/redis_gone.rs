@@ -30,12 +30,14 @@ pub async fn stalled(bench: &mut Bench) {
 /// The network swallows everything; then the connections are lost.
 pub async fn cut_off(bench: &mut Bench) {
     let both = [&bench.net.api_redis, &bench.net.worker_redis];
-    both.iter().for_each(|proxy| proxy.set(Mode::Blackhole));
+    for proxy in both {
+        proxy.set(Mode::Blackhole);
+    }
     tokio::time::sleep(bench.away).await;
-    both.iter().for_each(|proxy| {
+    for proxy in both {
         proxy.cut();
         proxy.set(Mode::Pass);
-    });
+    }
 }
 
 #[sqlx::test(migrations = "./migrations")]

@@ -27,10 +27,10 @@ type Fault = for<'a> fn(&'a mut Bench) -> LocalBoxFuture<'a, ()>;
 
 /// Name, fault, weight.
 const FAULTS: [(&str, Fault, u64); 27] = [
-    ("worker killed in a step", |b| Box::pin(worker_killed::mid_step(b)), 4),
+    ("worker killed in a step", |b| Box::pin(async move { worker_killed::mid_step(b) }), 4),
     ("worker killed before the commit", |b| Box::pin(worker_killed::between_answer_and_commit(b)), 3),
     ("worker paused past its lease", |b| Box::pin(worker_paused::past_its_lease(b)), 2),
-    ("workers' clocks ten minutes off", |b| Box::pin(async move { _ = clock_off::ten_minutes(b).await }), 1),
+    ("workers' clocks ten minutes off", |b| Box::pin(async move { _ = clock_off::ten_minutes(b) }), 1),
     ("API killed before the push", |b| Box::pin(api_killed::between_commit_and_push(b)), 2),
     ("every process killed", |b| Box::pin(everything_killed::at_once(b)), 1),
     ("rolling restart", |b| Box::pin(rolling::restart(b)), 1),

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use super::{bench::Bench, proxy::Mode};
 
-pub async fn mid_step(bench: &mut Bench) {
+pub fn mid_step(bench: &mut Bench) {
     let last = u64::try_from(bench.workers.len() - 1).unwrap();
     let nth = usize::try_from(bench.random.within(0..=last)).unwrap();
     bench.workers.remove(nth).kill();
@@ -40,7 +40,7 @@ async fn in_the_middle_of_a_step(root: PgPool) {
     for round in 1..=2 {
         bench.load.submit_many(10, "scripted-slow-900").await;
         bench.asked("scripted-slow-900", round * 5).await;
-        mid_step(&mut bench).await;
+        mid_step(&mut bench);
     }
     let findings = bench.holds().await;
     assert!(findings.unknown_lines > 0, "a call in flight was lost");

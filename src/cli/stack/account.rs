@@ -53,6 +53,7 @@ impl Account {
 
 /// A command that runs as the servers' account, in its own process group, so that
 /// Ctrl-C reaches this process alone, and away from directories that it may not enter.
+#[must_use]
 pub fn command(program: &Path, account: Option<Account>) -> Command {
     let mut command = Command::new(program);
     command.current_dir("/").process_group(0);
