@@ -74,7 +74,7 @@ async fn without_settling_once_calls_are_counted_twice(root: PgPool) {
     )
     .await;
     lose_the_answer_of_a_commit(&mut bench).await;
-    bench.breaks("has more than one line").await;
+    bench.breaks("have more than one line").await;
 }
 
 /// Results are committed and nobody hears of it, so that their batches are written
