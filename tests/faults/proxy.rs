@@ -130,9 +130,11 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
         };
         let mut buried = shared.buried.subscribe();
         tokio::select! {
-            ended = both => Some(ended.is_err()),
+            // A cut that is followed by a pass at once lets nothing through.
+            biased;
             _ = cuts.changed() => Some(true),
             () = async { drop(buried.wait_for(|last| number <= *last).await) } => None,
+            ended = both => Some(ended.is_err()),
         }
     };
     let broken = match broken {
