@@ -26,7 +26,9 @@ async fn api(owner: &PgPool) -> SubmitFlush {
 fn group(tenant: Tenant, tasks: usize) -> Vec<Submission> {
     let mut group: Vec<_> = (0..tasks).map(|_| submission(tenant)).collect();
     let group_id = group[0].id;
-    group.iter_mut().for_each(|one| one.group_id = group_id);
+    for one in &mut group {
+        one.group_id = group_id;
+    }
     group
 }
 
@@ -81,13 +83,17 @@ async fn a_monthly_limit_is_never_passed_and_only_what_was_taken_counts(owner: P
     let cookbook = cookbook(&owner, tenant).await;
     let limited = |tasks| {
         let mut group = group(tenant, tasks);
-        group.iter_mut().for_each(|one| (one.cookbook_id, one.monthly_limit) = (Some(cookbook), Some(5)));
+        for one in &mut group {
+            (one.cookbook_id, one.monthly_limit) = (Some(cookbook), Some(5));
+        }
         group
     };
     let mut unknown = limited(2);
     unknown[0].agent_instance_id = id();
     let mut keyed = limited(2);
-    keyed.iter_mut().for_each(|one| (one.idempotency_key, one.request_hash) = (Some("k".into()), Some(vec![1; 32])));
+    for one in &mut keyed {
+        (one.idempotency_key, one.request_hash) = (Some("k".into()), Some(vec![1; 32]));
+    }
     let batch = [unknown, limited(3), limited(4), keyed, limited(1), group(tenant, 1)];
     let answers = api.flush(&batch).await.unwrap();
     assert_eq!(answers[0], [Written::AgentUnknown, Written::RefusedWithGroup], "an unknown agent takes no room");

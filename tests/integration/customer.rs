@@ -86,14 +86,6 @@ impl Customer {
         reply(self.request(Method::POST, path)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Reply {
-        reply(self.request(Method::PATCH, path).json(&body)).await
-    }
-
-    pub async fn delete(&self, path: &str) -> Reply {
-        reply(self.request(Method::DELETE, path)).await
-    }
-
     pub async fn post_yaml(&self, path: &str, yaml: &str) -> Reply {
         reply(self.request(Method::POST, path).header("content-type", "application/yaml").body(yaml.to_owned())).await
     }
