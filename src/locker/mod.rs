@@ -87,7 +87,7 @@ type SealedKey = (AgencyId, TeamId, Lookup, String);
 pub struct Locker {
     roots: RootKeys,
     keys: Cache<(AgencyId, i32), Arc<Key>>,
-    sealed: Cache<SealedKey, Option<Arc<store::Stored>>>,
+    sealed: Cache<SealedKey, Arc<store::Stored>>,
 }
 
 impl std::fmt::Debug for Locker {
@@ -226,13 +226,16 @@ impl Locker {
         let cache_key = (run.agency_id(), run.team_id(), lookup, name.to_owned());
         let stored = match self.sealed.get(&cache_key) {
             Ok(stored) => stored,
-            Err(ticket) => {
-                let stored = store::find_and_touch(run, pool, name, lookup).await?.map(Arc::new);
-                self.sealed.keep(ticket, cache_key, stored.clone());
-                stored
-            }
+            // One that is missing is not remembered: whoever has just stored it may run.
+            Err(ticket) => match store::find_and_touch(run, pool, name, lookup).await?.map(Arc::new) {
+                None => return Ok(None),
+                Some(stored) => {
+                    self.sealed.keep(ticket, cache_key, Arc::clone(&stored));
+                    stored
+                }
+            },
         };
-        stored.map(|stored| self.open(run.agency_id(), &stored)).transpose()
+        self.open(run.agency_id(), &stored).map(Some)
     }
 
     fn open(&self, agency: AgencyId, stored: &store::Stored) -> Result<SecretString, LockerError> {

@@ -44,7 +44,7 @@ async fn without_the_intent_calls_are_missing_from_the_ledger(root: PgPool) {
 async fn without_the_outbox_tasks_are_forgotten(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.patience = Duration::from_secs(15);
-    without(&bench, "alter function app.due_tasks rename to due_tasks_no_more").await;
+    without(&bench, "alter function app.reclaim_tickets rename to reclaim_no_more").await;
     bench.load.submit_many(2, "scripted-small").await;
     api_killed::between_commit_and_push(&mut bench).await;
     redis_gone::flushed(&mut bench).await;

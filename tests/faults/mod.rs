@@ -19,7 +19,7 @@ mod postgres;
 mod postgres_gone;
 mod provider_faults;
 mod proxy;
-mod random;
+pub mod random;
 mod redis_gone;
 mod rolling;
 mod soak;

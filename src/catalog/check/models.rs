@@ -104,9 +104,10 @@ mod tests {
         let good = problems("component: QualityJudge, config: { rubric: x, subject: y, model: openai/m }");
         assert!(good.is_empty(), "{good:?}");
         let found = problems("component: QualityJudge, config: { rubric: x, tools: [] }");
-        let words: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
+        let mut words: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
+        words.sort_unstable();
         assert!(
-            words.len() == 2 && words[0].contains("no setting") && words[1].contains("needs `subject`"),
+            words.len() == 2 && words[0].contains("needs `subject`") && words[1].contains("no setting"),
             "{words:?}"
         );
     }

@@ -296,7 +296,7 @@ async fn a_schedule_makes_its_own_agencys_task_once_for_a_time(root: PgPool) {
         own.fill(&format!(
             "select app.fire_schedule({{schedule}}, s.next_run_at, s.next_run_at, s.next_run_at + interval '1 day',
                row('{task}', '{}', null, {{agent}}, null, {{recipe}}, 'r', '1', null, null, null, 5, '{{}}', null, 1,
-                   '{{}}', null, gen_random_uuid(), null, null)::app.submission)
+                   '{{}}', null, gen_random_uuid(), null, null, '{task}', null, null)::app.submission)
                from (select timestamptz '2026-01-01' as next_run_at) s",
             theirs.agency()
         ))
@@ -328,7 +328,7 @@ async fn retry_and_requeue_reach_into_no_other_agency(root: PgPool) {
     let retry = |of: &Ids, task: Uuid| {
         let call = format!(
             "select outcome from app.retry_task({}, row('{task}', {{agency}}, null, {{agent}}, null, {{recipe}}, 'r', '1',
-               null, null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null)::app.submission,
+               null, null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null, '{task}', null, null)::app.submission,
                array[{}::text])",
             of.fill("{task}"),
             of.fill("{agency}"),
