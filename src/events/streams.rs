@@ -3,7 +3,7 @@
 //! One statement asks for the newest event of every task that is followed here, ten
 //! times a second while there is one. Nothing is pushed and nothing is listened to: it
 //! works behind a pooler, with Redis away, and costs what is followed and not what is
-//! written. See `docs/decisions/0008-events.md`.
+//! written. See `docs/decisions/0009-events.md`.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
