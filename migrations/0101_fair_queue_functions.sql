@@ -181,6 +181,10 @@ declare
   v_out app.lane[];
   v_counts bigint[];
   v_room bigint;
+  v_chosen uuid[];
+  v_locked uuid[];
+  v_more boolean;
+  v_held boolean;
 begin
   if not pg_try_advisory_xact_lock(7102, 0) then
     return;
@@ -220,7 +224,6 @@ begin
     return;
   end if;
 
-  return query
   with flying as (
     select o.agency_id, o.team_id, r.cookbook_id, o.n
       from unnest(v_out, v_counts) o (agency_id, team_id, agent_instance_id, recipe_id, n)
@@ -262,20 +265,26 @@ begin
     select f.id, f.flying + f.of_agency as place, f.run_at
       from free f cross join turn where f.of_agency <= turn.most
      order by 2, 3 limit v_room
-  ), locked as (
-    select t.id from public.task_queue t
-     where t.id in (select c.id from chosen c) and t.dispatched_at is null and t.finished_at is null
-     order by t.id for update of t skip locked
-  ), marked as (
+  )
+  select array_agg(c.id order by c.place, c.run_at), (select count(*) from free) > count(*),
+         (select count(*) from lane) > (select count(*) from open) or (select count(*) from first) > (select count(*) from free)
+    into v_chosen, v_more, v_held from chosen c;
+
+  -- By ids in arrays, which the primary key finds whatever is known of the table: a
+  -- join with what was chosen compared all with all where its size was not known.
+  select array_agg(l.id) into v_locked
+    from (select t.id from public.task_queue t
+           where t.id = any (v_chosen) and t.dispatched_at is null and t.finished_at is null
+           order by t.id for update of t skip locked) l;
+  return query
+  with marked as (
     update public.task_queue t set dispatch_id = gen_random_uuid(), dispatched_at = clock_timestamp()
-      from locked where t.id = locked.id
+     where t.id = any (v_locked)
     returning t.id, t.dispatch_id
   )
-  select coalesce(array_agg(m.id order by c.place, c.run_at), '{}'),
-         coalesce(array_agg(m.dispatch_id order by c.place, c.run_at), '{}'),
-         (select count(*) from free) > count(*),
-         (select count(*) from lane) > (select count(*) from open) or (select count(*) from first) > (select count(*) from free)
-    from marked m join chosen c on c.id = m.id;
+  select coalesce(array_agg(m.id order by c.place), '{}'), coalesce(array_agg(m.dispatch_id order by c.place), '{}'),
+         v_more, v_held
+    from marked m join unnest(v_chosen) with ordinality c (id, place) on c.id = m.id;
 end $$;
 
 -- Puts tasks back into the backlog whose ticket is not among those that wait in Redis:
