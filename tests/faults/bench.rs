@@ -39,7 +39,7 @@ pub struct Bench {
     pub kills: u32,
     /// A run that has not come to rest by then has lost something.
     pub patience: Duration,
-    /// Whether tickets are made old while that is waited for: the reconciler's patience
+    /// Whether tickets are made old while that is waited for: the dispatcher's patience
     /// with a ticket is not what most tests try.
     pub hurry: bool,
 }

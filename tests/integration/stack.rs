@@ -97,7 +97,7 @@ impl Stack {
         env
     }
 
-    /// Makes the open tasks' tickets old, so that the reconciler need not be waited for.
+    /// Makes the open tasks' tickets old, so that the dispatcher need not be waited for.
     pub async fn age_tickets(&self) {
         sqlx::query("update task_queue set dispatched_at = now() - interval '1 hour' where finished_at is null")
             .execute(&self.root)

@@ -83,7 +83,7 @@ impl<E: Endpoint + 'static> Idempotent<E> {
         let body = request.take_body().into_bytes_limit(MAX_REQUEST_BYTES).await.map_err(|_| {
             Problem::too_large(format!("A request with an Idempotency-Key has at most {MAX_REQUEST_BYTES} bytes."))
         })?;
-        let place = Place { scope, caller: caller(&scope), operation, key };
+        let place = Place { scope, caller: scope.actor().id(), operation, key };
         let hash = request_hash(&request, &scope, &body);
         request.set_body(Body::from(body));
         let claim = Uuid::from_bytes(random::bytes::<16>().map_err(|error| Problem::internal(&error))?);
@@ -183,10 +183,6 @@ impl Work {
     fn locker(&self) -> &Locker {
         &self.state.locker
     }
-}
-
-fn caller(scope: &TenantScope) -> Uuid {
-    scope.actor().id()
 }
 
 /// Binds a sealed answer to its row.

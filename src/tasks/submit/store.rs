@@ -83,7 +83,7 @@ pub struct SubmitFlush {
 /// Rows of one statement, unless a single group has more.
 const MAX_ROWS: usize = 1_000;
 /// A Redis that does not answer must not hold up the answers.
-const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
+pub(super) const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
 const PUSH_PAUSE: Duration = Duration::from_secs(1);
 
 impl SubmitFlush {

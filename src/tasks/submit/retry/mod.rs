@@ -2,12 +2,12 @@
 
 mod store;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
 use tracing::warn;
 
-use super::{NewTask, SubmitError, Submitter, as_submitted, variant::Assigned};
+use super::{NewTask, SubmitError, Submitter, as_submitted, store::PUSH_TIMEOUT, variant::Assigned};
 use crate::{
     base::TaskId,
     catalog::model::Recipe,
@@ -15,9 +15,6 @@ use crate::{
     tasks::{self, Task, TaskStatus},
     tenancy::TenantScope,
 };
-
-/// A Redis that does not answer must not hold up the answer: the reconciler pushes then.
-const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
 #[derive(Debug, thiserror::Error)]
 pub enum RetryError {
@@ -81,11 +78,11 @@ impl Submitter {
     }
 
     /// Pushes the ticket of a task that was written outside of the lane.
-    pub async fn push(&self, ticket: Ticket) {
+    async fn push(&self, ticket: Ticket) {
         match tokio::time::timeout(PUSH_TIMEOUT, self.0.tickets.push(&[ticket])).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "a ticket was not pushed; the reconciler will"),
-            Err(_) => warn!("Redis did not answer; the reconciler will push the ticket"),
+            Ok(Err(error)) => warn!(%error, "a ticket was not pushed; the dispatcher will"),
+            Err(_) => warn!("Redis did not answer; the dispatcher will push the ticket"),
         }
     }
 }
