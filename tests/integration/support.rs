@@ -26,7 +26,7 @@ use teamai::{
     queue::{self, Tickets},
     tasks::submit::Submitter,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Where a browser would reach the API.
 pub const PUBLIC_URL: &str = "http://teamai.test/";
@@ -39,6 +39,8 @@ pub struct Api {
     pub root: PgPool,
     pub clock: Arc<ManualClock>,
     pub state: ApiState,
+    /// Lets go of the database, which Postgres else waits 5 s for before it drops it.
+    _until: DropGuard,
 }
 
 /// A person who signed in.
@@ -180,6 +182,7 @@ impl Api {
         let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
         let redis = queue::connect(redis_url).unwrap().1;
         let tickets = Tickets::new(redis.clone());
+        let until = CancellationToken::new();
         let state = ApiState {
             pool: pool.clone(),
             clock: clock.clone(),
@@ -190,7 +193,7 @@ impl Api {
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
-            streams: Streams::start(pool.clone(), CancellationToken::new()),
+            streams: Streams::start(pool.clone(), until.clone()),
             egress: client.clone(),
             limiter: Limiter::new(limits, redis),
             trusted_proxies: Arc::new([]),
@@ -200,7 +203,7 @@ impl Api {
             recipe_schema: r#"{"type":"object"}"#.into(),
         };
         let endpoint = api::routes(state.clone()).boxed();
-        Self { endpoint, root: root.clone(), clock, state }
+        Self { endpoint, root: root.clone(), clock, state, _until: until.drop_guard() }
     }
 
     pub async fn send(&self, request: Request) -> Reply {
