@@ -2,6 +2,7 @@
 
 mod admin;
 mod api_client;
+mod audit;
 mod bench;
 mod catalog;
 mod completions;
@@ -60,6 +61,8 @@ enum Command {
     Migrate(migrate::Args),
     /// Agencies, admins and keys, for the operator
     Admin(admin::Args),
+    /// The agencies' ledgers, for the operator
+    Audit(audit::Args),
     /// Print the configuration in force, secrets hidden
     Config(config::Args),
     /// Ask a server whether it is ready; 0 when it is
@@ -122,6 +125,7 @@ fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Recipe(args) => recipe::run(&args),
         Command::Openapi => openapi::run(),
         Command::Admin(args) => wait(admin::run(args, env)),
+        Command::Audit(args) => wait(audit::run(args, env)),
         Command::Migrate(args) => wait(migrate::run(args, env)),
         Command::Prices(args) => wait(prices::run(args, env)),
         Command::ProviderSim(args) => wait(provider_sim::run(args)),

@@ -19,7 +19,7 @@ async fn count(owner: &PgPool, sql: &'static str) -> i64 {
 }
 
 async fn api(owner: &PgPool) -> SubmitFlush {
-    SubmitFlush::new(fixture::as_role(owner, "teamai_api").await, None)
+    SubmitFlush::new(fixture::as_role(owner, "teamai_api").await)
 }
 
 /// A group of so many.

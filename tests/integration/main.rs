@@ -6,6 +6,7 @@ mod agent_with_tools;
 mod agents;
 mod api_keys;
 mod approvals;
+mod audit_verify;
 mod auth;
 mod bad_input;
 mod batch;

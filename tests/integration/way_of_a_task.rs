@@ -26,7 +26,7 @@ struct Stores {
 async fn stores(owner: &PgPool) -> Stores {
     let worker = fixture::as_role(owner, "teamai_worker").await;
     Stores {
-        api: SubmitFlush::new(fixture::as_role(owner, "teamai_api").await, None),
+        api: SubmitFlush::new(fixture::as_role(owner, "teamai_api").await),
         claims: ClaimFlush {
             pool: worker.clone(),
             worker: "w".to_owned(),

@@ -1,5 +1,6 @@
 //! The ledger as it is read: one line for each call that left.
 
+pub mod chain;
 pub mod store;
 
 use chrono::{DateTime, Utc};

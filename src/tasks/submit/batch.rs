@@ -3,9 +3,11 @@
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tracing::warn;
 
 use super::{
     NewTask, Prepared, SubmitError, Submitter, Task, as_submitted,
+    push::News,
     store::{self, Submission, Written},
 };
 use crate::{
@@ -43,6 +45,7 @@ impl Submitter {
         if !errors.is_empty() {
             return Err(SubmitError::Batch(errors));
         }
+        self.tell(News::of(&group, &written)).await;
         let created = group.into_iter().zip(written);
         Ok(created
             .filter_map(|(submission, written)| match written {
@@ -50,6 +53,13 @@ impl Submitter {
                 _ => None,
             })
             .collect())
+    }
+
+    /// Returns once Redis was told, or could not be.
+    pub(super) async fn tell(&self, news: News) {
+        if !news.is_empty() && self.0.pushes.write(news).await.is_err() {
+            warn!("the push lane has ended; the dispatcher will push the tickets");
+        }
     }
 
     /// Every task is looked at, so that all mistakes are reported at once.

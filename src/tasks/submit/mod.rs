@@ -1,6 +1,7 @@
 //! From a request to a durable row and a ticket.
 
 mod batch;
+mod push;
 mod recipes;
 mod retry;
 pub mod store;
@@ -22,6 +23,7 @@ use crate::{
     queue::{Admission, Tickets},
     tenancy::TenantScope,
 };
+use push::PushFlush;
 use recipes::Recipes;
 pub use retry::RetryError;
 use store::{Submission, SubmitFlush};
@@ -84,8 +86,8 @@ pub struct Submitter(Arc<Inner>);
 struct Inner {
     pool: PgPool,
     lane: Lane<SubmitFlush>,
+    pushes: Lane<PushFlush>,
     admission: Admission,
-    tickets: Tickets,
     recipes: Recipes,
     experiments: Cache<(AgencyId, RecipeId), Experiment>,
     clock: Arc<dyn Clock>,
@@ -95,12 +97,13 @@ impl Submitter {
     /// `pool` is the API's. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>) -> Self {
-        let flush = SubmitFlush::new(pool.clone(), Some(tickets.clone()));
-        let admission = flush.admission();
-        let lane = Lane::start(flush, MAX_BATCH);
+        let lane = Lane::start(SubmitFlush::new(pool.clone()), MAX_BATCH);
+        let push = PushFlush::new(tickets);
+        let admission = push.admission();
+        let pushes = Lane::start(push, MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let experiments = Cache::new(EXPERIMENT_BELIEVED_FOR, MAX_EXPERIMENTS);
-        Self(Arc::new(Inner { pool, lane, admission, tickets, recipes, experiments, clock }))
+        Self(Arc::new(Inner { pool, lane, pushes, admission, recipes, experiments, clock }))
     }
 
     /// Makes what was just published visible to the next submission.

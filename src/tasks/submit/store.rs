@@ -1,23 +1,16 @@
 //! Writes submissions in batches through `app.submit_tasks`.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::PgPool;
-use tokio::time::Instant;
-use tracing::warn;
 use uuid::Uuid;
 
 use crate::{
     base::{TaskId, TeamId, TenantScope},
     db::{self, lane::Flush},
-    queue::{Admission, Ticket, Tickets},
 };
 
 /// One task about to be written; the composite type `app.submission`.
@@ -70,56 +63,19 @@ pub enum Written {
     KeyTaken,
 }
 
-/// The submit lane's writer: rows first, then one push of their tickets, then the answers.
+/// The submit lane's writer.
 #[derive(Debug)]
 pub struct SubmitFlush {
     pool: PgPool,
-    tickets: Option<Tickets>,
-    admission: Admission,
-    /// Until when no push is tried, after one failed.
-    no_push_before: Mutex<Option<Instant>>,
 }
 
 /// Rows of one statement, unless a single group has more.
 const MAX_ROWS: usize = 1_000;
-/// A Redis that does not answer must not hold up the answers.
-pub(super) const PUSH_TIMEOUT: Duration = Duration::from_millis(300);
-const PUSH_PAUSE: Duration = Duration::from_secs(1);
 
 impl SubmitFlush {
-    /// Without `tickets` the dispatcher makes them all.
     #[must_use]
-    pub fn new(pool: PgPool, tickets: Option<Tickets>) -> Self {
-        Self { pool, tickets, admission: Admission::default(), no_push_before: Mutex::new(None) }
-    }
-
-    /// Whether a submission may come with a dispatch id.
-    #[must_use]
-    pub fn admission(&self) -> Admission {
-        self.admission.clone()
-    }
-
-    /// Pushes tickets, wakes the dispatcher where tasks were `left` to it, and asks for
-    /// room. A failure is logged and no more: the row is the outbox.
-    async fn push(&self, created: &[Ticket], left: bool) {
-        let Some(tickets) = &self.tickets else { return };
-        let now = Instant::now();
-        if (created.is_empty() && !left) || self.pause().is_some_and(|until| now < until) {
-            return;
-        }
-        let pushed = async {
-            if !created.is_empty() {
-                tickets.push(created).await?;
-            }
-            tickets.room(left).await
-        };
-        match tokio::time::timeout(PUSH_TIMEOUT, pushed).await {
-            Ok(Ok(room)) => return self.admission.set(room),
-            Ok(Err(error)) => warn!(%error, tasks = created.len(), "tickets not pushed; the dispatcher will"),
-            Err(_) => warn!(tasks = created.len(), "Redis did not answer; the dispatcher will push the tickets"),
-        }
-        self.admission.set(0);
-        *self.pause() = Some(now + PUSH_PAUSE);
+    pub fn new(pool: PgPool) -> Self {
+        Self { pool }
     }
 
     /// One statement; answers in the order of the rows.
@@ -132,20 +88,10 @@ impl SubmitFlush {
         .fetch_all(&self.pool)
         .await?;
         let places: HashMap<Uuid, usize> = submissions.iter().enumerate().map(|(index, s)| (s.id, index)).collect();
-        let mut created = Vec::with_capacity(rows.len());
-        let mut left = false;
         for row in rows {
             let Some(&index) = places.get(&row.id) else { continue };
             answers[index] = match (row.outcome.as_str(), row.team_id, row.created_at) {
-                ("created", Some(team), Some(created_at)) => {
-                    let submission = submissions[index];
-                    match submission.dispatch_id {
-                        _ if submission.run_at.is_some_and(|at| at > created_at) => {}
-                        Some(dispatch_id) => created.push(Ticket { task_id: submission.id.into(), dispatch_id }),
-                        None => left = true,
-                    }
-                    Written::Created { team_id: team.into(), created_at }
-                }
+                ("created", Some(team), Some(created_at)) => Written::Created { team_id: team.into(), created_at },
                 ("recipe_unknown", ..) => Written::RecipeUnknown,
                 ("over_monthly_limit", ..) => Written::OverMonthlyLimit,
                 ("refused_with_its_group", ..) => Written::RefusedWithGroup,
@@ -153,12 +99,7 @@ impl SubmitFlush {
                 _ => Written::AgentUnknown,
             };
         }
-        self.push(&created, left).await;
         Ok(answers)
-    }
-
-    fn pause(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.no_push_before.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,13 +5,11 @@ mod store;
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value;
-use tracing::warn;
 
-use super::{NewTask, SubmitError, Submitter, as_submitted, store::PUSH_TIMEOUT, variant::Assigned};
+use super::{NewTask, SubmitError, Submitter, as_submitted, push::News, variant::Assigned};
 use crate::{
     base::TaskId,
     catalog::model::Recipe,
-    queue::Ticket,
     tasks::{self, Task, TaskStatus},
     tenancy::TenantScope,
 };
@@ -70,20 +68,9 @@ impl Submitter {
             Err(outcome) if outcome == "over_monthly_limit" => return Err(self.over_monthly_limit(&published).into()),
             Err(outcome) => return Err(refused(&outcome)),
         };
-        if let Some(dispatch_id) = submission.dispatch_id {
-            self.push(Ticket { task_id: submission.id.into(), dispatch_id }).await;
-        }
+        self.tell(News::of_one(&submission)).await;
         let task = as_submitted(submission, made.team_id, made.created_at);
         Ok(Task { retry_of: Some(of.0), steps_done: made.steps_done, ..task })
-    }
-
-    /// Pushes the ticket of a task that was written outside of the lane.
-    async fn push(&self, ticket: Ticket) {
-        match tokio::time::timeout(PUSH_TIMEOUT, self.0.tickets.push(&[ticket])).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(%error, "a ticket was not pushed; the dispatcher will"),
-            Err(_) => warn!("Redis did not answer; the dispatcher will push the ticket"),
-        }
     }
 }
 
