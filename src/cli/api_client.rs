@@ -15,6 +15,17 @@ pub struct ApiClient {
     refresh_token: Option<String>,
 }
 
+struct Body {
+    content_type: &'static str,
+    text: String,
+}
+
+impl Body {
+    fn json(value: &Value) -> Self {
+        Self { content_type: "application/json", text: value.to_string() }
+    }
+}
+
 impl ApiClient {
     /// `base` is the server's address, such as `http://127.0.0.1:8000`.
     ///
@@ -23,6 +34,12 @@ impl ApiClient {
     pub fn new(base: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_mins(1)).build()?;
         Ok(Self { http, base: base.trim_end_matches('/').to_owned(), access_token: None, refresh_token: None })
+    }
+
+    /// As whoever the access token or API key stands for.
+    #[must_use]
+    pub fn with_token(self, token: String) -> Self {
+        Self { access_token: Some(token), ..self }
     }
 
     /// Registers or signs in, and keeps the tokens of the answer.
@@ -53,15 +70,24 @@ impl ApiClient {
         Ok((kind, String::from_utf8(body).with_context(|| format!("{path} is not text"))?))
     }
 
+    /// A body of another content type; the answer is JSON.
+    pub async fn post_text(&mut self, path: &str, content_type: &'static str, body: String) -> anyhow::Result<Value> {
+        self.answer(Method::POST, path, Some(Body { content_type, text: body })).await
+    }
+
     async fn json(&mut self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let (_, answer) = self.call(&method, path, body).await?;
+        self.answer(method, path, body.map(Body::json)).await
+    }
+
+    async fn answer(&mut self, method: Method, path: &str, body: Option<Body>) -> anyhow::Result<Value> {
+        let (_, answer) = self.call(&method, path, body.as_ref()).await?;
         if answer.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&answer).with_context(|| format!("{method} {path} answers something that is not JSON"))
     }
 
-    async fn call(&mut self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<(String, Vec<u8>)> {
+    async fn call(&mut self, method: &Method, path: &str, body: Option<&Body>) -> anyhow::Result<(String, Vec<u8>)> {
         let mut answer = self.send(method, path, body).await?;
         // An access token is short-lived; a long task outlives it.
         if answer.status() == StatusCode::UNAUTHORIZED && self.refresh().await? {
@@ -77,13 +103,13 @@ impl ApiClient {
         Ok((kind, bytes))
     }
 
-    async fn send(&self, method: &Method, path: &str, body: Option<&Value>) -> anyhow::Result<reqwest::Response> {
+    async fn send(&self, method: &Method, path: &str, body: Option<&Body>) -> anyhow::Result<reqwest::Response> {
         let mut request: RequestBuilder = self.http.request(method.clone(), format!("{}{path}", self.base));
         if let Some(token) = &self.access_token {
             request = request.bearer_auth(token);
         }
         if let Some(body) = body {
-            request = request.json(body);
+            request = request.header("content-type", body.content_type).body(body.text.clone());
         }
         request.send().await.with_context(|| format!("{} does not answer", self.base))
     }
@@ -91,7 +117,8 @@ impl ApiClient {
     async fn refresh(&mut self) -> anyhow::Result<bool> {
         let Some(token) = self.refresh_token.take() else { return Ok(false) };
         self.access_token = None;
-        let answer = self.send(&Method::POST, "/auth/refresh", Some(&json!({"refresh_token": token}))).await?;
+        let answer =
+            self.send(&Method::POST, "/auth/refresh", Some(&Body::json(&json!({"refresh_token": token})))).await?;
         if !answer.status().is_success() {
             return Ok(false);
         }

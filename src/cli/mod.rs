@@ -23,10 +23,12 @@ mod recipe;
 mod root_keys;
 mod run;
 mod serve;
+mod show;
 mod shutdown;
 pub mod stack;
 mod stack_command;
 mod store;
+mod task_run;
 mod telemetry;
 
 use std::{collections::BTreeMap, process::ExitCode};
@@ -75,7 +77,7 @@ enum Command {
     Prices(prices::Args),
     /// The platform's cookbooks, recipes and prices
     Catalog(catalog::Args),
-    /// Check a recipe, or print the format's JSON Schema
+    /// Check a recipe, run one, or print the format's JSON Schema
     Recipe(recipe::Args),
     /// Print the specification of the API
     Openapi,
@@ -122,7 +124,7 @@ fn dispatch(command: Command, env: Env) -> anyhow::Result<ExitCode> {
         Command::Api => wait(run::run(Parts { api: true, worker: false }, env)),
         Command::Worker => wait(run::run(Parts { api: false, worker: true }, env)),
         Command::Catalog(args) => wait(catalog::run(args, env)),
-        Command::Recipe(args) => recipe::run(&args),
+        Command::Recipe(args) => recipe::dispatch(args),
         Command::Openapi => openapi::run(),
         Command::Admin(args) => wait(admin::run(args, env)),
         Command::Audit(args) => wait(audit::run(args, env)),

@@ -47,6 +47,7 @@ mod openapi;
 mod people;
 mod queue_control;
 mod rate_limits;
+mod recipe_run;
 mod redis_is_away;
 mod redis_memory;
 mod retention;

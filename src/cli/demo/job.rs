@@ -1,32 +1,21 @@
 //! The main job through the HTTP API: from signing up to the ledger.
 
-use std::time::Duration;
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use super::model::Choice;
 use crate::{
     base::random,
-    cli::{api_client::ApiClient, progress::Progress},
+    cli::{
+        api_client::ApiClient,
+        progress::Progress,
+        task_run::{self, Outcome, id_of, items},
+    },
 };
 
 const ROLE: &str = "SEO Specialist";
 const RECIPE: &str = "site-audit";
 const MAX_PAGES: u32 = 25;
-/// A local model on a slow machine takes minutes.
-const PATIENCE: Duration = Duration::from_mins(20);
-
-/// What the job left behind.
-#[derive(Debug)]
-pub struct Outcome {
-    pub task: Value,
-    /// The report, where the task has one.
-    pub report: String,
-    pub steps: Vec<Value>,
-    pub ledger: Vec<Value>,
-}
 
 /// Signs an agency up, stores the key, hires an agent and lets it audit the site.
 ///
@@ -35,17 +24,7 @@ pub struct Outcome {
 pub async fn run(api: &mut ApiClient, model: &Choice, site: &str, progress: &mut Progress) -> anyhow::Result<Outcome> {
     let agent = hire(api, model, progress).await?;
     let task = enqueue(api, &agent, site, progress).await?;
-    let id = id_of(&task)?;
-    let task = wait(api, &id, progress).await?;
-    let report = match task["status"].as_str() {
-        Some("completed") => api.text(&format!("/tasks/{id}/output")).await?.1,
-        _ => String::new(),
-    };
-    let steps = items(api.get(&format!("/tasks/{id}/steps")).await?)?;
-    let mut ledger = items(api.get("/audit-logs?limit=200").await?)?;
-    ledger.retain(|line| line["task_id"].as_str() == Some(&id));
-    ledger.reverse();
-    Ok(Outcome { task, report, steps, ledger })
+    task_run::follow(api, &task, progress).await
 }
 
 async fn hire(api: &mut ApiClient, model: &Choice, progress: &Progress) -> anyhow::Result<String> {
@@ -81,44 +60,4 @@ async fn enqueue(api: &mut ApiClient, agent: &str, site: &str, progress: &Progre
     let task = api.post("/tasks", &task).await?;
     progress.done(&format!("enqueued {RECIPE} for {site}: task {}", id_of(&task)?));
     Ok(task)
-}
-
-/// Waits until the task is over, telling how far it is.
-async fn wait(api: &mut ApiClient, id: &str, progress: &mut Progress) -> anyhow::Result<Value> {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
-        let task = api.get(&format!("/tasks/{id}")).await?;
-        let status = task["status"].as_str().context("the task has no status")?;
-        match status {
-            "completed" | "failed" | "cancelled" | "dead" => {
-                progress.done(&format!("the task is {status}"));
-                return Ok(task);
-            }
-            "parked" | "waiting" => bail!("the task is {status} and waits for a person: {}", task["error"]),
-            _ => {
-                let (done, total) = (&task["progress"]["done"], &task["progress"]["total"]);
-                progress.now(&format!("{status}: {done} of {total} steps"));
-            }
-        }
-        if Instant::now() >= give_up {
-            bail!("the task is still {status} after {} min; is a worker running?", PATIENCE.as_secs() / 60);
-        }
-        sleep(Duration::from_millis(250)).await;
-    }
-}
-
-fn id_of(object: &Value) -> anyhow::Result<String> {
-    object["id"].as_str().map(str::to_owned).context("the server's answer holds no id")
-}
-
-/// The rows of a list, paged or bare.
-fn items(answer: Value) -> anyhow::Result<Vec<Value>> {
-    match answer {
-        Value::Array(items) => Ok(items),
-        Value::Object(mut page) => match page.remove("items") {
-            Some(Value::Array(items)) => Ok(items),
-            _ => bail!("the server's answer is no list"),
-        },
-        _ => bail!("the server's answer is no list"),
-    }
 }

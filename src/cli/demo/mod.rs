@@ -2,7 +2,6 @@
 
 mod job;
 mod model;
-mod show;
 mod site;
 
 use std::{net::SocketAddr, process::ExitCode};
@@ -12,7 +11,7 @@ use rust_decimal::Decimal;
 use tokio::{sync::oneshot, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use self::{job::Outcome, model::Choice, site::Site};
+use self::{model::Choice, site::Site};
 use super::{
     Env,
     api_client::ApiClient,
@@ -20,8 +19,9 @@ use super::{
     private::{self, Private},
     progress::Progress,
     serve::{self, Parts},
-    shutdown,
+    show, shutdown,
     stack::{Options, Stack},
+    task_run::Outcome,
     telemetry::Output,
 };
 
@@ -143,15 +143,15 @@ fn hint(outcome: &Outcome, target: &Target) {
 /// Prints what came of it and says whether it is what it should be.
 fn verdict(outcome: &Outcome, model: &Choice, bundled: bool) -> ExitCode {
     let (ledger, totals) = show::ledger(&outcome.ledger);
-    if !outcome.report.is_empty() {
-        println!("REPORT\n\n{}\n", outcome.report.trim());
+    if !outcome.output.is_empty() {
+        println!("REPORT\n\n{}\n", outcome.output.trim());
     }
     println!("STEPS\n\n{}\nLEDGER\n\n{ledger}", show::steps(&outcome.steps));
     let mut wrong = Vec::new();
     if outcome.task["status"] != "completed" {
         wrong.push(format!("the task is {}: {}", outcome.task["status"], outcome.task["error"]));
     } else if bundled {
-        wrong.extend(site::missed(&outcome.report).into_iter().map(|what| format!("the report does not name {what}")));
+        wrong.extend(site::missed(&outcome.output).into_iter().map(|what| format!("the report does not name {what}")));
     }
     if totals.tokens == 0 {
         wrong.push("the ledger counts no tokens".to_owned());
