@@ -54,6 +54,7 @@ mod retry;
 mod rls;
 mod schedules;
 mod secrets;
+mod security_page;
 mod shipped_recipes;
 mod site;
 mod stack;
