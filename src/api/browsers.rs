@@ -53,7 +53,8 @@ impl Browsers {
 
     /// The answer to a browser that asks for a page whether it may ask.
     pub(super) fn preflight(&self, request: &Request) -> Option<Response> {
-        let asks = *request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let asks =
+            *request.method() == Method::OPTIONS && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         self.guest(request.headers()).filter(|_| asks)?;
         let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
         let headers = response.headers_mut();

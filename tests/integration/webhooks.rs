@@ -347,7 +347,8 @@ async fn an_address_is_held_against_the_rules_at_every_delivery(root: PgPool) {
     let inside = Endpoint::answering(200).await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &inside.address.to_string())]).await;
     let acme = Customer::new(&stack, "acme").await;
-    let [plain, private] = [inside.webhook(&acme, &["task.completed"]).await, inside.webhook(&acme, &["task.failed"]).await];
+    let [plain, private] =
+        [inside.webhook(&acme, &["task.completed"]).await, inside.webhook(&acme, &["task.failed"]).await];
     sqlx::query("update webhooks set url = 'https://10.0.0.1/in' where events = '{task.failed}'")
         .execute(&root)
         .await

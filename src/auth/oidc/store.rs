@@ -159,11 +159,7 @@ pub async fn hold_user(connection: &mut PgConnection, user: UserId) -> Result<bo
 }
 
 /// Whether the user had it.
-pub async fn remove_identity(
-    connection: &mut PgConnection,
-    user: UserId,
-    id: IdentityId,
-) -> Result<bool, sqlx::Error> {
+pub async fn remove_identity(connection: &mut PgConnection, user: UserId, id: IdentityId) -> Result<bool, sqlx::Error> {
     let removed = sqlx::query!("delete from oidc_identities where id = $1 and user_id = $2", id.0, user.0)
         .execute(connection)
         .await?;
