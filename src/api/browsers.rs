@@ -20,9 +20,9 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const SENT: &str = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id";
 const READ: &str = "Content-Disposition, Idempotency-Replayed, Location, Retry-After, X-Request-Id";
 /// Seconds for which a browser need not ask again.
-const ASKED_FOR: HeaderValue = HeaderValue::from_static("600");
+const ASKED_FOR: &str = "600";
 /// A year.
-const TLS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
+const TLS_ALONE: &str = "max-age=31536000";
 /// Here alone a cookie counts, which binds a sign-in to its browser. Everywhere else a
 /// page sends its token itself, so that a cookie of whatever kind would be of no use.
 const WITH_COOKIES: &str = "/auth/oidc/";
@@ -60,14 +60,14 @@ impl Browsers {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
-        headers.insert(ACCESS_CONTROL_MAX_AGE, ASKED_FOR);
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(ASKED_FOR));
         Some(response)
     }
 
     /// Adds to an answer what the browser is to know.
     pub(super) fn tell(&self, guest: Option<HeaderValue>, path: &str, headers: &mut HeaderMap) {
         if self.tls {
-            headers.insert(STRICT_TRANSPORT_SECURITY, TLS_ALONE);
+            headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ALONE));
         }
         if self.origins.is_empty() {
             return;
@@ -136,7 +136,8 @@ mod tests {
     fn a_browser_that_asks_first_is_answered_for_guests_alone() {
         let browsers = browsers(&["https://app.example.com"], "");
         let answer = preflight(&browsers, Method::OPTIONS, "https://app.example.com", true).unwrap();
-        assert_eq!((answer.status(), &answer.headers()[ACCESS_CONTROL_MAX_AGE]), (StatusCode::NO_CONTENT, &ASKED_FOR));
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+        assert_eq!(answer.headers()[ACCESS_CONTROL_MAX_AGE], ASKED_FOR);
         for sent in ["Authorization", "Idempotency-Key", "Last-Event-ID"] {
             assert!(answer.headers()[ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap().contains(sent), "{sent}");
         }
