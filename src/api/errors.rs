@@ -122,6 +122,7 @@ impl From<OidcError> for Problem {
             OidcError::LinkRequired => Self::conflict("link_required", detail),
             OidcError::IdentityTaken => Self::conflict("identity_taken", detail),
             OidcError::AlreadyLinked => Self::conflict("already_linked", detail),
+            OidcError::LastWayIn => Self::conflict("last_way_in", detail),
             OidcError::InvalidCode => Self::unauthorized("invalid_code", detail),
             OidcError::Auth(error) => error.into(),
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{errors::from_framework, problem::Problem};
+use super::{browsers::Browsers, errors::from_framework, problem::Problem};
 use crate::base::random;
 
 const REQUEST_ID: &str = "x-request-id";
@@ -26,18 +26,21 @@ const CSP_DOCS: &str = "default-src 'none'; script-src 'unsafe-inline'; style-sr
 
 /// The outermost layer of the API.
 #[derive(Debug)]
-pub struct Frame;
+pub struct Frame(pub Browsers);
 
 impl<E: Endpoint> Middleware<E> for Frame {
     type Output = Framed<E>;
 
     fn transform(&self, endpoint: E) -> Self::Output {
-        Framed(endpoint)
+        Framed { browsers: self.0.clone(), endpoint }
     }
 }
 
 #[derive(Debug)]
-pub struct Framed<E>(E);
+pub struct Framed<E> {
+    browsers: Browsers,
+    endpoint: E,
+}
 
 impl<E: Endpoint> Endpoint for Framed<E> {
     type Output = Response;
@@ -45,25 +48,30 @@ impl<E: Endpoint> Endpoint for Framed<E> {
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let method = request.method().clone();
-        let csp = if request.uri().path().starts_with("/docs") { CSP_DOCS } else { CSP_API };
-        let id = request_id(request.headers());
-        let span = tracing::info_span!("request", %method, path = request.uri().path(), id);
+        let path = request.uri().path().to_owned();
+        let csp = if path.starts_with("/docs") { CSP_DOCS } else { CSP_API };
+        let (id, guest) = (request_id(request.headers()), self.browsers.guest(request.headers()));
+        let span = tracing::info_span!("request", %method, path, id);
         let mut response = self.answer(request).instrument(span.clone()).await;
         let status = response.status().as_u16();
         let elapsed = started.elapsed();
         span.in_scope(|| tracing::debug!(status, elapsed_us = u64::try_from(elapsed.as_micros()).ok(), "answered"));
         measure(&method, status, elapsed.as_secs_f64());
         set_headers(response.headers_mut(), csp, &id);
+        self.browsers.tell(guest, &path, response.headers_mut());
         Ok(response)
     }
 }
 
 impl<E: Endpoint> Framed<E> {
     async fn answer(&self, request: Request) -> Response {
+        if let Some(answer) = self.browsers.preflight(&request) {
+            return answer;
+        }
         if let Some(problem) = bad_idempotency_key(request.headers()) {
             return problem.into_response();
         }
-        match AssertUnwindSafe(self.0.call(request)).catch_unwind().await {
+        match AssertUnwindSafe(self.endpoint.call(request)).catch_unwind().await {
             Ok(Ok(response)) => response.into_response(),
             Ok(Err(error)) if error.is_from_response() => error.into_response(),
             Ok(Err(error)) => from_framework(&error).into_response(),
@@ -130,7 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_is_a_500_that_tells_nothing() {
-        let endpoint = make_sync(|_| -> Response { panic!("the secret is hunter2") }).with(Frame);
+        let endpoint = make_sync(|_| -> Response { panic!("the secret is hunter2") }).with(Frame(Browsers::default()));
         let response = endpoint.call(Request::default()).await.unwrap();
         assert_eq!(response.status(), 500);
         assert_eq!(response.content_type(), Some("application/problem+json"));

@@ -10,6 +10,7 @@ mod approvals;
 mod audit_logs;
 mod auth;
 pub mod body;
+mod browsers;
 mod catalogue;
 pub mod check;
 mod client_address;
@@ -22,6 +23,7 @@ mod frame;
 mod gate;
 mod health;
 mod idempotency;
+mod identities;
 mod invites;
 pub mod json_object;
 mod oidc;
@@ -51,6 +53,7 @@ use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, endpoint::make_
 use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use sqlx::PgPool;
 
+pub use browsers::Browsers;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
@@ -88,6 +91,8 @@ pub struct ApiState {
     pub limiter: Limiter,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
+    /// Which other origins' pages may call, and whether over TLS alone.
+    pub browsers: Browsers,
     pub metrics: PrometheusHandle,
     /// JSON Schema of recipes, served at `/schemas/recipe.json`.
     pub recipe_schema: Arc<str>,
@@ -101,7 +106,7 @@ fn resources() -> impl OpenApi + Clone {
     access::Stated((
         auth::AuthApi,
         oidc::OidcApi,
-        sessions::SessionsApi,
+        (sessions::SessionsApi, identities::IdentitiesApi),
         api_keys::ApiKeysApi,
         agency::AgencyApi,
         teams::TeamsApi,
@@ -152,6 +157,7 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         trusted_proxies: Arc::clone(&state.trusted_proxies),
     };
     let schema = Arc::clone(&state.recipe_schema);
+    let frame = frame::Frame(state.browsers.clone());
     let state = Arc::new(state);
     Route::new()
         .at("/healthz", poem::get(health::healthz))
@@ -165,7 +171,7 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
             idempotency::Idempotent::new(service.data(security::Attached(Arc::clone(&state))), state, operations),
         )
         .with(gate)
-        .with(frame::Frame)
+        .with(frame)
 }
 
 fn json_text(text: Arc<str>) -> impl Endpoint {

@@ -65,6 +65,8 @@ ids! {
     /// A machine's credential; the public part of the key.
     ApiKeyId,
     InviteId,
+    /// An account at a provider that signs a user in.
+    IdentityId,
     AgentRoleId,
     CookbookId,
     /// One version of one recipe.

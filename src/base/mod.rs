@@ -12,7 +12,8 @@ pub mod usage;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{
-    AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, ExperimentId, InviteId, PriceId, ScheduleId,
+    AgencyId, AgentId, AgentRoleId, ApiKeyId, AuditId, CookbookId, ExperimentId, IdentityId, InviteId, PriceId,
+    ScheduleId,
 };
 pub use ids::{DeliveryId, WebhookId};
 pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};

@@ -6,13 +6,14 @@ use std::{sync::Arc, time::Duration};
 use openidconnect::{HttpRequest, HttpResponse, http};
 use tokio_util::sync::CancellationToken;
 
+use super::serve::guarded;
 use crate::{
     auth::{
         Auth,
         oidc::{Fetch, FetchError, Oidc, Settings},
     },
     config::Config,
-    egress::{Client, Limits, Policy, Request, Url, header},
+    egress::{Client, Limits, Request, Url, header},
 };
 
 /// Descriptions and key sets of large providers have some ten thousand.
@@ -26,8 +27,7 @@ pub(super) fn service(config: &Config, auth: &Arc<Auth>) -> anyhow::Result<Oidc>
         return_origins: &config.auth.return_origins,
         signing_key: config.signing_key()?,
     };
-    let client = Client::new(Policy::new(&config.egress.allow)?)?;
-    Ok(Oidc::new(Arc::clone(auth), &settings, &fetch(client))?)
+    Ok(Oidc::new(Arc::clone(auth), &settings, &fetch(guarded(config)?))?)
 }
 
 #[must_use]

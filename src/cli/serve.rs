@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::{key_probe::ProviderKeys, root_keys};
 use crate::{
-    api::{self, ApiState},
+    api::{self, ApiState, Browsers},
     auth::Auth,
     base::{Clock, SystemClock, random},
     billing::PriceBooks,
@@ -126,6 +126,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         egress: guarded(config)?,
         limiter,
         trusted_proxies: config.http.trusted_proxies.clone().into(),
+        browsers: Browsers::new(&config.http.cors_origins, config.http.public_url.as_ref()),
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
         components: &components::NAMES,
@@ -180,7 +181,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
 }
 
 /// The client for whatever a tenant can name.
-fn guarded(config: &Config) -> Result<egress::Client, egress::Error> {
+pub(super) fn guarded(config: &Config) -> Result<egress::Client, egress::Error> {
     egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))
 }
 

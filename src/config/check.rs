@@ -61,6 +61,7 @@ impl Reader<'_> {
         let trusted_proxies = self.trusted_proxies();
         let limits = self.limits();
         let public_url = self.public_url();
+        let cors_origins = self.origins("http.cors_origins");
         let concurrency = self.number("worker.concurrency", 1..=100_000);
         let agency_concurrency = self.number("worker.agency_concurrency", 0..=100_000);
         let drain_seconds = self.number("worker.drain_seconds", 1..=3600);
@@ -68,7 +69,7 @@ impl Reader<'_> {
         let retention_days = self.number("retention.days", 1..=3650);
         let allow = self.allow();
         let oidc = self.oidc(&allow);
-        let return_origins = self.return_origins();
+        let return_origins = self.origins("auth.return_origins");
         let json = self.one_of("log.format", [("text", false), ("json", true)]);
         let providers = self.providers();
         let url = url?;
@@ -82,7 +83,7 @@ impl Reader<'_> {
             redis_url: redis_url?,
             locker: Locker { root_key, previous_root_keys },
             auth: Auth { signing_key, registration_open: registration_open?, oidc, return_origins },
-            http: Http { bind: bind?, trusted_proxies, public_url },
+            http: Http { bind: bind?, trusted_proxies, public_url, cors_origins },
             limits: limits?,
             worker: Worker {
                 concurrency: usize::try_from(concurrency?).ok()?,

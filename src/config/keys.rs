@@ -113,6 +113,12 @@ pub const KEYS: &[Key] = &[
         Some(""),
         "comma-separated networks, e.g. 10.0.0.0/8, of proxies whose X-Forwarded-For is believed",
     ),
+    key(
+        "http.cors_origins",
+        Shown::Plainly,
+        Some(""),
+        "comma-separated origins, as in https://app.example.com, whose pages may call the API; none unless set",
+    ),
     key("limits.user_per_minute", Shown::Plainly, Some("60000"), "requests of one user or API key"),
     key("limits.agency_per_minute", Shown::Plainly, Some("600000"), "requests of one agency"),
     key("limits.address_per_minute", Shown::Plainly, Some("300"), "sign-in requests from one address"),

@@ -89,6 +89,8 @@ pub struct Http {
     pub trusted_proxies: Vec<IpNet>,
     /// Where people reach the API; it has no query, and a path that ends with a slash.
     pub public_url: Option<url::Url>,
+    /// Origins whose pages may call the API from a browser.
+    pub cors_origins: Vec<url::Origin>,
 }
 
 /// Requests in a minute, and at once.

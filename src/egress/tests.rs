@@ -14,6 +14,7 @@ use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Notify,
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -285,16 +286,21 @@ async fn a_closed_port_was_not_sent_and_a_broken_answer_was() {
 
 #[tokio::test]
 async fn cancelling_ends_the_request_at_once() {
-    let address = raw(b"", |stream| async move {
-        std::future::pending::<()>().await;
-        drop(stream);
+    let arrived = Arc::new(Notify::new());
+    let seen = Arc::clone(&arrived);
+    let address = raw(b"", move |stream| {
+        seen.notify_one();
+        async move {
+            std::future::pending::<()>().await;
+            drop(stream);
+        }
     })
     .await;
     let cancel = CancellationToken::new();
     let client = client(&[&address]);
     let call = client.send(Request::get(url(format!("http://{address}/"))), &cancel);
     let (outcome, ()) = tokio::join!(call, async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        arrived.notified().await;
         cancel.cancel();
     });
     assert_eq!(outcome.unwrap_err().kind, ErrorKind::Cancelled);

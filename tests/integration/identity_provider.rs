@@ -69,6 +69,8 @@ struct Inner {
     down: bool,
     grants: BTreeMap<String, Grant>,
     issued: usize,
+    /// Codes that were exchanged for tokens.
+    exchanged: usize,
 }
 
 struct Key {
@@ -129,6 +131,7 @@ impl IdentityProvider {
             down: false,
             grants: BTreeMap::new(),
             issued: 0,
+            exchanged: 0,
         }));
         let served = Arc::clone(&inner);
         let site = Site::serve(move |visit| lock(&served).answer(visit)).await;
@@ -179,6 +182,11 @@ impl IdentityProvider {
     /// How often a path was asked for.
     pub fn visits(&self, path: &str) -> usize {
         self.site.visits().iter().filter(|visit| visit.path == path).count()
+    }
+
+    /// How many codes were exchanged for tokens.
+    pub fn exchanged(&self) -> usize {
+        lock(&self.inner).exchanged
     }
 
     /// The browser signs in there and agrees: where it is sent.
@@ -278,6 +286,7 @@ impl Inner {
         let Some(grant) = grant.filter(fits) else {
             return answer_json(StatusCode::BAD_REQUEST, &json!({"error": "invalid_grant"}));
         };
+        self.exchanged += 1;
         let id_token = self.id_token(issuer, &grant.nonce);
         answer_json(
             StatusCode::OK,

@@ -128,6 +128,7 @@ async fn what_came_before_the_nodes_limit_or_a_cancellation_is_charged(root: PgP
     assert_eq!((&late["status"], &late["error"]["code"]), (&json!("failed"), &json!("node_timeout")), "{late}");
     let id = acme.submit(acme.task("too-slow", json!({}))).await;
     eventually("the model is asked again", async || (model.requests().len() == 2).then_some(())).await;
+    // The model goes by the clock: two pieces of its answer by now, and the limit of 3 s is far.
     tokio::time::sleep(std::time::Duration::from_millis(1600)).await;
     acme.post(&format!("/tasks/{id}/cancel"), json!({})).await.expect(200);
     let cancelled = acme.finished(&id).await;

@@ -119,7 +119,7 @@ pub fn underway(reply: &Reply) -> Underway {
 }
 
 #[track_caller]
-fn code(arrived: &Underway) -> &str {
+pub fn code(arrived: &Underway) -> &str {
     arrived.to.split_once("#code=").unwrap().1
 }
 

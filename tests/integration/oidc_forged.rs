@@ -84,7 +84,8 @@ async fn a_code_of_another_sign_in_is_refused_by_its_challenge(root: PgPool) {
     let code = stolen.to.split_once("code=").unwrap().1.split_once('&').unwrap().0;
     let injected = Underway { to: format!("{path}code={code}&state={state}"), cookie: mine.cookie.clone() };
     place.callback(&injected).await.problem(401, "provider_answer_refused");
-    assert_eq!(place.made().await, NOTHING);
+    // By the provider, for the challenge: the nonce would only be wrong after that.
+    assert_eq!((place.made().await, place.idp.exchanged()), (NOTHING, 0));
 }
 
 #[sqlx::test(migrations = "./migrations")]

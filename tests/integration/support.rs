@@ -197,6 +197,7 @@ impl Api {
             egress: client.clone(),
             limiter: Limiter::new(limits, redis),
             trusted_proxies: Arc::new([]),
+            browsers: api::Browsers::default(),
             components: &teamai::components::NAMES,
             providers: ["groq", "openai", "scripted"].map(str::to_owned).into(),
             metrics,

@@ -341,6 +341,32 @@ async fn nothing_is_sent_to_the_inside(root: PgPool) {
     assert!(inside.sent().is_empty());
 }
 
+/// What was in order when a webhook was made need not be any more.
+#[sqlx::test(migrations = "./migrations")]
+async fn an_address_is_held_against_the_rules_at_every_delivery(root: PgPool) {
+    let inside = Endpoint::answering(200).await;
+    let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &inside.address.to_string())]).await;
+    let acme = Customer::new(&stack, "acme").await;
+    let [plain, private] =
+        [inside.webhook(&acme, &["task.completed"]).await, inside.webhook(&acme, &["task.failed"]).await];
+    sqlx::query("update webhooks set url = 'https://10.0.0.1/in' where events = '{task.failed}'")
+        .execute(&root)
+        .await
+        .unwrap();
+    let _worker = stack.worker_with(&[("TEAMAI_EGRESS__ALLOW", "")]);
+    for (webhook, why) in [(&plain, "not https://"), (&private, "only public addresses")] {
+        acme.post(&path(webhook, "/test"), Value::Null).await.expect(202);
+        eventually("the attempt is refused", async || {
+            let delivery = deliveries(&acme, webhook).await.remove(0);
+            let error = delivery["error"].as_str()?.to_owned();
+            assert!(error.contains(why) && delivery["response_status"].is_null(), "{delivery}");
+            Some(())
+        })
+        .await;
+    }
+    assert!(inside.sent().is_empty());
+}
+
 #[sqlx::test(migrations = "./migrations")]
 async fn a_webhook_that_is_wrong_says_where(root: PgPool) {
     let api = Api::start(&root);

@@ -39,6 +39,10 @@ pub enum OidcError {
     IdentityTaken,
     #[error("the user is linked to an account of this provider already")]
     AlreadyLinked,
+    #[error(
+        "without a password this account is your only way in; link another one first with POST /auth/oidc/{{provider}}/link"
+    )]
+    LastWayIn,
     /// The same for one that never was, is too old, was used, or is another browser's.
     #[error("the code is unknown, older than a minute, used, or another browser's; begin the sign-in again")]
     InvalidCode,

@@ -11,6 +11,7 @@
 mod accounts;
 mod error;
 mod flow;
+pub mod identities;
 mod issuer;
 mod return_to;
 mod store;

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Identity;
+use super::{Identity, identities::LinkedIdentity};
 use crate::{
-    base::{AgencyId, UserId, ids::uuid_at},
+    base::{AgencyId, IdentityId, Page, UserId, ids::uuid_at},
     tenancy::Email,
 };
 
@@ -127,4 +127,52 @@ pub async fn use_code(connection: &mut PgConnection, id: Uuid, now: DateTime<Utc
     .execute(connection)
     .await?;
     Ok(used.rows_affected() == 1)
+}
+
+/// The user's identities, newest first, and one more than the page has.
+pub async fn identities(
+    connection: &mut PgConnection,
+    user: UserId,
+    page: Page,
+) -> Result<Vec<LinkedIdentity>, sqlx::Error> {
+    sqlx::query_as!(
+        LinkedIdentity,
+        r#"select id as "id: IdentityId", issuer, subject, created_at from oidc_identities
+            where user_id = $1 and ($2::uuid is null or id < $2) order by id desc limit $3"#,
+        user.0,
+        page.before,
+        page.fetch(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Holds the user's row to the end of the transaction. Whether there is a password.
+pub async fn hold_user(connection: &mut PgConnection, user: UserId) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"select password_hash is not null as "has!" from users where id = $1 for no key update"#,
+        user.0,
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(found.unwrap_or(false))
+}
+
+/// Whether the user had it.
+pub async fn remove_identity(connection: &mut PgConnection, user: UserId, id: IdentityId) -> Result<bool, sqlx::Error> {
+    let removed = sqlx::query!("delete from oidc_identities where id = $1 and user_id = $2", id.0, user.0)
+        .execute(connection)
+        .await?;
+    Ok(removed.rows_affected() == 1)
+}
+
+pub async fn has_identity(connection: &mut PgConnection, user: UserId) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists(select from oidc_identities where user_id = $1) as "has!""#, user.0)
+        .fetch_one(connection)
+        .await
+}
+
+pub async fn drop_codes(connection: &mut PgConnection, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from oidc_codes where user_id = $1", user.0).execute(connection).await?;
+    Ok(())
 }

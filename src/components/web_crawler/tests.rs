@@ -255,14 +255,16 @@ async fn a_slow_page_is_a_broken_link_and_a_slow_start_an_error() {
 
 #[tokio::test]
 async fn cancelling_stops_the_crawl() {
-    let endpoint = make(|_| async {
-        tokio::time::sleep(Duration::from_secs(30)).await;
-        Response::builder().finish()
+    let asked = Arc::new(tokio::sync::Notify::new());
+    let seen = Arc::clone(&asked);
+    let endpoint = make(move |_| {
+        seen.notify_one();
+        std::future::pending::<Response>()
     });
     let address = serve(endpoint).await;
     let world = World::allowing(&[&address]);
     let (outcome, ()) = tokio::join!(world.run(&WebCrawler, json!({"url": format!("http://{address}/")})), async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        asked.notified().await;
         world.cancel.cancel();
     });
     assert_eq!(outcome.unwrap_err().retry, Retry::Stop);

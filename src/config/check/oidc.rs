@@ -110,14 +110,15 @@ impl Reader<'_> {
         })
     }
 
-    pub(super) fn return_origins(&mut self) -> Vec<url::Origin> {
-        let text = self.text("auth.return_origins").unwrap_or_default().to_owned();
+    /// Exact origins: neither `*` nor `null` is one.
+    pub(super) fn origins(&mut self, path: &str) -> Vec<url::Origin> {
+        let text = self.text(path).unwrap_or_default().to_owned();
         let mut origins = Vec::new();
         for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             match Url::parse(entry).ok().filter(|url| is_plain_http(url) && url.path() == "/") {
                 Some(url) => origins.push(url.origin()),
                 None => self.refuse(
-                    "auth.return_origins",
+                    path,
                     format!("`{entry}` is not an origin, as in https://app.example.com: no path, query or wildcard"),
                 ),
             }

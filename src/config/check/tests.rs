@@ -262,6 +262,10 @@ fn what_is_missing_or_wrong_of_an_openid_provider_names_itself() {
         ("TEAMAI_AUTH__OIDC__MY_IDP__ISSUER", "https://a.example", "a-z, 0-9 and -"),
         ("TEAMAI_AUTH__RETURN_ORIGINS", "https://*.example.com", "is not an origin"),
         ("TEAMAI_AUTH__RETURN_ORIGINS", "https://app.example.com/path", "is not an origin"),
+        ("TEAMAI_HTTP__CORS_ORIGINS", "*", "`*` is not an origin"),
+        ("TEAMAI_HTTP__CORS_ORIGINS", "https://app.example.com, null", "`null` is not an origin"),
+        ("TEAMAI_HTTP__CORS_ORIGINS", "https://*.example.com", "is not an origin"),
+        ("TEAMAI_HTTP__CORS_ORIGINS", "https://app.example.com/path", "is not an origin"),
         (PUBLIC.0, "teamai.example.com", "as in https://teamai.example.com"),
     ];
     for (variable, value, expected) in wrong {

@@ -5,9 +5,11 @@ use std::cell::RefCell;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::PgPool;
 
 use crate::{
     customer::text,
+    fixture::id,
     stack::{Stack, eventually},
     support::{PASSWORD, Reply},
 };
@@ -36,6 +38,7 @@ impl Request {
 
 pub struct World {
     http: reqwest::Client,
+    root: PgPool,
     base: String,
     admin: Value,
     member: Value,
@@ -61,6 +64,7 @@ impl World {
         let empty = || Value::Null;
         let mut world = Self {
             http,
+            root: stack.root.clone(),
             base: stack.base.clone(),
             admin: empty(),
             member: empty(),
@@ -164,6 +168,7 @@ impl World {
             "link_oidc" => both("small".to_owned(), json!({})),
             "change_password" => with(json!({"current_password": PASSWORD, "new_password": PASSWORD})),
             "end_own_session" => on(self.session_of(&self.admin).await),
+            "unlink_own_identity" => on(self.identity().await),
             "create_api_key" => {
                 with(json!({"name": self.fresh("key"), "scopes": ["tasks:read"], "team_id": self.team}))
             }
@@ -289,6 +294,21 @@ impl World {
 
     async fn team(&self) -> String {
         text(&self.make("POST", "/teams", json!({"name": self.fresh("team")})).await["id"])
+    }
+
+    /// An account at a provider that is linked to the admin.
+    async fn identity(&self) -> String {
+        let id = id();
+        sqlx::query(
+            "insert into oidc_identities (id, agency_id, user_id, issuer, subject)
+             select $1, agency_id, id, 'https://idp.example/' || $1, 'admin' from users where id = $2::uuid",
+        )
+        .bind(id)
+        .bind(text(&self.admin["user"]["id"]))
+        .execute(&self.root)
+        .await
+        .unwrap();
+        id.to_string()
     }
 
     fn invite_body(&self, team: &str) -> Value {
