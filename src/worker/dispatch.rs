@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::monitor::ALONE_FROM;
 use crate::{
     db,
     queue::Tickets,
@@ -24,7 +25,7 @@ use crate::{
 const TICK: Duration = Duration::from_millis(250);
 /// Waiting tasks that go on at one tick.
 const WAKE_AT_MOST: i32 = 1_000;
-/// Lost tickets and leases that ran out are looked for at every second tick.
+/// Lost tickets, leases that ran out and places for what was set aside are looked for at every second tick.
 const LOOK_EVERY: u32 = 2;
 /// Passes follow one another no faster: what changes meanwhile shares the next.
 const BREATH: Duration = Duration::from_millis(5);
@@ -111,6 +112,9 @@ impl Dispatcher {
             let done = async {
                 if ticked {
                     db::bounded(db::ANSWER_WITHIN, lease::store::wake(&self.pool, WAKE_AT_MOST)).await?;
+                }
+                if look {
+                    db::bounded(db::ANSWER_WITHIN, lease::store::admit(&self.pool, ALONE_FROM)).await?;
                 }
                 if look || !redis_answers {
                     self.reclaim(redis_answers).await?;

@@ -28,6 +28,8 @@ pub struct Handler {
 /// Always acknowledges: attempts are counted in Postgres, and what was not
 /// finished gets a new ticket from there.
 pub async fn handle(ticket: Ticket, handler: Data<Arc<Handler>>) -> Result<(), BoxDynError> {
+    // Before the look: at a stop, what claims is waited for.
+    let claiming = handler.running.claiming();
     if handler.draining.is_cancelled() {
         return Ok(());
     }
@@ -50,6 +52,7 @@ pub async fn handle(ticket: Ticket, handler: Data<Arc<Handler>>) -> Result<(), B
     }
     let span = info_span!("task", task_id = %claimed.id, recipe = claimed.recipe_slug, attempt = claimed.attempt);
     let (guard, stop) = handler.running.hold(claimed.id, claimed.epoch);
+    drop(claiming);
     async {
         match handler.engine.run(claimed, &stop).await {
             Outcome::Finished(status) => info!(status = status.as_str(), "task finished"),

@@ -32,6 +32,9 @@ use crate::{
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
 /// Claims after which a task that never finished is dead.
 const MAX_CLAIMS: i32 = 5;
+/// From this claim on a task runs beside no other that was claimed as often: what brought
+/// the worker down the last times is then told from what stood beside it.
+pub(super) const ALONE_FROM: i32 = 4;
 const CLAIM_BATCH: usize = 200;
 /// An apalis worker that ended with an error starts again after this.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -69,6 +72,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
             worker: name.clone(),
             lease_seconds: i32::try_from(lease_seconds).unwrap_or(i32::MAX),
             max_claims: MAX_CLAIMS,
+            alone_from: ALONE_FROM,
             agency_limit,
         },
         CLAIM_BATCH,
@@ -173,6 +177,9 @@ async fn pull(
 }
 
 async fn hand_back(pool: &PgPool, running: &Running) {
+    if !running.claimed(HAND_BACK_WITHIN).await {
+        warn!("a claim was not answered in time; its lease will run out");
+    }
     let (ids, epochs) = running.claims();
     running.stop_all(StopReason::Shutdown);
     // The runs write what their calls came to, and then end.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,7 @@ use crate::engine::{StopReason, StopSignal};
 #[derive(Debug, Clone, Default)]
 pub struct Running {
     tasks: Arc<Mutex<HashMap<Uuid, Held>>>,
+    claiming: Arc<AtomicUsize>,
     changed: Arc<Notify>,
 }
 
@@ -33,6 +37,17 @@ pub struct Guard {
     epoch: i64,
 }
 
+/// A claim that was asked for and not yet answered.
+#[derive(Debug)]
+pub struct Claiming(Running);
+
+impl Drop for Claiming {
+    fn drop(&mut self) {
+        self.0.claiming.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+}
+
 impl Drop for Guard {
     fn drop(&mut self) {
         let mut tasks = self.running.lock();
@@ -48,6 +63,13 @@ impl Drop for Guard {
 impl Running {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Held>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be held from before a claim is asked for until its task is held.
+    #[must_use]
+    pub fn claiming(&self) -> Claiming {
+        self.claiming.fetch_add(1, Ordering::SeqCst);
+        Claiming(self.clone())
     }
 
     /// Takes a claimed task in.
@@ -111,14 +133,27 @@ impl Running {
         dropped
     }
 
-    /// Waits until nothing runs, at most so long.
+    /// Waits until nothing runs and no claim is on its way, at most so long.
     pub async fn drained(&self, at_most: Duration) -> bool {
+        self.becomes(at_most, || self.len() == 0 && !self.is_claiming()).await
+    }
+
+    /// Waits until no claim is on its way, at most so long.
+    pub async fn claimed(&self, at_most: Duration) -> bool {
+        self.becomes(at_most, || !self.is_claiming()).await
+    }
+
+    fn is_claiming(&self) -> bool {
+        self.claiming.load(Ordering::SeqCst) > 0
+    }
+
+    async fn becomes(&self, at_most: Duration, so: impl Fn() -> bool) -> bool {
         tokio::time::timeout(at_most, async {
             loop {
                 let changed = self.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.len() == 0 {
+                if so() {
                     return;
                 }
                 changed.await;
@@ -152,6 +187,20 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(running.drop_unconfirmed(Duration::from_secs(40)), 1);
         assert_eq!(signal.reason(), Some(StopReason::LeaseLost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_on_its_way_is_waited_for() {
+        let running = Running::default();
+        let claiming = running.claiming();
+        assert!(!running.drained(Duration::from_secs(1)).await, "its task would be left to its lease");
+        assert!(!running.claimed(Duration::from_secs(1)).await);
+        let (guard, _signal) = running.hold(Uuid::from_u128(1), 1);
+        drop(claiming);
+        assert!(running.claimed(Duration::from_secs(1)).await);
+        assert!(!running.drained(Duration::from_secs(1)).await);
+        drop(guard);
+        assert!(running.drained(Duration::from_secs(1)).await);
     }
 
     #[tokio::test]

@@ -35,6 +35,8 @@ pub struct Bench {
     pub random: Random,
     /// How long something stays away.
     pub away: Duration,
+    /// Tasks that brought their worker down each time: they have to end as dead.
+    pub poisons: Vec<String>,
     /// Processes that were killed.
     pub kills: u32,
     /// A run that has not come to rest by then has lost something.
@@ -129,6 +131,7 @@ impl Bench {
             load,
             random,
             away: Duration::from_secs(3),
+            poisons: Vec::new(),
             kills: 0,
             patience: Duration::from_mins(2),
             hurry: true,
@@ -214,6 +217,12 @@ impl Bench {
         let mut findings = checker::check(&self.root, &self.load.accepted(), &self.provider.requests()).await;
         for (answer, times) in self.load.odd_answers() {
             findings.broken(format!("the API answered {times} times {answer}"));
+        }
+        let survived = "select id::text from task_queue where id::text = any($1) and status <> 'dead'";
+        let survived: Vec<String> =
+            sqlx::query_scalar(survived).bind(&self.poisons).fetch_all(&self.root).await.unwrap();
+        for poison in survived {
+            findings.broken(format!("the task {poison} took its worker down each time and is not dead"));
         }
         findings
     }

@@ -12,6 +12,10 @@ fn library() -> Option<PathBuf> {
     found.into_iter().find(|library| library.exists())
 }
 
+pub fn can_be() -> bool {
+    library().is_some()
+}
+
 /// Replaces all workers by one that is early and one that is late. Says whether it could.
 pub fn ten_minutes(bench: &mut Bench) -> bool {
     let Some(library) = library() else {

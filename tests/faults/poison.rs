@@ -1,37 +1,82 @@
-//! A task that takes its worker down each time: it is given up in the end.
+//! A task that takes its worker down each time: it is given up in the end, alone.
+
+use std::time::{Duration, Instant};
 
 use sqlx::PgPool;
 
 use super::bench::Bench;
-use crate::stack::eventually;
 
-const POISON: &str = "scripted-slow-1501";
+const POISON: &str = "scripted-slow-2501";
+/// Claims, leases that run out, and what else is broken meanwhile.
+const PATIENCE: Duration = Duration::from_mins(3);
+/// So long after it was announced a call has left, and its neighbours' have.
+const ASKED_AFTER: Duration = Duration::from_millis(400);
+
+/// One more such task, until it is given up.
+pub async fn one_more(bench: &mut Bench) {
+    let poison = bench.load.submit(POISON).await;
+    until_it_is_over(bench, &poison).await;
+    bench.poisons.push(poison);
+}
+
+/// Kills the worker that asks for the task, each time. Gives the deaths.
+async fn until_it_is_over(bench: &mut Bench, poison: &str) -> u32 {
+    let (mut deaths, give_up) = (0, Instant::now() + PATIENCE);
+    let mut aged = Instant::now();
+    while !is_over(bench, poison).await {
+        assert!(Instant::now() < give_up, "the poison {poison} is not over after {deaths} deaths");
+        if let Some(nth) = asking(bench, poison).await {
+            tokio::time::sleep(ASKED_AFTER).await;
+            bench.workers.remove(nth).kill();
+            bench.kills += 1;
+            deaths += 1;
+            bench.hire();
+        }
+        if bench.hurry && aged.elapsed() > Duration::from_secs(2) {
+            bench.age_tickets().await;
+            aged = Instant::now();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    deaths
+}
+
+async fn is_over(bench: &Bench, task: &str) -> bool {
+    let over = "select finished_at is not null from task_queue where id = $1::uuid";
+    sqlx::query_scalar(over).bind(task).fetch_one(&bench.root).await.unwrap_or(false)
+}
+
+/// The worker that asks the model for the task's second node at this moment.
+async fn asking(bench: &Bench, task: &str) -> Option<usize> {
+    let worker = "select t.worker from task_queue t join call_intents i on i.task_id = t.id and i.epoch = t.epoch
+                   where t.id = $1::uuid and t.status = 'running' and i.state = 'open' and i.node_id = 'second'";
+    let name: String = sqlx::query_scalar(worker).bind(task).fetch_optional(&bench.root).await.ok()??;
+    // A name is made of the host, the process id and chance.
+    bench.workers.iter().position(|worker| name.contains(&format!("-{}-", worker.pid())))
+}
 
 #[sqlx::test(migrations = "./migrations")]
 async fn a_task_that_kills_its_worker_each_time_is_dead_in_the_end(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.load.submit_many(2, "scripted-small").await;
-    bench.settled().await;
     let poison = bench.load.submit(POISON).await;
-    let status = async || {
-        let status = "select status from task_queue where id = $1::uuid";
-        sqlx::query_scalar::<_, String>(status).bind(&poison).fetch_one(&root).await.unwrap()
-    };
-    let mut deaths = 0;
-    while status().await != "dead" {
-        eventually("it is asked again, or given up", async || {
-            bench.age_tickets().await;
-            (bench.times_asked(POISON) > deaths || status().await == "dead").then_some(())
-        })
-        .await;
-        if bench.times_asked(POISON) > deaths {
-            deaths += 1;
-            bench.kill_workers();
-            bench.hire();
-        }
-    }
-    assert_eq!(deaths, 5, "claims are counted, crashes included");
+    assert_eq!(until_it_is_over(&mut bench, &poison).await, 5, "claims are counted, crashes included");
     bench.load.submit_many(2, "scripted-small").await;
     let findings = bench.holds().await;
     assert_eq!((findings.ended["completed"], findings.ended["dead"], findings.unknown_lines), (4, 1, 5), "{findings}");
+}
+
+/// Ten tasks die with it while nobody knows which of them it was. They are found out one by one.
+#[sqlx::test(migrations = "./migrations")]
+async fn it_takes_no_innocent_with_it(root: PgPool) {
+    let mut bench = Bench::start(&root).await;
+    bench.workers.truncate(1);
+    let tasks = bench.load.submit_all(&[&[POISON][..], &["scripted-slow-1900"; 10]].concat()).await;
+    let deaths = until_it_is_over(&mut bench, &tasks[0]).await;
+    bench.poisons.push(tasks[0].clone());
+    let findings = bench.holds().await;
+    assert_eq!((findings.ended.get("completed"), findings.ended.get("dead")), (Some(&10), Some(&1)), "{findings}");
+    assert_eq!(deaths, 5);
+    let shared = "select count(*) from task_queue where attempt > 3 and status = 'completed'";
+    assert!(bench.stack.count(shared).await > 0, "some were there at three deaths, and tried by themselves");
 }

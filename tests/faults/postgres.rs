@@ -3,7 +3,7 @@
 use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -17,29 +17,32 @@ use teamai::{
 };
 use tempfile::TempDir;
 
+use super::disk_full::Disk;
 use crate::stack::{Process, eventually};
 
 pub struct Postgres {
     pub port: u16,
     data: PathBuf,
-    dir: TempDir,
     process: Option<Process>,
+    disk: Option<Disk>,
+    dir: TempDir,
 }
 
 impl Postgres {
     /// A new cluster, empty.
     pub async fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("teamai-faults-").tempdir_in("/var/tmp").unwrap();
-        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
-        Self::in_dir(dir).await
+        let (dir, home) = home();
+        Self::in_home(dir, home, None).await
     }
 
-    /// A new cluster in a directory of which the servers' account may be told to be the owner.
-    pub async fn in_dir(dir: TempDir) -> Self {
-        let home = dir.path().join("home");
-        if !home.exists() {
-            std::fs::create_dir(&home).unwrap();
-        }
+    /// On a file system of its own, so large, where one may be mounted.
+    pub async fn on_small_disk(megabytes: u64) -> Self {
+        let (dir, home) = home();
+        let disk = Disk::mount(&home, megabytes);
+        Self::in_home(dir, home, disk).await
+    }
+
+    async fn in_home(dir: TempDir, home: PathBuf, disk: Option<Disk>) -> Self {
         if let Some(account) = account::Account::for_servers().unwrap() {
             account.own(&home).unwrap();
         }
@@ -53,7 +56,7 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
-        let mut postgres = Self { port, data, dir, process: None };
+        let mut postgres = Self { port, data, process: None, disk, dir };
         postgres.up().await;
         postgres
     }
@@ -117,8 +120,13 @@ impl Postgres {
         root
     }
 
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
+    /// What this run of it has said so far.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    pub fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
     fn options(&self, database: &str) -> PgConnectOptions {
@@ -130,6 +138,15 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A directory that other accounts can look into, and one in it.
+fn home() -> (TempDir, PathBuf) {
+    let dir = tempfile::Builder::new().prefix("teamai-faults-").tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let home = dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    (dir, home)
 }
 
 /// A port that is free at this moment.

@@ -7,14 +7,19 @@ use sqlx::PgPool;
 use super::{bench::Bench, proxy::Mode};
 
 /// Every way in which the scripted provider fails by itself, with two in which it does not.
-pub const MODELS: [&str; 11] = [
+pub const MODELS: [&str; 15] = [
     "scripted-small",
     "scripted-slow-300",
     "scripted-429",
     "scripted-500",
     "scripted-fail-1-then-ok",
     "scripted-hang",
+    // In the middle of a stream, and before its first event.
     "scripted-cut",
+    "scripted-cut-90",
+    "scripted-stall",
+    "scripted-trickle-900",
+    "scripted-broken-event",
     "scripted-malformed",
     "scripted-wrong-type",
     "scripted-quota",
@@ -36,9 +41,9 @@ async fn for_a_while(bench: &mut Bench, mode: Mode) {
     bench.net.provider.set(Mode::Pass);
 }
 
-/// Answers break off in their headers or in their body.
+/// Answers break off in their headers, in the middle of their stream or near its end.
 pub async fn truncated(bench: &mut Bench) {
-    let bytes = usize::try_from(bench.random.within(20..=900)).unwrap();
+    let bytes = usize::try_from(bench.random.within(20..=2_500)).unwrap();
     for_a_while(bench, Mode::CutAfter(bytes)).await;
     bench.net.provider.cut();
 }

@@ -42,4 +42,6 @@ async fn under_load(root: PgPool) {
     submitted.await.unwrap();
     let findings = bench.holds().await;
     assert_eq!(findings.ended["completed"], 32);
+    let again = "select count(*) from task_queue where attempt <> 1";
+    assert_eq!(bench.stack.count(again).await, 0, "an end in good order is no claim that failed");
 }

@@ -12,8 +12,14 @@ use std::{
 use futures::future::LocalBoxFuture;
 
 use super::{
-    api_killed, bench::Bench, checker::Findings, clock_off, everything_killed, postgres_gone, provider_faults,
-    random::setting, redis_gone, rolling, tickets, worker_killed, worker_paused,
+    api_killed,
+    bench::Bench,
+    checker::Findings,
+    clock_off, disk_full, everything_killed, poison,
+    postgres::Postgres,
+    postgres_gone, provider_faults,
+    random::{Random, setting},
+    redis_gone, rolling, tickets, worker_killed, worker_paused,
 };
 
 /// As a part of all tests.
@@ -24,13 +30,18 @@ const LONG: Duration = Duration::from_mins(5);
 const WORKERS: usize = 3;
 
 type Fault = for<'a> fn(&'a mut Bench) -> LocalBoxFuture<'a, ()>;
+/// Name, fault, and how often it is in one round.
+type Listed = (&'static str, Fault, usize);
 
-/// Name, fault, weight.
-const FAULTS: [(&str, Fault, u64); 27] = [
+const CLOCKS: &str = "workers' clocks ten minutes off";
+const DISK: &str = "Postgres without room on its disk";
+
+const FAULTS: [Listed; 29] = [
     ("worker killed in a step", |b| Box::pin(async move { worker_killed::mid_step(b) }), 4),
     ("worker killed before the commit", |b| Box::pin(worker_killed::between_answer_and_commit(b)), 3),
+    ("task that takes its worker down each time", |b| Box::pin(poison::one_more(b)), 1),
     ("worker paused past its lease", |b| Box::pin(worker_paused::past_its_lease(b)), 2),
-    ("workers' clocks ten minutes off", |b| Box::pin(async move { _ = clock_off::ten_minutes(b) }), 1),
+    (CLOCKS, |b| Box::pin(async move { _ = clock_off::ten_minutes(b) }), 1),
     ("API killed before the push", |b| Box::pin(api_killed::between_commit_and_push(b)), 2),
     ("every process killed", |b| Box::pin(everything_killed::at_once(b)), 1),
     ("rolling restart", |b| Box::pin(rolling::restart(b)), 1),
@@ -42,6 +53,7 @@ const FAULTS: [(&str, Fault, u64); 27] = [
     ("Postgres killed at commit", |b| Box::pin(postgres_gone::killed_at_commit_in_a_loop(b)), 3),
     ("Postgres stopped", |b| Box::pin(postgres_gone::stopped(b)), 1),
     ("Postgres connections cut", |b| Box::pin(postgres_gone::connections_cut(b)), 2),
+    (DISK, |b| Box::pin(async move { _ = disk_full::full(b).await }), 2),
     ("Postgres answers lost", |b| Box::pin(postgres_gone::answers_lost(b)), 3),
     ("Postgres cut off", |b| Box::pin(postgres_gone::cut_off(b)), 1),
     ("Postgres connections dead without a word", |b| Box::pin(postgres_gone::connections_buried(b)), 1),
@@ -60,10 +72,12 @@ const FAULTS: [(&str, Fault, u64); 27] = [
 async fn all_faults_mixed_lose_nothing_and_count_nothing_twice() {
     let seconds = setting("TEAMAI_SOAK_SECONDS").map(|seconds| seconds.parse().expect("a number of seconds"));
     let time = seconds.map_or(SHORT, Duration::from_secs);
-    let mut bench = Bench::alone(WORKERS, 4).await;
+    // The rows take a tenth of it.
+    let megabytes = 1024 + time.as_secs() / 2;
+    let mut bench = Bench::on(Postgres::on_small_disk(megabytes).await, WORKERS, 4).await;
     bench.hurry = false;
     let stop = Arc::new(AtomicU64::new(0));
-    let models = [provider_faults::MODELS.as_slice(), &["scripted-small", "scripted-slow-900"].repeat(8)].concat();
+    let models = [provider_faults::MODELS.as_slice(), &["scripted-small", "scripted-slow-900"].repeat(12)].concat();
     let submitting: Vec<_> = (0..4)
         .map(|_| {
             let random = bench.random.fork();
@@ -81,21 +95,37 @@ async fn all_faults_mixed_lose_nothing_and_count_nothing_twice() {
     assert!(findings.broken.is_empty(), "seed {}:\n{:#?}", bench.random.seed, findings.broken);
 }
 
+/// What this machine can do.
+fn possible(bench: &Bench) -> Vec<&'static Listed> {
+    let small_disk = bench.postgres.as_ref().is_some_and(|postgres| postgres.disk().is_some());
+    let missing = [(CLOCKS, clock_off::can_be()), (DISK, small_disk)];
+    let missing: Vec<_> = missing.into_iter().filter(|(_, can_be)| !can_be).map(|(name, _)| name).collect();
+    missing.iter().for_each(|name| println!("NOT TRIED: {name}"));
+    FAULTS.iter().filter(|(name, ..)| !missing.contains(name)).collect()
+}
+
+/// Every fault as often as it weighs, in an order of chance.
+fn round(faults: &[&'static Listed], random: &mut Random) -> Vec<&'static Listed> {
+    let mut left: Vec<_> = faults.iter().flat_map(|fault| std::iter::repeat_n(*fault, fault.2)).collect();
+    let mut round = Vec::new();
+    while !left.is_empty() {
+        let nth = random.within(0..=u64::try_from(left.len() - 1).unwrap());
+        round.push(left.swap_remove(usize::try_from(nth).unwrap()));
+    }
+    round
+}
+
 /// One fault after the other, with a breath in between, until the time is up.
 async fn inflict(bench: &mut Bench, time: Duration) -> BTreeMap<&'static str, u32> {
     let mut inflicted = BTreeMap::new();
-    let total: u64 = FAULTS.iter().map(|(.., weight)| weight).sum();
+    let faults = possible(bench);
+    let mut next = Vec::new();
     let end = Instant::now() + time;
     while Instant::now() < end {
-        let mut chosen = bench.random.within(0..=total - 1);
-        let (name, fault, _) = FAULTS
-            .iter()
-            .find(|(.., weight)| {
-                let found = chosen < *weight;
-                chosen = chosen.saturating_sub(*weight);
-                found
-            })
-            .unwrap();
+        if next.is_empty() {
+            next = round(&faults, &mut bench.random);
+        }
+        let Some((name, fault, _)) = next.pop() else { break };
         let longest = if time >= LONG { 30_000 } else { 2_000 };
         bench.away = Duration::from_millis(bench.random.within(500..=longest));
         println!("{:>4} s before the end: {name}", end.saturating_duration_since(Instant::now()).as_secs());
@@ -113,6 +143,7 @@ async fn inflict(bench: &mut Bench, time: Duration) -> BTreeMap<&'static str, u3
 /// As it stands in docs/reliability.md.
 fn report(bench: &Bench, time: Duration, faults: &BTreeMap<&'static str, u32>, findings: &Findings) {
     println!("\n| soak of {} s, seed {} | |\n|---|---|\n{findings}", time.as_secs(), bench.random.seed);
+    println!("| tasks that took their worker down each time, all `dead` | {} |", bench.poisons.len());
     println!("| processes killed | {} |", bench.kills);
     println!("| faults inflicted | {} |", faults.values().sum::<u32>());
     for (name, times) in faults {
@@ -121,7 +152,8 @@ fn report(bench: &Bench, time: Duration, faults: &BTreeMap<&'static str, u32>, f
     let mut outcomes = BTreeMap::<String, u32>::new();
     for request in bench.provider.requests() {
         let status = request["status"].as_u64().map_or(String::new(), |status| format!(" {status}"));
-        *outcomes.entry(format!("{}{status}", request["outcome"].as_str().unwrap())).or_default() += 1;
+        let way = if request["stream"] == true { ", streamed" } else { "" };
+        *outcomes.entry(format!("{}{status}{way}", request["outcome"].as_str().unwrap())).or_default() += 1;
     }
     for (outcome, times) in outcomes {
         println!("| provider: {outcome} | {times} |");

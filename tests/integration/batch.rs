@@ -164,6 +164,33 @@ async fn a_batch_runs_and_is_replayed_with_its_key(root: PgPool) {
     batch(&acme, &tasks[..2], "one").await.problem(422, "idempotency_key_reused");
     acme.post_keyed("/tasks", "one", &tasks[0]).await.problem(422, "idempotency_key_reused");
     assert_eq!(stack.count("select count(*) from task_queue").await, 3);
+    assert_eq!(stack.count("select count(*) from stored_answers").await, 0, "the key is kept with the tasks alone");
+}
+
+/// Key and tasks are written in one commit, so that none is ever found half done.
+#[sqlx::test(migrations = "./migrations")]
+async fn many_batches_at_once_with_one_key_are_one(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(ECHO).await;
+    let (tasks, others) =
+        (vec![acme.task("echo", json!({"word": "good"})); 3], [acme.task("echo", json!({"word": "b"}))]);
+    let same = futures::future::join_all((0..8).map(|_| batch(&acme, &tasks, "one")));
+    let (same, other) = futures::future::join(same, batch(&acme, &others, "one")).await;
+    let won = if other.status == 202 { 1 } else { 3 };
+    assert_eq!(stack.count("select count(*) from task_queue").await, won);
+    let mut answers = Vec::new();
+    for reply in same {
+        if won == 3 {
+            answers.push(reply.expect(202));
+        } else {
+            reply.problem(422, "idempotency_key_reused");
+        }
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    if won == 3 {
+        other.problem(422, "idempotency_key_reused");
+    }
 }
 
 #[sqlx::test(migrations = "./migrations")]

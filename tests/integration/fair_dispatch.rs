@@ -57,6 +57,7 @@ impl Queue {
             worker: "w".to_owned(),
             lease_seconds: 60,
             max_claims: 3,
+            alone_from: 4,
             agency_limit: None,
         };
         claims.flush(&tasks.iter().copied().map(TaskId).collect::<Vec<_>>()).await.unwrap()

@@ -12,6 +12,7 @@ mod bad_input;
 mod batch;
 mod canary;
 mod cancel;
+mod claimed_alone;
 mod customer;
 mod dead_letters;
 mod dev_is_killed;

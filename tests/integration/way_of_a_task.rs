@@ -32,6 +32,7 @@ async fn stores(owner: &PgPool) -> Stores {
             worker: "w".to_owned(),
             lease_seconds: 60,
             max_claims: 3,
+            alone_from: 4,
             agency_limit: None,
         },
         record: RecordFlush(worker.clone()),

@@ -6,7 +6,8 @@
 //! again to the same request. Any other answer gives the key back: nothing was made.
 //! The work goes on to its end when the client hangs up, so that asking again finds it.
 //!
-//! `POST /tasks` has a way of its own, in the commit that makes the task.
+//! `POST /tasks` and `POST /tasks/batch` have a way of their own, in the commit that makes
+//! the tasks: none of them is ever under way.
 
 mod store;
 
@@ -32,7 +33,7 @@ use crate::{
 pub const HEADER: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 /// Operations that keep the promise themselves.
-const OWN_WAY: &[&str] = &["run_recipe"];
+const OWN_WAY: &[&str] = &["run_recipe", "run_recipes"];
 /// Bytes of a request with a key, all of which are compared.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 /// Bytes of an answer that is kept.

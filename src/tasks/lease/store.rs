@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     base::{RunScope, TaskId},
     db::lane::Flush,
+    tasks::workers::GONE_AFTER_SECONDS,
 };
 
 /// A task as its claim hands it over.
@@ -53,13 +54,15 @@ pub struct ClaimFlush {
     pub lease_seconds: i32,
     /// Claims after which an unfinished task is dead.
     pub max_claims: i32,
+    /// From this claim on a task runs as the only one of its kind in the worker.
+    pub alone_from: i32,
     /// The operator's limit on tasks of one agency at once.
     pub agency_limit: Option<i32>,
 }
 
 impl Flush for ClaimFlush {
     type Op = TaskId;
-    /// `None`: not due, paused, over a limit, held by another, or finished. The ticket is dropped.
+    /// `None`: not due, paused, over a limit, set aside, held by another, or finished. The ticket is dropped.
     type Answer = Option<Claimed>;
 
     async fn flush(&self, batch: &[TaskId]) -> Result<Vec<Option<Claimed>>, sqlx::Error> {
@@ -72,12 +75,13 @@ impl Flush for ClaimFlush {
                       status as "status!", inputs as "inputs!", budget_usd, tokens_used as "tokens_used!",
                       cost_usd as "cost_usd!", started_at as "started_at!", created_at as "created_at!",
                       configuration as "configuration!", settings as "settings!"
-                 from app.claim_tasks($1, $2, $3, $4, $5)"#,
+                 from app.claim_tasks($1, $2, $3, $4, $5, $6)"#,
             &ids,
             self.worker,
             self.lease_seconds,
             self.max_claims,
             self.agency_limit,
+            self.alone_from,
         )
         .fetch_all(&self.pool)
         .await?
@@ -125,6 +129,17 @@ pub async fn cancel_requests(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Uuid>, s
 pub async fn release(pool: &PgPool, ids: &[Uuid], epochs: &[i64]) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(r#"select id as "id!" from app.release_tasks($1, $2) as r (id)"#, ids, epochs)
         .fetch_all(pool)
+        .await
+}
+
+/// Gives tasks that were set aside at their claim a ticket again, as many as there are
+/// workers without such a task. Gives how many.
+///
+/// # Errors
+/// The database is away.
+pub async fn admit(pool: &PgPool, alone_from: i32) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(r#"select app.admit_set_aside($1, $2) as "admitted!""#, alone_from, GONE_AFTER_SECONDS)
+        .fetch_one(pool)
         .await
 }
 

@@ -46,6 +46,11 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
         "by turns among all agencies, within the limits and pauses of each; gives ids alone",
     ),
     ("app.reclaim_tickets", &["teamai_worker"], "whose ticket or lease is gone, whosever it is; gives a number alone"),
+    (
+        "app.admit_set_aside",
+        &["teamai_worker"],
+        "the oldest that were set aside, whosever they are; gives a number alone",
+    ),
     ("app.due_tasks", &["teamai_worker"], "as dispatch_tasks, for workers of the release before"),
     ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
     (

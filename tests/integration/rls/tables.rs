@@ -266,6 +266,7 @@ pub const TABLES: &[Table] = &[
         ),
     ),
     table("task_wakes", Tenants("insert into task_wakes (agency_id, task_id) values ({agency}, {task})")),
+    table("tasks_set_aside", Tenants("insert into tasks_set_aside (task_id, agency_id) values ({task}, {agency})")),
     table("ledger_heads", Tenants("insert into ledger_heads (agency_id, seq, hash) values ({agency}, 1, 'x')")),
     table(
             "audit_logs",
