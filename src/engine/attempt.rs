@@ -14,7 +14,7 @@ use super::{
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
-    retry::Policy,
+    retry::{self, LONGEST_SLOWED, Policy},
     run::{Outputs, Run},
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -59,6 +59,8 @@ pub struct Tally {
     started_at: DateTime<Utc>,
     /// Tries of all claims.
     attempts: u32,
+    /// Tries of all claims that a slowed key put off; they are not among the attempts.
+    slowed: u32,
     tokens: u64,
     cost: Usd,
     /// Where the result is to be kept, and whether it was found there.
@@ -68,8 +70,13 @@ pub struct Tally {
 
 impl Tally {
     fn of(before: Option<&Progress>, now: DateTime<Utc>) -> Self {
-        let (attempts, tokens, cost) = before.map(|p| (p.attempts, p.tokens, p.cost)).unwrap_or_default();
-        Self { started_at: before.map_or(now, |p| p.started_at), attempts, tokens, cost, slot: None, cached: false }
+        let mut tally =
+            Self { started_at: now, attempts: 0, slowed: 0, tokens: 0, cost: Usd::ZERO, slot: None, cached: false };
+        if let Some(before) = before {
+            (tally.started_at, tally.attempts, tally.slowed) = (before.started_at, before.attempts, before.slowed);
+            (tally.tokens, tally.cost) = (before.tokens, before.cost);
+        }
+        tally
     }
 
     pub fn add(&mut self, tokens: u64, cost: Usd) {
@@ -154,11 +161,22 @@ impl Run<'_> {
                 self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
                 continue;
             }
-            let Some(wait) = policy.wait(tally.attempts, &error, jitter()) else { return Err(error) };
+            let Some(wait) = self.wait(tally, policy, &error) else { return Err(given_up(error)) };
             info!(node = work.node_id(), attempts = tally.attempts, code = error.code, ?wait, "trying again");
             self.remember(work, meter, tally, &error, wait).await?;
             self.rest.sleep(Nap::Until(Instant::now() + wait), wait).await;
         }
+    }
+
+    /// How long to wait before the next try, if there is one. One that a slowed key put
+    /// off does not count as failed.
+    fn wait(&self, tally: &mut Tally, policy: Policy, error: &ComponentError) -> Option<Duration> {
+        let Retry::Slowed { after } = error.retry else { return policy.wait(tally.attempts, error, jitter()) };
+        let age = (self.parts.clock.now() - tally.started_at).to_std().unwrap_or_default();
+        let wait = retry::slowed_wait(tally.slowed + 1, age, after, jitter())?;
+        tally.attempts -= 1;
+        tally.slowed += 1;
+        Some(wait)
     }
 
     /// Writes the try that failed, so that whoever goes on does not count anew.
@@ -178,6 +196,7 @@ impl Run<'_> {
             node_id: work.node_id().to_owned(),
             occurrence: work.occurrence,
             attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
+            slowed: i32::try_from(tally.slowed).unwrap_or(i32::MAX),
             tokens_used,
             cost_usd: cost.0,
             error: Some(error_json(&self.secrets.redactor.error(error.clone()))),
@@ -272,6 +291,14 @@ fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
     if asked.is_some_and(|pages| pages > u64::from(cap)) {
         config.insert("max_pages".to_owned(), cap.into());
     }
+}
+
+fn given_up(error: ComponentError) -> ComponentError {
+    if !matches!(error.retry, Retry::Slowed { .. }) {
+        return error;
+    }
+    let minutes = LONGEST_SLOWED.as_secs() / 60;
+    ComponentError { message: format!("{}; it was waited for, {minutes} min at most", error.message), ..error }
 }
 
 /// Tokens and cost of the node, of all claims.

@@ -6,6 +6,10 @@ use crate::components::{ComponentError, Retry};
 
 /// A provider that asks for a longer wait than this is taken as failed.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// A key that its provider slows down is waited for until the node is so old.
+pub const LONGEST_SLOWED: Duration = Duration::from_hours(1);
+const FIRST_SLOWED: Duration = Duration::from_secs(1);
+const LAST_SLOWED: Duration = Duration::from_mins(1);
 
 /// A node's `retry:`, with the defaults where it has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +34,28 @@ impl Policy {
         if attempt >= self.max_attempts {
             return None;
         }
-        let doubled = self.initial_delay.saturating_mul(1_u32.checked_shl(attempt - 1).unwrap_or(u32::MAX));
-        let backoff = doubled.min(self.max_delay).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0));
+        let backoff = backoff(self.initial_delay, self.max_delay, attempt, jitter);
         match after {
             Some(after) if after > LONGEST_WAIT => None,
             Some(after) => Some(after.max(backoff)),
             None => Some(backoff),
         }
     }
+}
+
+/// How long to wait when a slowed key put the node off for the `nth` time (from 1), or
+/// `None` to give up. `age`: since the node was tried first.
+#[must_use]
+pub fn slowed_wait(nth: u32, age: Duration, after: Option<Duration>, jitter: f64) -> Option<Duration> {
+    let backoff = backoff(FIRST_SLOWED, LAST_SLOWED, nth, jitter);
+    let wait = after.map_or(backoff, |after| after.max(backoff));
+    (age.saturating_add(wait) <= LONGEST_SLOWED).then_some(wait)
+}
+
+/// Doubled each time, up to `most`.
+fn backoff(first: Duration, most: Duration, nth: u32, jitter: f64) -> Duration {
+    let doubled = first.saturating_mul(1_u32.checked_shl(nth - 1).unwrap_or(u32::MAX));
+    doubled.min(most).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -63,6 +81,19 @@ mod tests {
         let after = |secs| error(Retry::May { after: Some(Duration::from_secs(secs)) });
         assert_eq!(policy.wait(1, &after(20), 0.0), Some(Duration::from_secs(20)));
         assert_eq!(policy.wait(1, &after(301), 0.0), None);
+    }
+
+    #[test]
+    fn a_slowed_key_is_waited_for_up_to_a_bound_however_often_it_refuses() {
+        let minutes = |minutes| Duration::from_mins(minutes);
+        let waits: Vec<_> = [1, 2, 6, 7, 400].map(|nth| slowed_wait(nth, minutes(1), None, 1.0)).into();
+        assert_eq!(waits, [1, 2, 32, 60, 60].map(|seconds| Some(Duration::from_secs(seconds))));
+        assert_eq!(slowed_wait(1, minutes(1), Some(minutes(20)), 0.0), Some(minutes(20)), "as the provider says");
+        assert_eq!(slowed_wait(9, minutes(59), Some(minutes(1)), 0.0), Some(minutes(1)));
+        assert_eq!(slowed_wait(1, minutes(59), Some(minutes(2)), 0.0), None);
+        assert_eq!(slowed_wait(1, minutes(61), None, 0.0), None);
+        let put_off = error(Retry::Slowed { after: None });
+        assert_eq!(Policy::default().wait(1, &put_off, 0.0), None, "it is no failed attempt");
     }
 
     #[test]
