@@ -14,7 +14,7 @@ use super::{
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
-    retry::{self, LONGEST_SLOWED, Policy},
+    retry::{self, Policy},
     run::{Outputs, Run},
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -23,7 +23,7 @@ use crate::{
     base::{Usd, random},
     catalog::{
         Step,
-        model::{OnUnknown, RetryPolicy},
+        model::{Node, OnUnknown, RetryPolicy},
         template::Scope,
     },
     components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
@@ -161,7 +161,7 @@ impl Run<'_> {
                 self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
                 continue;
             }
-            let Some(wait) = self.wait(tally, policy, &error) else { return Err(given_up(error)) };
+            let Some(wait) = self.wait(work, tally, policy, &error) else { return Err(error) };
             info!(node = work.node_id(), attempts = tally.attempts, code = error.code, ?wait, "trying again");
             self.remember(work, meter, tally, &error, wait).await?;
             self.rest.sleep(Nap::Until(Instant::now() + wait), wait).await;
@@ -169,14 +169,17 @@ impl Run<'_> {
     }
 
     /// How long to wait before the next try, if there is one. One that a slowed key put
-    /// off does not count as failed.
-    fn wait(&self, tally: &mut Tally, policy: Policy, error: &ComponentError) -> Option<Duration> {
-        let Retry::Slowed { after } = error.retry else { return policy.wait(tally.attempts, error, jitter()) };
-        let age = (self.parts.clock.now() - tally.started_at).to_std().unwrap_or_default();
-        let wait = retry::slowed_wait(tally.slowed + 1, age, after, jitter())?;
-        tally.attempts -= 1;
-        tally.slowed += 1;
-        Some(wait)
+    /// off does not count as failed, for as long as one try may take.
+    fn wait(&self, work: &Work<'_>, tally: &mut Tally, policy: Policy, error: &ComponentError) -> Option<Duration> {
+        if let Retry::Slowed { after } = error.retry {
+            let age = (self.parts.clock.now() - tally.started_at).to_std().unwrap_or_default();
+            if let Some(wait) = retry::slowed_wait(tally.slowed + 1, age, limit(&work.step.node), after, jitter()) {
+                tally.attempts -= 1;
+                tally.slowed += 1;
+                return Some(wait);
+            }
+        }
+        policy.wait(tally.attempts, error, jitter())
     }
 
     /// Writes the try that failed, so that whoever goes on does not count anew.
@@ -252,7 +255,7 @@ impl Run<'_> {
             providers: &self.parts.providers,
             cancel: self.stop.token(),
         };
-        let limit = node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get);
+        let limit = limit(node);
         if let Ok(result) = tokio::time::timeout(limit, component.run(&context, config)).await {
             return result;
         }
@@ -293,12 +296,9 @@ fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
     }
 }
 
-fn given_up(error: ComponentError) -> ComponentError {
-    if !matches!(error.retry, Retry::Slowed { .. }) {
-        return error;
-    }
-    let minutes = LONGEST_SLOWED.as_secs() / 60;
-    ComponentError { message: format!("{}; it was waited for, {minutes} min at most", error.message), ..error }
+/// What one try may take.
+fn limit(node: &Node) -> Duration {
+    node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get)
 }
 
 /// Tokens and cost of the node, of all claims.

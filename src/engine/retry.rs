@@ -6,8 +6,6 @@ use crate::components::{ComponentError, Retry};
 
 /// A provider that asks for a longer wait than this is taken as failed.
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
-/// A key that its provider slows down is waited for until the node is so old.
-pub const LONGEST_SLOWED: Duration = Duration::from_hours(1);
 const FIRST_SLOWED: Duration = Duration::from_secs(1);
 const LAST_SLOWED: Duration = Duration::from_mins(1);
 
@@ -30,7 +28,7 @@ impl Policy {
     /// `jitter` is from 0 to 1: waiting workers must not come back all at once.
     #[must_use]
     pub fn wait(&self, attempt: u32, error: &ComponentError, jitter: f64) -> Option<Duration> {
-        let Retry::May { after } = error.retry else { return None };
+        let (Retry::May { after } | Retry::Slowed { after }) = error.retry else { return None };
         if attempt >= self.max_attempts {
             return None;
         }
@@ -44,12 +42,18 @@ impl Policy {
 }
 
 /// How long to wait when a slowed key put the node off for the `nth` time (from 1), or
-/// `None` to give up. `age`: since the node was tried first.
+/// `None` if it would not be tried again before it is `oldest`. `age`: since its first try.
 #[must_use]
-pub fn slowed_wait(nth: u32, age: Duration, after: Option<Duration>, jitter: f64) -> Option<Duration> {
+pub fn slowed_wait(
+    nth: u32,
+    age: Duration,
+    oldest: Duration,
+    after: Option<Duration>,
+    jitter: f64,
+) -> Option<Duration> {
     let backoff = backoff(FIRST_SLOWED, LAST_SLOWED, nth, jitter);
     let wait = after.map_or(backoff, |after| after.max(backoff));
-    (age.saturating_add(wait) <= LONGEST_SLOWED).then_some(wait)
+    (age.saturating_add(wait) <= oldest).then_some(wait)
 }
 
 /// Doubled each time, up to `most`.
@@ -86,14 +90,16 @@ mod tests {
     #[test]
     fn a_slowed_key_is_waited_for_up_to_a_bound_however_often_it_refuses() {
         let minutes = |minutes| Duration::from_mins(minutes);
-        let waits: Vec<_> = [1, 2, 6, 7, 400].map(|nth| slowed_wait(nth, minutes(1), None, 1.0)).into();
+        let wait = |nth, age, after, jitter| slowed_wait(nth, age, minutes(60), after, jitter);
+        let waits: Vec<_> = [1, 2, 6, 7, 400].map(|nth| wait(nth, minutes(1), None, 1.0)).into();
         assert_eq!(waits, [1, 2, 32, 60, 60].map(|seconds| Some(Duration::from_secs(seconds))));
-        assert_eq!(slowed_wait(1, minutes(1), Some(minutes(20)), 0.0), Some(minutes(20)), "as the provider says");
-        assert_eq!(slowed_wait(9, minutes(59), Some(minutes(1)), 0.0), Some(minutes(1)));
-        assert_eq!(slowed_wait(1, minutes(59), Some(minutes(2)), 0.0), None);
-        assert_eq!(slowed_wait(1, minutes(61), None, 0.0), None);
-        let put_off = error(Retry::Slowed { after: None });
-        assert_eq!(Policy::default().wait(1, &put_off, 0.0), None, "it is no failed attempt");
+        assert_eq!(wait(1, minutes(1), Some(minutes(20)), 0.0), Some(minutes(20)), "as the provider says");
+        assert_eq!(wait(9, minutes(59), Some(minutes(1)), 0.0), Some(minutes(1)));
+        assert_eq!(wait(1, minutes(59), Some(minutes(2)), 0.0), None);
+        assert_eq!(wait(1, minutes(61), None, 0.0), None);
+        let put_off = error(Retry::Slowed { after: Some(minutes(2)) });
+        assert_eq!(Policy::default().wait(1, &put_off, 0.0), Some(minutes(2)), "then it is a try as any other");
+        assert_eq!(Policy::default().wait(3, &put_off, 0.0), None);
     }
 
     #[test]
