@@ -29,7 +29,8 @@ struct TaskEvent {
     /// For `Last-Event-ID`; also the `webhook-id` under which webhooks get this event.
     id: String,
     /// `task.queued`, `task.started`, `task.waiting`, `task.parked`, `task.completed`, `task.failed`,
-    /// `task.cancelled`, `task.dead`, `step.completed`, `step.failed`, `step.skipped`; more may come.
+    /// `task.cancelled`, `task.dead`, `step.started` (of a step that makes calls), `step.completed`,
+    /// `step.failed`, `step.skipped`; more may come.
     r#type: String,
     task_id: Uuid,
     created_at: DateTime<Utc>,

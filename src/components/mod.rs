@@ -212,6 +212,10 @@ pub enum Retry {
     May {
         after: Option<Duration>,
     },
+    /// The provider limits the rate of the key. Waiting for it is no failed attempt.
+    Slowed {
+        after: Option<Duration>,
+    },
     /// The run itself is over: lease lost, or cancelled. Not a failure of the node.
     Stop,
 }

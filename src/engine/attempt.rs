@@ -14,7 +14,7 @@ use super::{
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
-    retry::Policy,
+    retry::{self, Policy},
     run::{Outputs, Run},
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -23,7 +23,7 @@ use crate::{
     base::{Usd, random},
     catalog::{
         Step,
-        model::{OnUnknown, RetryPolicy},
+        model::{Node, OnUnknown, RetryPolicy},
         template::Scope,
     },
     components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
@@ -59,6 +59,8 @@ pub struct Tally {
     started_at: DateTime<Utc>,
     /// Tries of all claims.
     attempts: u32,
+    /// Tries of all claims that a slowed key put off; they are not among the attempts.
+    slowed: u32,
     tokens: u64,
     cost: Usd,
     /// Where the result is to be kept, and whether it was found there.
@@ -68,8 +70,13 @@ pub struct Tally {
 
 impl Tally {
     fn of(before: Option<&Progress>, now: DateTime<Utc>) -> Self {
-        let (attempts, tokens, cost) = before.map(|p| (p.attempts, p.tokens, p.cost)).unwrap_or_default();
-        Self { started_at: before.map_or(now, |p| p.started_at), attempts, tokens, cost, slot: None, cached: false }
+        let mut tally =
+            Self { started_at: now, attempts: 0, slowed: 0, tokens: 0, cost: Usd::ZERO, slot: None, cached: false };
+        if let Some(before) = before {
+            (tally.started_at, tally.attempts, tally.slowed) = (before.started_at, before.attempts, before.slowed);
+            (tally.tokens, tally.cost) = (before.tokens, before.cost);
+        }
+        tally
     }
 
     pub fn add(&mut self, tokens: u64, cost: Usd) {
@@ -154,11 +161,25 @@ impl Run<'_> {
                 self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
                 continue;
             }
-            let Some(wait) = policy.wait(tally.attempts, &error, jitter()) else { return Err(error) };
+            let Some(wait) = self.wait(work, tally, policy, &error) else { return Err(error) };
             info!(node = work.node_id(), attempts = tally.attempts, code = error.code, ?wait, "trying again");
             self.remember(work, meter, tally, &error, wait).await?;
             self.rest.sleep(Nap::Until(Instant::now() + wait), wait).await;
         }
+    }
+
+    /// How long to wait before the next try, if there is one. One that a slowed key put
+    /// off does not count as failed, for as long as one try may take.
+    fn wait(&self, work: &Work<'_>, tally: &mut Tally, policy: Policy, error: &ComponentError) -> Option<Duration> {
+        if let Retry::Slowed { after } = error.retry {
+            let age = (self.parts.clock.now() - tally.started_at).to_std().unwrap_or_default();
+            if let Some(wait) = retry::slowed_wait(tally.slowed + 1, age, limit(&work.step.node), after, jitter()) {
+                tally.attempts -= 1;
+                tally.slowed += 1;
+                return Some(wait);
+            }
+        }
+        policy.wait(tally.attempts, error, jitter())
     }
 
     /// Writes the try that failed, so that whoever goes on does not count anew.
@@ -178,6 +199,7 @@ impl Run<'_> {
             node_id: work.node_id().to_owned(),
             occurrence: work.occurrence,
             attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
+            slowed: i32::try_from(tally.slowed).unwrap_or(i32::MAX),
             tokens_used,
             cost_usd: cost.0,
             error: Some(error_json(&self.secrets.redactor.error(error.clone()))),
@@ -233,7 +255,7 @@ impl Run<'_> {
             providers: &self.parts.providers,
             cancel: self.stop.token(),
         };
-        let limit = node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get);
+        let limit = limit(node);
         if let Ok(result) = tokio::time::timeout(limit, component.run(&context, config)).await {
             return result;
         }
@@ -272,6 +294,11 @@ fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
     if asked.is_some_and(|pages| pages > u64::from(cap)) {
         config.insert("max_pages".to_owned(), cap.into());
     }
+}
+
+/// What one try may take.
+fn limit(node: &Node) -> Duration {
+    node.timeout.map_or(DEFAULT_TIMEOUT, crate::catalog::model::Span::get)
 }
 
 /// Tokens and cost of the node, of all claims.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{Notify, futures::Notified};
+
 use super::record::{Claim, Recorder};
 use crate::{
     base::{AgencyId, Clock, Usd},
@@ -19,6 +21,8 @@ pub struct RunLedger {
     pub recorder: Recorder,
     pub clock: Arc<dyn Clock>,
     spent: Mutex<Spent>,
+    /// Told when a loan comes back.
+    returned: Notify,
 }
 
 /// The recipe's own bounds of one run.
@@ -26,12 +30,30 @@ pub struct RunLedger {
 pub struct Budget {
     pub max_cost: Option<Usd>,
     pub max_tokens: Option<u64>,
+    /// The tokens are what the task that started this one had left.
+    pub tokens_are_lent: bool,
+}
+
+/// What a sub-recipe's task may spend; `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loan {
+    pub cost: Option<Usd>,
+    pub tokens: Option<u64>,
+}
+
+/// Loans that are not back yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lent {
+    pub tasks: u64,
+    pub cost: Usd,
+    pub tokens: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Spent {
     totals: Totals,
     reserved: Usd,
+    lent: Lent,
 }
 
 impl RunLedger {
@@ -46,10 +68,10 @@ impl RunLedger {
         recorder: Recorder,
         clock: Arc<dyn Clock>,
         before: Totals,
-        lent: Usd,
+        lent: Lent,
     ) -> Self {
-        let spent = Mutex::new(Spent { totals: before, reserved: lent });
-        Self { claim, agency, budget, prices, recorder, clock, spent }
+        let spent = Mutex::new(Spent { totals: before, reserved: Usd::ZERO, lent });
+        Self { claim, agency, budget, prices, recorder, clock, spent, returned: Notify::new() }
     }
 
     #[must_use]
@@ -82,7 +104,7 @@ impl RunLedger {
                 )
                 .field("config.model"));
             }
-            let left = limit - spent.totals.cost - spent.reserved;
+            let left = spent.cost_left(limit);
             if reserve > left {
                 return Err(ComponentError::new(
                     "budget_exhausted",
@@ -95,47 +117,64 @@ impl RunLedger {
             }
         }
         if let Some(limit) = self.budget.max_tokens
-            && spent.totals.tokens + prompt > limit
+            && spent.tokens_left(limit) < prompt
         {
-            return Err(ComponentError::new(
-                "budget_exhausted",
-                format!(
-                    "{} of {limit} tokens are used and this prompt has about {prompt}: raise budget.max_tokens",
-                    spent.totals.tokens
-                ),
-            )
-            .field("budget.max_tokens"));
+            let Spent { totals, lent, .. } = *spent;
+            let lent = if lent.tokens > 0 { format!(", {} lent to sub-recipes", lent.tokens) } else { String::new() };
+            let whose = if self.budget.tokens_are_lent { " of the recipe that started this one" } else { "" };
+            let message = format!(
+                "{} of {limit} tokens are used{lent} and this prompt has about {prompt}: raise budget.max_tokens{whose}",
+                totals.tokens
+            );
+            return Err(ComponentError::new("budget_exhausted", message).field("budget.max_tokens"));
         }
         spent.reserved += reserve;
         Ok(reserve)
     }
 
-    /// Lends a sub-recipe's task what is left of the budget, at most its own.
+    /// Lends a sub-recipe's task what is left of the budget, at most its own. `None`:
+    /// others have all of it, and some may come back.
     ///
     /// # Errors
-    /// Nothing is left.
-    pub fn lend(&self, own: Option<Usd>) -> Result<Option<Usd>, ComponentError> {
-        let Some(limit) = self.budget.max_cost else { return Ok(own) };
+    /// Nothing is left, and nothing will be.
+    pub fn lend(&self, own: Loan) -> Result<Option<Loan>, ComponentError> {
         let mut spent = self.spent();
-        let left = limit - spent.totals.cost - spent.reserved;
-        if left <= Usd::ZERO {
-            let message =
-                format!("nothing of the budget of {limit} USD is left for the sub-recipe: raise budget.max_cost_usd");
-            return Err(ComponentError::new("budget_exhausted", message).field("budget.max_cost_usd"));
+        let cost = self.budget.max_cost.map(|limit| spent.cost_left(limit));
+        let tokens = self.budget.max_tokens.map(|limit| spent.tokens_left(limit));
+        let exhausted = match (cost, tokens) {
+            (Some(left), _) if left <= Usd::ZERO => "budget.max_cost_usd",
+            (_, Some(0)) => "budget.max_tokens",
+            _ => {
+                let cost = lesser(own.cost, cost).map(Usd::to_ledger);
+                let loan = Loan { cost, tokens: lesser(own.tokens, tokens) };
+                spent.lent.tasks += 1;
+                spent.lent.cost += loan.cost.unwrap_or_default();
+                spent.lent.tokens += loan.tokens.unwrap_or_default();
+                return Ok(Some(loan));
+            }
+        };
+        if spent.lent.tasks > 0 {
+            return Ok(None);
         }
-        let granted = own.map_or(left, |own| own.min(left));
-        spent.reserved += granted;
-        Ok(Some(granted))
+        let message = format!("nothing of {exhausted} is left for the sub-recipe: raise it");
+        Err(ComponentError::new("budget_exhausted", message).field(exhausted))
     }
 
     /// Takes back what was lent to a sub-recipe's task that is over, and counts what it spent.
-    pub fn take_back(&self, lent: Option<Usd>, tokens: u64, cost: Usd) {
+    pub fn take_back(&self, loan: Loan, tokens: u64, cost: Usd) {
         let mut spent = self.spent();
-        if self.budget.max_cost.is_some() {
-            spent.reserved = spent.reserved - lent.unwrap_or_default();
-        }
+        spent.lent.tasks = spent.lent.tasks.saturating_sub(1);
+        spent.lent.cost = spent.lent.cost - loan.cost.unwrap_or_default();
+        spent.lent.tokens = spent.lent.tokens.saturating_sub(loan.tokens.unwrap_or_default());
         spent.totals.tokens += tokens;
         spent.totals.cost += cost;
+        drop(spent);
+        self.returned.notify_waiters();
+    }
+
+    /// Ends when a loan comes back, counted from this call on.
+    pub fn returned(&self) -> Notified<'_> {
+        self.returned.notified()
     }
 
     /// Takes a call in that is over: its reservation is free again, what it cost is spent.
@@ -145,5 +184,23 @@ impl RunLedger {
         spent.totals.calls += 1;
         spent.totals.tokens += tokens;
         spent.totals.cost += cost;
+    }
+}
+
+impl Spent {
+    fn cost_left(&self, limit: Usd) -> Usd {
+        limit - self.totals.cost - self.reserved - self.lent.cost
+    }
+
+    fn tokens_left(&self, limit: u64) -> u64 {
+        limit.saturating_sub(self.totals.tokens).saturating_sub(self.lent.tokens)
+    }
+}
+
+/// The lesser of two bounds, where there are any.
+fn lesser<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -36,6 +36,7 @@ kinds! {
     TaskFailed "task.failed" "The task failed";
     TaskCancelled "task.cancelled" "The task was cancelled";
     TaskDead "task.dead" "The task was claimed too often without finishing";
+    StepStarted "step.started" "A node, or one item that it ran for, made its first call";
     StepCompleted "step.completed" "A node, or one item that it ran for, completed";
     StepFailed "step.failed" "A node, or one item that it ran for, failed";
     StepSkipped "step.skipped" "A node was skipped";

@@ -43,6 +43,7 @@ pub use chat::{Tool, ToolCall, ToolResult, Turn};
 pub use heard::{Heard, Partial};
 pub use registry::{Registry, RegistryError};
 pub use scripted::Scripted;
+pub use traffic::Patience;
 
 /// One question to a model.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +108,9 @@ pub enum ErrorKind {
     Rejected,
     /// The provider said "later": 429, 5xx, overloaded. Wait at least `after` if given.
     Retry { after: Option<Duration> },
+    /// Nothing was asked: the key was refused for its rate a moment ago, or as many
+    /// calls as the operator allows are in flight with it.
+    Slowed { after: Duration },
     /// The request left and no answer came in time.
     Timeout,
     /// The request left and the answer was lost or cannot be read: it may have

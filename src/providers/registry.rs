@@ -11,7 +11,7 @@ use super::{
     known::{self, KNOWN, Known, Protocol},
     remote::Remote,
     scripted::Scripted,
-    traffic::{Permit, Traffic},
+    traffic::{Patience, Permit, Traffic},
 };
 use crate::config;
 
@@ -74,9 +74,7 @@ impl Registry {
         Self { by_name, traffic: Arc::default() }
     }
 
-    /// Waits for a call's turn; it leaves under the permit, which is told how it
-    /// went. `patient`: a key that the provider slowed down is waited for; else, as
-    /// when another model can be asked at once, that is an error too.
+    /// Waits for a call's turn; it leaves under the permit, which is told how it went.
     ///
     /// # Errors
     /// No call may leave now: see [`Traffic::admit`].
@@ -84,9 +82,9 @@ impl Registry {
         &self,
         provider: &dyn Provider,
         key: Option<&SecretString>,
-        patient: bool,
+        patience: Patience,
     ) -> Result<Permit, ProviderError> {
-        self.traffic.admit(provider, key, patient).await
+        self.traffic.admit(provider, key, patience).await
     }
 
     #[must_use]

@@ -87,7 +87,19 @@ async fn approved_with_a_form_that_is_checked_by_the_first_of_two(root: PgPool) 
         .await
         .problem(404, "not_found");
     let approve = |channel| acme.post(&path, json!({"decision": "approve", "payload": {"channel": channel}}));
-    let (one, other) = futures::join!(approve("blog"), approve("mail"));
+    // Both have found the question open before either decides.
+    let mut held = root.begin().await.unwrap();
+    sqlx::query("select from approvals for update").execute(&mut *held).await.unwrap();
+    let both_wait = eventually("both decide", async || {
+        let waiting = "select count(*) from pg_stat_activity
+                        where datname = current_database() and wait_event_type = 'Lock'";
+        (stack.count(waiting).await == 2).then_some(())
+    });
+    let release = async {
+        both_wait.await;
+        held.rollback().await.unwrap();
+    };
+    let (one, other, ()) = futures::join!(approve("blog"), approve("mail"), release);
     let (won, lost) = if one.status == 200 { (one, other) } else { (other, one) };
     let won = won.expect(200);
     lost.problem(409, "already_decided");

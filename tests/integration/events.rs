@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     customer::{Customer, text},
     fixture::{self, id},
+    model::Model,
     stack::Stack,
 };
 
@@ -25,6 +26,19 @@ recipe:
       - { id: each, component: Transform, depends_on: [first], for_each: first.output, config: { value: "{{ item }}" } }
       - { id: never, component: Transform, depends_on: [each], when: "false", config: { value: x } }
       - { id: end, component: Transform, depends_on: [never], config: { value: done } }
+"#;
+
+const ASKING: &str = r#"
+recipe:
+  id: asking
+  name: Asking
+  version: "1.0"
+  workflow:
+    nodes:
+      - id: ask
+        component: LLMProcessor
+        retry: { initial_delay: 100ms }
+        config: { model: openai/scripted-fail-1-then-ok, prompt_template: Hello }
 "#;
 
 /// An event as the stream told it, and under which id.
@@ -82,6 +96,22 @@ async fn all(answer: reqwest::Response) -> Vec<Told> {
 
 fn kinds(told: &[Told]) -> Vec<&str> {
     told.iter().map(|event| event.kind.as_str()).collect()
+}
+
+/// A step that asks somebody says so when it does, once however often it is tried.
+#[sqlx::test(migrations = "./migrations")]
+async fn a_step_with_calls_is_told_from_its_start(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(ASKING).await;
+    let task = acme.complete(acme.task("asking", json!({}))).await;
+    assert_eq!(model.requests().len(), 2, "two tries");
+    let told = all(follow(&acme, None, task["id"].as_str().unwrap(), None).await).await;
+    assert_eq!(kinds(&told), ["task.queued", "task.started", "step.started", "step.completed", "task.completed"]);
+    assert_eq!(told[2].data["node_id"], "ask");
 }
 
 #[sqlx::test(migrations = "./migrations")]

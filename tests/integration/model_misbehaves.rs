@@ -30,8 +30,7 @@ recipe:
 "#;
 
 /// Model, the statuses of its calls, whether their cost is an estimate, flags.
-const EXPECTED: [(&str, &[&str], bool, &[&str]); 10] = [
-    ("scripted-429", &["failed", "failed"], false, &[]),
+const EXPECTED: [(&str, &[&str], bool, &[&str]); 9] = [
     ("scripted-500", &["failed", "failed"], false, &[]),
     ("scripted-quota", &["failed"], false, &[]),
     ("scripted-cut", &["unknown", "unknown"], true, &[]),
@@ -78,7 +77,7 @@ async fn and_each_request_has_one_line_that_says_how_it_went(root: PgPool) {
         assert_eq!(lines.iter().filter(|line| line["request_id"] == *id).count(), 1, "{id}");
     }
     let failed = task["output"].as_array().unwrap().iter().filter(|answer| answer["error"]["code"].is_string()).count();
-    assert_eq!(failed, 7, "{}", task["output"]);
+    assert_eq!(failed, 6, "{}", task["output"]);
     add_up(&task, &lines);
     assert_eq!(stack.count("select count(*) from call_intents where state = 'open'").await, 0);
 }

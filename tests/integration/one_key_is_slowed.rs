@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
-    customer::{Customer, of_kind},
+    customer::{Customer, add_up, of_kind, step},
     model::Model,
-    stack::Stack,
+    stack::{Stack, eventually},
 };
 
 const MANY: &str = r#"
@@ -20,7 +20,7 @@ recipe:
         component: LLMProcessor
         for_each: "range(8) | list"
         max_parallel: 8
-        retry: { max_attempts: 8, initial_delay: 100ms }
+        retry: { max_attempts: 1 }
         config: { model: openai/scripted-small, prompt_template: "Question {{ index }}" }
 "#;
 
@@ -60,9 +60,82 @@ async fn a_limit_on_one_agencys_key_does_not_slow_another(root: PgPool) {
     assert_eq!(task["status"], "completed", "{task}");
     let refused = model.requests().iter().filter(|request| request["status"] == 429).count();
     assert!((1..24).contains(&refused), "the pace is held: {refused} refusals for 8 questions");
+    for step in slow.steps(&limited).await {
+        assert_eq!((&step["status"], &step["attempts"]), (&json!("completed"), &json!(1)), "to wait is not to fail");
+    }
     let lines = slow.lines(&limited).await;
     let failed = of_kind(&lines, "llm").iter().filter(|line| line["status"] == "failed").count();
     assert_eq!(failed, refused, "what waited has no line, what was refused has one");
+}
+
+const NEVER: &str = r#"
+recipe:
+  id: never-free
+  name: Never free
+  version: "1.0"
+  workflow:
+    nodes:
+      - id: ask
+        component: LLMProcessor
+        retry: { max_attempts: 1 }
+        config: { model: openai/scripted-429, prompt_template: Hello }
+"#;
+
+/// It is waited for without a worker, is counted in Postgres, and has an end.
+#[sqlx::test(migrations = "./migrations")]
+async fn a_key_that_is_never_free_again_fails_the_node_in_the_end(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(NEVER).await;
+    let id = acme.submit(acme.task("never-free", json!({}))).await;
+    eventually("nobody holds the task", async || (acme.find(&id).await["status"] == "waiting").then_some(())).await;
+    let known: (i32, i32) =
+        sqlx::query_as("select attempts, slowed from node_progress").fetch_one(&root).await.unwrap();
+    let refused = i32::try_from(model.requests().len()).unwrap();
+    assert_eq!(known, (0, refused), "none of them failed");
+    sqlx::raw_sql(
+        "update node_progress set started_at = started_at - interval '9 min 59 s', resume_at = now();
+         update task_queue set wake_at = now() where status = 'waiting'",
+    )
+    .execute(&root)
+    .await
+    .unwrap();
+    let task = acme.finished(&id).await;
+    assert_eq!((&task["status"], &task["error"]["code"]), (&json!("failed"), &json!("rate_limited")), "{task}");
+    assert!(task["error"]["message"].as_str().unwrap().contains("limits the rate"), "{task}");
+    assert_eq!((&task["attempt"], &step(&acme.steps(&id).await, "ask")["attempts"]), (&json!(1), &json!(1)));
+    let lines = acme.lines(&id).await;
+    assert_eq!(of_kind(&lines, "llm").len(), model.requests().len(), "each refusal has its line");
+    add_up(&task, &lines);
+}
+
+/// The operator's number of calls at once with one key holds among all of a worker's tasks.
+#[sqlx::test(migrations = "./migrations")]
+async fn one_key_has_no_more_calls_at_once_than_the_operator_allows(root: PgPool) {
+    let model = Model::serve().await;
+    let settings =
+        [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_PROVIDERS__OPENAI__MAX_IN_FLIGHT", "1")];
+    let stack = Stack::start(&root, &settings).await;
+    stack.price_of_scripted_openai().await;
+    let _worker = stack.worker();
+    let (one, other) = (Customer::new(&stack, "one").await, Customer::new(&stack, "other").await);
+    let hang = MANY.replace("openai/scripted-small", "openai/scripted-hang").replace("many-questions", "hangs");
+    for customer in [&one, &other] {
+        customer.secret("openai_api_key", &format!("sk-of-{}", customer.agency)).await;
+        customer.publish(&hang).await;
+        customer.publish(MANY).await;
+    }
+    let held = one.submit(one.task("hangs", json!({}))).await;
+    eventually("it asks", async || (model.requests().len() == 1).then_some(())).await;
+    let waits = one.submit(one.task("many-questions", json!({}))).await;
+    other.complete(other.task("many-questions", json!({}))).await;
+    assert_eq!(model.requests().len(), 9, "eight of the other agency's, and one of sixteen with the key that is full");
+    one.post(&format!("/tasks/{held}/cancel"), json!({})).await.expect(200);
+    assert_eq!(one.finished(&waits).await["status"], "completed");
+    assert_eq!(model.requests().len(), 17);
 }
 
 #[sqlx::test(migrations = "./migrations")]

@@ -73,13 +73,88 @@ async fn it_goes_on_after_what_was_finished_and_pays_for_the_rest_alone(root: Pg
     assert_eq!(step(&steps, "first")["copied_from"], json!(id), "the task that paid for it");
     assert_eq!(model.requests().len(), 2);
 
-    // A completed one without a node: there is nothing left to pay for but the run itself.
-    let whole = acme.post(&path, json!({})).await.expect(202);
-    let whole = acme.finished(&text(&whole["id"])).await;
-    assert_eq!((&whole["status"], &whole["output"]), (&json!("completed"), &again["output"]));
-    let lines = acme.lines(&text(&whole["id"])).await;
-    assert_eq!((lines.len(), &lines[0]["kind"]), (1, &json!("execution")), "{lines:#?}");
-    assert_eq!(model.requests().len(), 2, "nobody was asked again");
+    // A completed one without a node would do nothing and charge the recipe's price for it.
+    let refused = acme.post(&path, json!({})).await.problem(409, "nothing_to_retry");
+    assert!(refused["detail"].as_str().unwrap().contains("from_node"), "{refused}");
+    assert_eq!(stack.count("select count(*) from task_queue").await, 3);
+    let billed = "select (sum(billed_usd) * 100)::bigint from audit_logs where kind = 'execution'";
+    assert_eq!(stack.count(billed).await, 100, "of the two that completed");
+}
+
+const RESTS: &str = r#"
+recipe:
+  id: many-rests
+  name: Everything that a node can leave behind
+  version: "1.0"
+  workflow:
+    nodes:
+      - { id: before, component: SubRecipe, config: { recipe: small } }
+      - { id: leave, component: Approval, depends_on: [before], config: { message: Go on? } }
+      - id: agent
+        component: Agent
+        depends_on: [leave]
+        retry: { max_attempts: 2, initial_delay: 100ms }
+        on_unknown: fail
+        config:
+          model: openai/scripted-fail-1-then-ok
+          max_turns: 2
+          prompt_template: Ask your tools
+          tools:
+            - { component: LLMProcessor, name: one, config: { model: scripted/scripted-small } }
+            - { component: LLMProcessor, name: two, config: { model: scripted/scripted-small } }
+      - { id: after, component: SubRecipe, depends_on: [agent], config: { recipe: small } }
+"#;
+const SMALL: &str = "recipe: { id: small, name: Small, version: '1.0', workflow: { nodes: [
+  { id: ask, component: LLMProcessor, config: { model: scripted/scripted-small, prompt_template: Hello } }] } }";
+
+/// Of a node that runs again nothing is left: no turn, try or answer of the finished task.
+#[sqlx::test(migrations = "./migrations")]
+async fn a_node_that_runs_again_begins_anew_and_what_was_finished_is_not_paid_again(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    stack.price_of_scripted_openai().await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(SMALL).await;
+    acme.publish(RESTS).await;
+    let mut id = acme.submit(acme.task("many-rests", json!({}))).await;
+    let mut runs = Vec::new();
+    for next in [Some("agent"), Some("leave"), None] {
+        if runs.len() != 1 {
+            let asked = crate::approvals::question(&acme, &id).await;
+            let leave = json!({"decision": "approve"});
+            acme.post(&format!("/approvals/{}", text(&asked["id"])), leave).await.expect(200);
+        }
+        let task = acme.finished(&id).await;
+        assert_eq!((&task["status"], &task["progress"]["done"]), (&json!("completed"), &json!(4)), "{task}");
+        add_up_with_children(&acme, &task).await;
+        let steps = acme.steps(&id).await;
+        let attempts = if runs.is_empty() { 2 } else { 1 };
+        assert_eq!(step(&steps, "agent")["attempts"], attempts, "its tries count anew");
+        runs.push(copied(&steps).join(" "));
+        if let Some(from_node) = next {
+            let again = acme.post(&format!("/tasks/{id}/retry"), json!({"from_node": from_node})).await;
+            id = text(&again.expect(202)["id"]);
+        }
+    }
+    assert_eq!(runs, ["", "before leave", "before"]);
+    let asked: Vec<u64> = model.requests().iter().map(|request| request["replies"].as_u64().unwrap()).collect();
+    assert_eq!(asked, [0, 0, 1, 0, 1, 0, 1], "a refusal and two turns, then two turns each time");
+    let turns = "select count(distinct task_id) from agent_turns where nth = 0";
+    assert_eq!(stack.count(turns).await, 3, "each conversation is its own");
+    let children = "select count(*) from task_queue where parent_task_id is not null";
+    assert_eq!(stack.count(children).await, 4, "one before, and one after each time");
+}
+
+async fn add_up_with_children(acme: &Customer, task: &Value) {
+    let id = text(&task["id"]);
+    let tasks = crate::customer::items(&acme.get("/tasks?limit=200").await.expect(200));
+    let mut lines = acme.lines(&id).await;
+    for child in tasks.iter().filter(|child| child["parent_task_id"] == id) {
+        lines.extend(acme.lines(&text(&child["id"])).await);
+    }
+    add_up(task, &lines);
 }
 
 #[sqlx::test(migrations = "./migrations")]

@@ -170,3 +170,87 @@ async fn it_is_cancelled_with_the_task_that_started_it(root: PgPool) {
     })
     .await;
 }
+
+const TOKENS: &str = "  budget: { max_tokens: 300 }\n";
+
+#[sqlx::test(migrations = "./migrations")]
+async fn its_tokens_are_those_that_its_parent_has_left(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    let wordy = |id: &str, words: usize| {
+        inner(id, "scripted/scripted-small").replace("About {{ inputs.topic }}", &"word ".repeat(words))
+    };
+    acme.publish(&wordy("short", 10)).await;
+    acme.publish(&wordy("long", 400)).await;
+    acme.publish(&outer("of-short", "short", TOKENS)).await;
+    acme.publish(&outer("of-long", "long", TOKENS)).await;
+
+    let task = acme.complete(acme.task("of-short", json!({}))).await;
+    let id = text(&task["id"]);
+    let child = children(&acme, &id).await.swap_remove(0);
+    let (own, theirs) = (acme.lines(&id).await, acme.lines(&text(&child["id"])).await);
+    let (tokens, _) = add_up(&child, &theirs);
+    let used: i64 = own.iter().map(|line| line["tokens_used"].as_i64().unwrap()).sum();
+    let lent: i64 = sqlx::query_scalar("select budget_tokens from task_queue where parent_task_id is not null")
+        .fetch_one(&root)
+        .await
+        .unwrap();
+    assert_eq!(lent, 300 - used, "what was left");
+    add_up(&task, &own.into_iter().chain(theirs).collect::<Vec<_>>());
+    assert!(tokens > 0);
+
+    // It would complete by itself: its own recipe has no bound.
+    acme.complete(acme.task("long", json!({"topic": "tea"}))).await;
+    let task = acme.run(acme.task("of-long", json!({}))).await;
+    let error = &task["error"];
+    assert_eq!((&error["code"], &error["node_id"]), (&json!("budget_exhausted"), &json!("sub")), "{task}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("raise budget.max_tokens of the recipe that started this one"), "{message}");
+    let child = children(&acme, &text(&task["id"])).await.swap_remove(0);
+    assert_eq!((&child["status"], &child["error"]["code"]), (&json!("failed"), &json!("budget_exhausted")), "{child}");
+    assert_eq!(child["error"]["field"], "budget.max_tokens");
+}
+
+/// Two that start at once do not both get all of it: the second waits for what the first leaves.
+#[sqlx::test(migrations = "./migrations")]
+async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    stack.price_of_scripted_openai().await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(&inner("inner", "openai/scripted-slow-1500")).await;
+    for (id, budget) in [("tokens", "max_tokens: 4000"), ("money", "max_cost_usd: 1")] {
+        let twice = format!(
+            "recipe:\n  id: {id}\n  name: {id}\n  version: '1.0'\n  budget: {{ {budget} }}\n  workflow:\n    nodes:\n      \
+             - {{ id: sub, component: SubRecipe, for_each: 'range(2) | list', config: {{ recipe: inner, inputs: {{ topic: tea }} }} }}\n"
+        );
+        acme.publish(&twice).await;
+        let before = model.requests().len();
+        let id = acme.submit(acme.task(id, json!({}))).await;
+        eventually("the first asks", async || (model.requests().len() == before + 1).then_some(())).await;
+        eventually("the parent waits", async || (acme.find(&id).await["status"] == "waiting").then_some(())).await;
+        assert_eq!(children(&acme, &id).await.len(), 1, "the second has nothing to spend yet");
+        let task = acme.finished(&id).await;
+        assert_eq!(
+            (&task["status"], task["output"].as_array().map(Vec::len)),
+            (&json!("completed"), Some(2)),
+            "{task}"
+        );
+        let both = children(&acme, &id).await;
+        assert_eq!(both.len(), 2);
+        let mut lines = acme.lines(&id).await;
+        for child in &both {
+            lines.extend(acme.lines(&text(&child["id"])).await);
+        }
+        add_up(&task, &lines);
+    }
+    let lent: Vec<i64> =
+        sqlx::query_scalar("select budget_tokens from task_queue where budget_tokens is not null order by created_at")
+            .fetch_all(&root)
+            .await
+            .unwrap();
+    assert!(lent.len() == 2 && lent[0] == 4000 && lent[1] < 4000, "what the first left: {lent:?}");
+}

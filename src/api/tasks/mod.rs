@@ -163,7 +163,8 @@ impl TasksApi {
     /// Makes a new task of the same recipe version and inputs, whose `retry_of` is this one.
     /// Finished steps are copied and cost the new task nothing; failed nodes, and with
     /// `from_node` that one, run again, as does all that comes after them. The new task is in
-    /// no experiment.
+    /// no experiment. If it completes, the recipe's own price is charged for it, as for any
+    /// task. One that completed without a failed node needs `from_node`.
     #[oai(path = "/:id/retry", method = "post", operation_id = "retry_task")]
     async fn retry_task(
         &self,

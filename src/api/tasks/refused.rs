@@ -57,6 +57,7 @@ impl From<RetryError> for Problem {
         match error {
             RetryError::TaskUnknown => Self::not_found(),
             RetryError::NotFinished(_) => Self::conflict("not_finished", detail),
+            RetryError::NothingToRetry => Self::conflict("nothing_to_retry", detail),
             RetryError::NodeUnknown(_) => Self::invalid("from_node", detail),
             RetryError::RecipeGone => Self::conflict("recipe_gone", detail),
             RetryError::AgentGone => Self::conflict("agent_inactive", detail),

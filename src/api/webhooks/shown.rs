@@ -38,6 +38,7 @@ kinds! {
     TaskFailed "task.failed",
     TaskCancelled "task.cancelled",
     TaskDead "task.dead",
+    StepStarted "step.started",
     StepCompleted "step.completed",
     StepFailed "step.failed",
     StepSkipped "step.skipped",

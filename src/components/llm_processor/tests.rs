@@ -10,7 +10,7 @@ use super::LLMProcessor;
 use crate::{
     base::Usage,
     components::{CallKind, CallStatus, ComponentError, Retry, testing::World},
-    providers::{Completion, ErrorKind, Heard, Provider, ProviderError, Request},
+    providers::{Completion, ErrorKind, Heard, Patience, Provider, ProviderError, Request},
 };
 
 #[derive(Debug)]
@@ -29,6 +29,14 @@ impl Provider for Fake {
         self.needs_key
     }
 
+    fn origin(&self) -> Option<&str> {
+        (self.name == "far").then_some("http://far")
+    }
+
+    fn max_in_flight(&self) -> Option<u32> {
+        Some(1)
+    }
+
     async fn check_key(&self, _key: &SecretString) -> Result<(), ProviderError> {
         Ok(())
     }
@@ -44,6 +52,9 @@ impl Provider for Fake {
             ProviderError { kind, message, status, request_id: Some("r-1".into()), usage }
         };
         match request.model.as_str() {
+            "tires" if !request.turns.is_empty() => {
+                Err(fail(ErrorKind::Retry { after: Some(Duration::from_secs(9)) }, Some(429), None))
+            }
             "rejected" => Err(fail(ErrorKind::Rejected, Some(401), None)),
             "busy" => Err(fail(ErrorKind::Retry { after: Some(Duration::from_secs(9)) }, Some(429), None)),
             "down" => Err(fail(ErrorKind::NotSent, None, None)),
@@ -196,7 +207,7 @@ async fn falls_back_in_order_with_a_line_for_each_call() {
 async fn failures_are_told_apart() {
     for (model, code, status, retry) in [
         ("rejected", "provider_rejected", CallStatus::Failed, Retry::Never),
-        ("busy", "provider_unavailable", CallStatus::Failed, Retry::May { after: Some(Duration::from_secs(9)) }),
+        ("busy", "rate_limited", CallStatus::Failed, Retry::Slowed { after: Some(Duration::from_secs(9)) }),
         ("down", "provider_unavailable", CallStatus::Failed, Retry::May { after: None }),
         ("late", "provider_timeout", CallStatus::Timeout, Retry::May { after: None }),
         ("lost", "answer_lost", CallStatus::Unknown, Retry::May { after: None }),
@@ -220,6 +231,9 @@ async fn one_failure_that_may_pass_makes_all_worth_another_try() {
         .unwrap_err();
     assert_eq!((error.code, error.retry), ("provider_unavailable", Retry::May { after: Some(Duration::from_secs(9)) }));
     assert!(error.message.contains("none of the 3 models answered") && error.message.contains("acme/busy:"), "{error}");
+    let slowed = json!({"model": "acme/rejected", "fallback_models": ["acme/busy", "local/busy"]});
+    let error = ask(&world, slowed).await.unwrap_err();
+    assert_eq!((error.code, error.retry), ("rate_limited", Retry::Slowed { after: Some(Duration::from_secs(9)) }));
 }
 
 #[tokio::test]
@@ -269,8 +283,25 @@ async fn a_schema_is_held() {
     let output = ask(&world, json!({"model": "acme/mends", "response_schema": schema})).await.unwrap();
     assert_eq!((&output["json"], &output["corrected"]), (&json!({"score": 9}), &json!(true)));
     assert_eq!(output["usage"]["total_tokens"], 26, "both answers");
+    let error = ask(&world, json!({"model": "acme/tires", "response_schema": schema})).await.unwrap_err();
+    assert_eq!(error.retry, Retry::May { after: Some(Duration::from_secs(9)) }, "the first question is paid again");
     let error = ask(&world, json!({"model": "acme/json", "response_schema": {"type": 7}})).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.response_schema"));
+}
+
+/// What is left of the node's time is the call's.
+#[tokio::test(start_paused = true)]
+async fn a_key_without_a_place_is_waited_for_half_of_the_nodes_time() {
+    let mut world = World::allowing(&[]).providers(vec![Arc::new(Fake { name: "far", needs_key: false })]);
+    let node = json!({"id": "n", "component": "LLMProcessor", "timeout": "8s", "config": {"model": "far/m"}});
+    world.node = serde_json::from_value(node).unwrap();
+    let far = world.providers.get("far").unwrap();
+    let patience = Patience { longest: Duration::ZERO, for_limits: true };
+    let _held = world.providers.admit(far.as_ref(), None, patience).await.unwrap();
+    let start = tokio::time::Instant::now();
+    let error = ask(&world, json!({"model": "far/m"})).await.unwrap_err();
+    assert_eq!((error.code, start.elapsed()), ("rate_limited", Duration::from_secs(4)), "{error}");
+    assert!(world.calls().is_empty(), "nothing left");
 }
 
 /// A cut answer is charged as far as it was heard.

@@ -13,13 +13,15 @@ use super::{
 };
 use crate::{
     base::Usd,
-    providers::{Completion, ErrorKind, Heard, ProviderError, Request, estimate},
+    providers::{Completion, ErrorKind, Heard, Patience, ProviderError, Request, estimate},
 };
 
 /// Answer tokens that are reserved for when the recipe sets no `max_tokens`.
 const ASSUMED_ANSWER: u64 = 4_096;
 /// A provider ends a call by itself; this catches one that does not.
 const GRACE: Duration = Duration::from_secs(2);
+/// A key is waited for no longer than this before a call; for longer waits the engine can let go of the task.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 pub struct Answered {
     pub provider: String,
@@ -37,7 +39,8 @@ pub struct Failure {
 }
 
 /// Asks once. The outer error ends the run; the inner one lets the next model try.
-/// `patient`: a key that its provider slowed down is waited for.
+/// `patient`: a key that its provider slowed down is waited for. Of the node's own time
+/// the wait takes half at most: what is left is the call's.
 pub async fn ask(
     context: &Context<'_>,
     choice: &Choice,
@@ -49,10 +52,12 @@ pub async fn ask(
     if key.is_none() && choice.provider.needs_key() {
         return Ok(Err(no_key(choice)));
     }
+    let half = context.node.timeout.map_or(Duration::MAX, |limit| limit.get() / 2);
+    let patience = Patience { longest: half.min(LONGEST_WAIT), for_limits: patient };
     let admitted = tokio::select! {
         biased;
         () = context.cancel.cancelled() => return Err(outgoing::cancelled()),
-        admitted = context.providers.admit(choice.provider.as_ref(), key.as_ref(), patient) => admitted,
+        admitted = context.providers.admit(choice.provider.as_ref(), key.as_ref(), patience) => admitted,
     };
     // What does not leave has no line in the ledger.
     let permit = match admitted {
@@ -180,7 +185,9 @@ pub fn cut(status: CallStatus, heard: &Heard, prompt_tokens: u64, elapsed: Durat
 
 fn call_status(kind: ErrorKind) -> CallStatus {
     match kind {
-        ErrorKind::NotSent | ErrorKind::Rejected | ErrorKind::Retry { .. } => CallStatus::Failed,
+        ErrorKind::NotSent | ErrorKind::Rejected | ErrorKind::Retry { .. } | ErrorKind::Slowed { .. } => {
+            CallStatus::Failed
+        }
         ErrorKind::Timeout => CallStatus::Timeout,
         ErrorKind::Unknown => CallStatus::Unknown,
     }
@@ -190,7 +197,9 @@ fn failure(choice: &Choice, error: &ProviderError) -> Failure {
     let (code, retry) = match error.kind {
         ErrorKind::Rejected => ("provider_rejected", Retry::Never),
         ErrorKind::NotSent => ("provider_unavailable", Retry::May { after: None }),
+        ErrorKind::Retry { after } if error.status == Some(429) => ("rate_limited", Retry::Slowed { after }),
         ErrorKind::Retry { after } => ("provider_unavailable", Retry::May { after }),
+        ErrorKind::Slowed { after } => ("rate_limited", Retry::Slowed { after: Some(after) }),
         ErrorKind::Timeout => ("provider_timeout", Retry::May { after: None }),
         // The node's `on_unknown` decides what becomes of a lost answer, by this code.
         ErrorKind::Unknown => (ANSWER_LOST, Retry::May { after: None }),

@@ -130,15 +130,24 @@ pub async fn check(
     request.turns.push(Turn::User(misfit.correction()));
     request.answer_now = true;
     let first = reply.nth;
-    let Reply { answered, nth } = ask(context, &choices[first..], request).await?;
+    let Reply { answered, nth } = ask(context, &choices[first..], request).await.map_err(counted)?;
     bill.add(answered.completion.usage, answered.cost);
     let json = schema.read(&answered.completion.content, answered.completion.finish_reason.as_deref())?;
     Ok(Checked { reply: Reply { answered, nth: first + nth }, json: Some(json), bill, corrected: true })
 }
 
+/// The node asks its first question again, and pays for it again: that is an attempt.
+fn counted(error: ComponentError) -> ComponentError {
+    match error.retry {
+        Retry::Slowed { after } => error.retry(Retry::May { after }),
+        _ => error,
+    }
+}
+
 /// One error out of all that went wrong. It may be tried again if any of them may.
 fn all_failed(failures: &[Failure]) -> ComponentError {
-    let later: Vec<_> = failures.iter().filter(|failure| matches!(failure.retry, Retry::May { .. })).collect();
+    let can_pass = |failure: &&Failure| matches!(failure.retry, Retry::May { .. } | Retry::Slowed { .. });
+    let later: Vec<_> = failures.iter().filter(can_pass).collect();
     let Some(leading) = later.first().copied().or(failures.first()) else {
         return wrong("model", "names no model");
     };
@@ -150,10 +159,21 @@ fn all_failed(failures: &[Failure]) -> ComponentError {
             format!("none of the {} models answered. {}", several.len(), each.join("; "))
         }
     };
-    let after = later.iter().filter_map(|failure| match failure.retry {
-        Retry::May { after } => after,
+    ComponentError::new(leading.code, message).field(leading.field).retry(when(&later))
+}
+
+/// When to ask again, given the failures that can pass. If all of them were put off, it
+/// was no failed attempt, and the first key that is free again will do.
+fn when(later: &[&Failure]) -> Retry {
+    let after = later.iter().map(|failure| match failure.retry {
+        Retry::May { after } | Retry::Slowed { after } => after,
         Retry::Never | Retry::Stop => None,
     });
-    let retry = if later.is_empty() { Retry::Never } else { Retry::May { after: after.max() } };
-    ComponentError::new(leading.code, message).field(leading.field).retry(retry)
+    match later {
+        [] => Retry::Never,
+        later if later.iter().all(|failure| matches!(failure.retry, Retry::Slowed { .. })) => {
+            Retry::Slowed { after: after.min().flatten() }
+        }
+        _ => Retry::May { after: after.max().flatten() },
+    }
 }

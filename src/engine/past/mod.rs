@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
+use super::run_ledger::Lent;
 use crate::{
     base::{RunScope, TaskId, Usd},
     tasks::lease::Claimed,
@@ -29,6 +30,8 @@ pub struct Checkpoint {
 pub struct Progress {
     /// Failed tries.
     pub attempts: u32,
+    /// Tries that a slowed key put off.
+    pub slowed: u32,
     pub tokens: u64,
     pub cost: Usd,
     pub started_at: DateTime<Utc>,
@@ -45,8 +48,10 @@ pub struct Past {
     /// The last call whose answer was lost.
     pub lost_calls: HashMap<Place, i32>,
     pub progress: HashMap<Place, Progress>,
-    /// The budgets of sub-recipes' tasks whose node has no result yet.
-    pub lent: Usd,
+    /// To sub-recipes' tasks whose node has no result yet.
+    pub lent: Lent,
+    /// What this task was lent by the one that started it.
+    pub lent_tokens: Option<u64>,
     /// Since the task was started first.
     pub elapsed: Duration,
 }

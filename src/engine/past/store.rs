@@ -8,6 +8,7 @@ use super::{Checkpoint, Past, Place, Progress};
 use crate::{
     base::{RunScope, TaskId, Usd},
     db,
+    engine::run_ledger::Lent,
 };
 
 type Tx = Transaction<'static, Postgres>;
@@ -19,12 +20,16 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
     let (last_calls, unanswered) = calls(&mut tx, task).await?;
     let facts = sqlx::query!(
         r#"select coalesce(greatest(extract(epoch from clock_timestamp() - t.started_at), 0), 0)::float8 as "elapsed!",
-                  coalesce((select sum(c.budget_usd) from task_queue c
-                             where c.parent_task_id = t.id and not exists (
-                               select from task_steps s where (s.task_id, s.node_id, s.occurrence)
-                                                            = (t.id, c.parent_node_id, c.parent_occurrence))),
-                           0) as "lent!"
-             from task_queue t where t.id = $1"#,
+                  t.budget_tokens, lent.tasks as "tasks!", lent.cost as "cost!", lent.tokens as "tokens!"
+             from task_queue t
+            cross join lateral (
+              select count(*) as tasks, coalesce(sum(c.budget_usd), 0) as cost,
+                     coalesce(sum(c.budget_tokens), 0)::bigint as tokens
+                from task_queue c
+               where c.parent_task_id = t.id and not exists (
+                 select from task_steps s where (s.task_id, s.node_id, s.occurrence)
+                                              = (t.id, c.parent_node_id, c.parent_occurrence))) lent
+            where t.id = $1"#,
         task.0,
     )
     .fetch_one(&mut *tx)
@@ -34,7 +39,8 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
         last_calls,
         lost_calls: unanswered,
         progress: progress(&mut tx, task).await?,
-        lent: Usd(facts.lent),
+        lent: Lent { tasks: facts.tasks.unsigned_abs(), cost: Usd(facts.cost), tokens: facts.tokens.unsigned_abs() },
+        lent_tokens: facts.budget_tokens.map(i64::unsigned_abs),
         elapsed: Duration::try_from_secs_f64(facts.elapsed).unwrap_or_default(),
     };
     tx.commit().await?;
@@ -74,7 +80,7 @@ async fn calls(tx: &mut Tx, task: TaskId) -> Result<(HashMap<Place, i32>, HashMa
 
 async fn progress(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Progress>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select node_id, occurrence, attempts, tokens_used, cost_usd, started_at,
+        r#"select node_id, occurrence, attempts, slowed, tokens_used, cost_usd, started_at,
                   greatest(extract(epoch from resume_at - clock_timestamp()), 0)::float8 as "wait!"
              from node_progress where task_id = $1"#,
         task.0,
@@ -86,6 +92,7 @@ async fn progress(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Progress>,
         .map(|r| {
             let progress = Progress {
                 attempts: r.attempts.unsigned_abs(),
+                slowed: r.slowed.unsigned_abs(),
                 tokens: r.tokens_used.unsigned_abs(),
                 cost: Usd(r.cost_usd),
                 started_at: r.started_at,

@@ -1,4 +1,4 @@
-//! Writes records in batches through `app.record_runs`.
+//! Writes records in batches through `app.record_work`.
 
 use std::collections::HashSet;
 
@@ -29,7 +29,7 @@ impl Flush for RecordFlush {
         let pauses: Vec<&PauseWrite> = batch.iter().filter_map(|(_, r)| r.pause.as_ref()).collect();
         let finishes: Vec<&FinishWrite> = batch.iter().filter_map(|(_, r)| r.finish.as_ref()).collect();
         let held: HashSet<(Uuid, i64)> = sqlx::query!(
-            r#"select task_id as "task_id!", epoch as "epoch!" from app.record_runs($1, $2, $3, $4, $5, $6, $7, $8)"#,
+            r#"select task_id as "task_id!", epoch as "epoch!" from app.record_work($1, $2, $3, $4, $5, $6, $7, $8)"#,
             intents as _,
             lines as _,
             steps as _,

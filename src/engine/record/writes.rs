@@ -1,4 +1,4 @@
-//! What a running task writes, as the composite types of `app.record_runs`.
+//! What a running task writes, as the composite types of `app.record_work`.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -83,9 +83,9 @@ pub struct FinishWrite {
     pub quality_score: Option<Decimal>,
 }
 
-/// The tries of a node so far; the composite type `app.progress_write`.
+/// The tries of a node so far; the composite type `app.try_write`.
 #[derive(Debug, Clone, sqlx::Type)]
-#[sqlx(type_name = "app.progress_write")]
+#[sqlx(type_name = "app.try_write")]
 pub struct ProgressWrite {
     pub task_id: Uuid,
     pub epoch: i64,
@@ -93,6 +93,8 @@ pub struct ProgressWrite {
     pub occurrence: i32,
     /// Failed tries so far, of all claims.
     pub attempts: i32,
+    /// Tries that a slowed key put off, of all claims.
+    pub slowed: i32,
     pub tokens_used: i64,
     pub cost_usd: Decimal,
     pub error: Option<Value>,
@@ -120,9 +122,9 @@ pub struct QuestionWrite {
     pub timeout_ms: i64,
 }
 
-/// The task of a sub-recipe; the composite type `app.child_write`.
+/// The task of a sub-recipe; the composite type `app.child_start`.
 #[derive(Debug, Clone, sqlx::Type)]
-#[sqlx(type_name = "app.child_write")]
+#[sqlx(type_name = "app.child_start")]
 pub struct ChildWrite {
     pub id: Uuid,
     /// The parent's.
@@ -135,6 +137,7 @@ pub struct ChildWrite {
     pub recipe_version: String,
     pub inputs: Value,
     pub budget_usd: Option<Decimal>,
+    pub budget_tokens: Option<i64>,
     pub steps_total: i32,
 }
 

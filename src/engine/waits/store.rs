@@ -8,8 +8,12 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::ask::Decision;
-use crate::{base::RunScope, db, tasks::TaskStatus};
+use super::{super::run_ledger::Loan, ask::Decision};
+use crate::{
+    base::{RunScope, Usd},
+    db,
+    tasks::TaskStatus,
+};
 
 /// Which question of a task.
 pub struct Key<'a> {
@@ -93,7 +97,7 @@ pub struct Child {
     pub error: Option<Value>,
     pub tokens_used: i64,
     pub cost_usd: Decimal,
-    pub budget_usd: Option<Decimal>,
+    pub loan: Loan,
 }
 
 /// # Errors
@@ -107,7 +111,8 @@ pub async fn child(
 ) -> Result<Option<Child>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let row = sqlx::query!(
-        "select id, recipe_slug, status, output -> 'value' as output, error, tokens_used, cost_usd, budget_usd
+        "select id, recipe_slug, status, output -> 'value' as output, error, tokens_used, cost_usd, budget_usd,
+                budget_tokens
            from task_queue where parent_task_id = $1 and parent_node_id = $2 and parent_occurrence = $3",
         parent,
         node,
@@ -125,7 +130,7 @@ pub async fn child(
             error: r.error,
             tokens_used: r.tokens_used,
             cost_usd: r.cost_usd,
-            budget_usd: r.budget_usd,
+            loan: Loan { cost: r.budget_usd.map(Usd), tokens: r.budget_tokens.map(i64::unsigned_abs) },
         })
     })
     .transpose()

@@ -12,6 +12,7 @@ use super::{
         record::{ChildWrite, Record},
         rest::Nap,
         run::Run,
+        run_ledger::Loan,
     },
     LOOK_EVERY, refused, stop, store, unread,
 };
@@ -34,24 +35,26 @@ impl Run<'_> {
         tally: &mut Tally,
     ) -> Result<Value, ComponentError> {
         loop {
+            let returned = self.ledger.returned();
             let nap = match self.child(work).await {
                 Ok(Some(child)) if child.status.is_terminal() => {
                     let (tokens, cost) = (child.tokens_used.unsigned_abs(), Usd(child.cost_usd));
-                    self.ledger.take_back(child.budget_usd.map(Usd), tokens, cost);
+                    self.ledger.take_back(child.loan, tokens, cost);
                     tally.add(tokens, cost);
                     return outcome(child);
                 }
                 Ok(Some(_)) => Nap::News(Instant::now() + LOOK_AFTER),
-                Ok(None) => {
-                    self.start_child(work).await?;
-                    continue;
-                }
+                Ok(None) if self.start_child(work).await? => continue,
+                Ok(None) => Nap::News(Instant::now() + LOOK_AFTER),
                 Err(error) => {
                     unread(&error)?;
                     Nap::Until(Instant::now() + LOOK_EVERY)
                 }
             };
-            self.rest.sleep(nap, LOOK_EVERY).await;
+            tokio::select! {
+                () = self.rest.sleep(nap, LOOK_EVERY) => {}
+                () = returned => {}
+            }
         }
     }
 
@@ -60,8 +63,9 @@ impl Run<'_> {
         store::child(&scope, pool, self.claimed.id, work.node_id(), work.occurrence).await
     }
 
-    /// Starts the task, fenced by this claim; one that was started before stays the only one.
-    async fn start_child(&self, work: &Work<'_>) -> Result<(), ComponentError> {
+    /// Starts the task, fenced by this claim; one that was started before stays the only
+    /// one. False: other tasks were lent all that is left, and one of them has to end first.
+    async fn start_child(&self, work: &Work<'_>) -> Result<bool, ComponentError> {
         let config = work.step.render(work.scope)?;
         let wanted = SubRecipe::read(&config).map_err(refused)?;
         let published = self.wanted(&wanted).await?;
@@ -72,8 +76,9 @@ impl Run<'_> {
             let (path, message) = first.map(|p| (p.path, p.message)).unwrap_or_default();
             ComponentError::new("invalid_config", format!("config.{path} {message}")).field(format!("config.{path}"))
         })?;
-        let own = published.recipe.budget.max_cost_usd.map(|limit| Usd(limit.get()));
-        let budget = self.ledger.lend(own)?;
+        let own = &published.recipe.budget;
+        let own = Loan { cost: own.max_cost_usd.map(|limit| Usd(limit.get())), tokens: own.max_tokens };
+        let Some(loan) = self.ledger.lend(own)? else { return Ok(false) };
         let child = ChildWrite {
             id: TaskId::at(self.parts.clock.now()).0,
             task_id: self.claimed.id,
@@ -84,11 +89,13 @@ impl Run<'_> {
             recipe_slug: published.slug.clone(),
             recipe_version: published.version.clone(),
             inputs: Value::Object(inputs),
-            budget_usd: budget.map(|budget| budget.to_ledger().0),
+            budget_usd: loan.cost.map(|cost| cost.0),
+            budget_tokens: loan.tokens.map(|tokens| i64::try_from(tokens).unwrap_or(i64::MAX)),
             steps_total: i32::try_from(published.recipe.workflow.nodes.len()).unwrap_or(i32::MAX),
         };
         let record = Record { child: Some(child), ..Record::default() };
-        self.write(record).await.map_err(|error| stop(&error))
+        self.write(record).await.map_err(|error| stop(&error))?;
+        Ok(true)
     }
 
     async fn wanted(&self, wanted: &SubRecipe) -> Result<Published, ComponentError> {

@@ -10,8 +10,10 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+use super::Patience;
+
 /// Where a provider does not say how long to wait: doubled with each 429 in a row.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 5;
 
 /// One key of one provider.
@@ -31,6 +33,15 @@ struct Pace {
     most: u32,
     not_before: Option<Instant>,
     refusals: u32,
+}
+
+/// Why a call may not leave now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// The provider slowed the key; for how long still.
+    Slowed(Duration),
+    /// So many calls are in flight, as many as the operator allows.
+    Full(u32),
 }
 
 /// A place among the calls in flight; free again when it is dropped.
@@ -54,16 +65,15 @@ impl Lane {
         pace.in_flight == 0 && pace.limit == pace.most && pace.not_before.is_none_or(|then| then <= Instant::now())
     }
 
-    /// Waits for a place. A place among the operator's number of calls is waited for
-    /// as long as it takes, the end of a provider's Retry-After at most `longest`.
+    /// Waits for a place.
     ///
     /// # Errors
-    /// How long the key still has to wait.
-    pub async fn enter(self: &Arc<Self>, longest: Duration) -> Result<Place, Duration> {
+    /// There is none in the time that `patience` allows.
+    pub async fn enter(self: &Arc<Self>, patience: Patience) -> Result<Place, Closed> {
         if let Some(place) = self.try_enter() {
             return Ok(place);
         }
-        let give_up = Instant::now() + longest;
+        let give_up = Instant::now() + patience.longest;
         let _queued = Queued(self);
         loop {
             let freed = self.free.notified();
@@ -71,15 +81,17 @@ impl Lane {
                 return Ok(place);
             }
             match self.waits_until() {
-                Some(then) if then > give_up => return Err(then - Instant::now()),
+                Some(then) if !patience.for_limits || then > give_up => {
+                    return Err(Closed::Slowed(then - Instant::now()));
+                }
                 Some(then) => sleep_until(then).await,
-                None if self.is_slowed() => {
-                    let more = timeout_at(give_up, freed).await;
-                    if more.is_err() {
-                        return Err(FIRST_WAIT);
+                None => {
+                    let closed = self.closed();
+                    let waits = patience.for_limits || matches!(closed, Closed::Full(_));
+                    if !waits || timeout_at(give_up, freed).await.is_err() {
+                        return Err(closed);
                     }
                 }
-                None => freed.await,
             }
         }
     }
@@ -97,9 +109,9 @@ impl Lane {
         self.pace().not_before.filter(|then| *then > Instant::now())
     }
 
-    fn is_slowed(&self) -> bool {
+    fn closed(&self) -> Closed {
         let pace = self.pace();
-        pace.limit < pace.most
+        if pace.limit < pace.most { Closed::Slowed(FIRST_WAIT) } else { Closed::Full(pace.most) }
     }
 }
 

@@ -22,10 +22,8 @@ use sha2::{Digest, Sha256};
 
 use super::{ErrorKind, Provider, ProviderError};
 use breaker::{Breaker, Health};
-use lane::{Lane, Place};
+use lane::{Closed, FIRST_WAIT, Lane, Place};
 
-/// A key is waited for no longer than this before a call; the engine's retry is the place for longer waits.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Keys and hosts that are remembered before those at rest are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -40,6 +38,15 @@ pub struct Traffic {
 
 type Remembered<K, V> = Mutex<HashMap<K, Arc<V>>>;
 
+/// How a call waits for its turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub longest: Duration,
+    /// Whether a key that the provider slowed down is waited for. Not, where another
+    /// model can be asked at once.
+    pub for_limits: bool,
+}
+
 /// The right to make one call. Dropping it without a word, as when a call is cut
 /// off, frees its place and says nothing about the provider.
 #[derive(Debug)]
@@ -49,12 +56,13 @@ impl Traffic {
     /// See [`super::Registry::admit`].
     ///
     /// # Errors
-    /// The host is left alone, or the key has to wait: [`ErrorKind::Retry`], with how long.
+    /// With how long to wait: [`ErrorKind::Retry`], the host is left alone;
+    /// [`ErrorKind::Slowed`], the key has to wait.
     pub async fn admit(
         &self,
         provider: &dyn Provider,
         key: Option<&SecretString>,
-        patient: bool,
+        patience: Patience,
     ) -> Result<Permit, ProviderError> {
         let Some(origin) = provider.origin() else { return Ok(Permit(None)) };
         let mark = Sha256::digest(key.map_or("", |key| key.expose_secret()).as_bytes()).into();
@@ -64,8 +72,10 @@ impl Traffic {
         let host = remembered(&self.hosts, origin.to_owned(), Breaker::default, Breaker::rests);
         // Who has to wait for the key need not, if the host is dead.
         host.check().map_err(|left| dead(name, left))?;
-        let longest = if patient { LONGEST_WAIT } else { Duration::ZERO };
-        let place = lane.enter(longest).await.map_err(|left| slowed(name, left))?;
+        let place = lane.enter(patience).await.map_err(|closed| match closed {
+            Closed::Slowed(left) => slowed(name, left),
+            Closed::Full(most) => full(name, most),
+        })?;
         let health = host.try_call().map_err(|left| dead(name, left))?;
         Ok(Permit(Some((place, health))))
     }
@@ -114,7 +124,16 @@ fn slowed(provider: &str, left: Duration) -> ProviderError {
          limit at {provider}, avoid this",
         left.as_secs().max(1)
     );
-    refused(left, message)
+    refused(ErrorKind::Slowed { after: left }, message)
+}
+
+fn full(provider: &str, most: u32) -> ProviderError {
+    let setting = provider.to_uppercase();
+    let message = format!(
+        "all of the {most} calls that this worker may make to {provider} at once with one key are in flight: more \
+         workers, or a higher TEAMAI_PROVIDERS__{setting}__MAX_IN_FLIGHT, avoid this",
+    );
+    refused(ErrorKind::Slowed { after: FIRST_WAIT }, message)
 }
 
 fn dead(provider: &str, left: Duration) -> ProviderError {
@@ -123,10 +142,9 @@ fn dead(provider: &str, left: Duration) -> ProviderError {
          providers.{provider}.base_url",
         left.as_secs().max(1)
     );
-    refused(left, message)
+    refused(ErrorKind::Retry { after: Some(left) }, message)
 }
 
-fn refused(left: Duration, message: String) -> ProviderError {
-    let kind = ErrorKind::Retry { after: Some(left) };
+fn refused(kind: ErrorKind, message: String) -> ProviderError {
     ProviderError { kind, message, status: None, request_id: None, usage: None }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     super::{Completion, ErrorKind, Heard, Provider, ProviderError, Request},
-    Permit, Traffic,
+    Patience, Permit, Traffic,
 };
 
 #[derive(Debug)]
@@ -51,12 +51,16 @@ fn down() -> Result<(), ProviderError> {
     answer(ErrorKind::NotSent, None)
 }
 
+fn patience(for_limits: bool) -> Patience {
+    Patience { longest: Duration::from_mins(1), for_limits }
+}
+
 async fn admit(traffic: &Traffic, key: &str) -> Permit {
-    traffic.admit(&FAR, Some(&key.into()), true).await.expect("a permit")
+    traffic.admit(&FAR, Some(&key.into()), patience(true)).await.expect("a permit")
 }
 
 async fn refusal(traffic: &Traffic, patient: bool) -> Option<(ErrorKind, String)> {
-    let refused = traffic.admit(&FAR, Some(&"a".into()), patient).await.err()?;
+    let refused = traffic.admit(&FAR, Some(&"a".into()), patience(patient)).await.err()?;
     assert_eq!(refused.status, None, "nothing was asked");
     Some((refused.kind, refused.message))
 }
@@ -69,7 +73,7 @@ async fn a_key_that_was_limited_waits_and_no_other_does() {
     admit(&traffic, "b").await.done(&Ok(()));
     assert_eq!(start.elapsed(), Duration::ZERO, "another key");
     let (kind, message) = refusal(&traffic, false).await.expect("a refusal, as another model can be asked");
-    assert_eq!(kind, ErrorKind::Retry { after: Some(Duration::from_secs(7)) });
+    assert_eq!(kind, ErrorKind::Slowed { after: Duration::from_secs(7) });
     assert!(message.contains("limits the rate of this key"), "{message}");
     admit(&traffic, "a").await.done(&Ok(()));
     assert_eq!(start.elapsed(), Duration::from_secs(7));
@@ -99,16 +103,28 @@ async fn the_operators_number_of_calls_holds_and_a_waiter_that_leaves_wakes_the_
     let traffic = Arc::new(Traffic::default());
     let few = Far("few", Some(1));
     let key = SecretString::from("a");
-    let held = traffic.admit(&few, Some(&key), false).await.expect("a permit");
-    let waiting = |patience: u64| {
+    let held = traffic.admit(&few, Some(&key), patience(false)).await.expect("a permit");
+    let waiting = |seconds: u64| {
         let (traffic, few, key) = (Arc::clone(&traffic), &few, &key);
-        async move { timeout(Duration::from_secs(patience), traffic.admit(few, Some(key), false)).await.is_ok() }
+        async move {
+            timeout(Duration::from_secs(seconds), traffic.admit(few, Some(key), patience(false)))
+                .await
+                .is_ok_and(|p| p.is_ok())
+        }
     };
     let free = async {
         sleep(Duration::from_secs(5)).await;
         drop(held);
     };
     assert_eq!(tokio::join!(waiting(1), waiting(9), waiting(9), free), (false, true, true, ()));
+    let _held = traffic.admit(&few, Some(&key), patience(false)).await.expect("a permit");
+    let start = Instant::now();
+    let full = traffic.admit(&few, Some(&key), patience(false)).await.expect_err("a refusal");
+    assert_eq!(
+        (start.elapsed(), full.kind),
+        (Duration::from_mins(1), ErrorKind::Slowed { after: Duration::from_secs(1) })
+    );
+    assert!(full.message.contains("all of the 1 calls") && full.message.contains("FEW__MAX_IN_FLIGHT"), "{full}");
 }
 
 #[tokio::test(start_paused = true)]

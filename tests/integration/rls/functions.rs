@@ -28,7 +28,8 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
         &["teamai_worker"],
         "many tasks' results in one commit; the tenant is the task's, held by its epoch",
     ),
-    ("app.record_runs", &["teamai_worker"], "as record, with what tasks wait for"),
+    ("app.record_work", &["teamai_worker"], "as record, with what tasks wait for"),
+    ("app.record_runs", &["teamai_worker"], "as record_work, for workers of the release before"),
     ("app.task_ended", &[], "the end of a task stops those it started and tells its own starter, all of its agency"),
     ("app.wake_waiting", &["teamai_worker"], "whatever waits and may go on, whosever it is; gives a number alone"),
     (
@@ -73,6 +74,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.note_changed_tasks", &[], "as note_new_tasks"),
     ("app.note_new_steps", &[], "as note_new_tasks"),
     ("app.note_changed_steps", &[], "as note_new_tasks"),
+    ("app.note_started_steps", &[], "as note_new_tasks"),
     (
         "app.keep_events",
         &["teamai_worker"],

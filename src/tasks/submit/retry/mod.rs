@@ -20,6 +20,8 @@ pub enum RetryError {
     TaskUnknown,
     #[error("the task is {0} and has not ended; cancel it first, or wait")]
     NotFinished(String),
+    #[error("the task completed and no node of it failed: name the node to run again in from_node")]
+    NothingToRetry,
     #[error("the recipe has no node of this name; it has {}", .0.join(", "))]
     NodeUnknown(Vec<String>),
     #[error("the recipe's version is not published any more")]
@@ -39,22 +41,26 @@ impl From<sqlx::Error> for RetryError {
 impl Submitter {
     /// A new task with the recipe version and the inputs of a finished one. It goes on
     /// after the finished steps; failed nodes, and with `from_node` that one, run again,
-    /// as does all that comes after them. It is in no experiment: a run whose steps were
+    /// as does all that comes after them. What they had of tries, turns, questions and
+    /// sub-recipes stays with the finished task. It is in no experiment: a run whose steps were
     /// paid for elsewhere is no measure of a variant.
     ///
     /// # Errors
     /// See [`RetryError`]; nothing is written then.
     pub async fn retry(&self, scope: &TenantScope, of: TaskId, from_node: Option<&str>) -> Result<Task, RetryError> {
         let task = tasks::store::get(scope, &self.0.pool, of).await?.ok_or(RetryError::TaskUnknown)?;
-        if !task.status.parse::<TaskStatus>().is_ok_and(TaskStatus::is_terminal) {
-            return Err(RetryError::NotFinished(task.status));
-        }
+        let status = task.status.parse::<TaskStatus>().ok().filter(|status| status.is_terminal());
+        let Some(status) = status else { return Err(RetryError::NotFinished(task.status)) };
         let published = match self.0.recipes.resolve(scope, &task.recipe_id.to_string(), None).await {
             Ok(published) => published,
             Err(SubmitError::RecipeUnknown) => return Err(RetryError::RecipeGone),
             Err(error) => return Err(error.into()),
         };
         let steps = store::step_states(scope, &self.0.pool, of).await?;
+        // Only its own price would be charged again.
+        if status == TaskStatus::Completed && from_node.is_none() && steps.iter().all(|(_, failed)| !failed) {
+            return Err(RetryError::NothingToRetry);
+        }
         let keep = kept(&published.recipe, &steps, from_node)?;
         let inputs = task.inputs.as_object().cloned().unwrap_or_default();
         let submission = self.submission(
