@@ -76,7 +76,8 @@ async fn the_last_way_in_stays(root: PgPool) {
     ] {
         sqlx::query(statement).execute(&mut *other).await.unwrap();
     }
-    let (second, ()) = tokio::join!(place.api.delete(&mia, &path(&first)), async {
+    let first = path(&first);
+    let (second, ()) = tokio::join!(place.api.delete(&mia, &first), async {
         eventually("the second waits", async || {
             let waiting = "select true from pg_stat_activity
                             where datname = current_database() and wait_event_type = 'Lock' limit 1";
