@@ -6,6 +6,7 @@ use sqlx::PgPool;
 use crate::{
     customer::items,
     oidc::{Place, Underway, code, underway},
+    stack::eventually,
     support::{Person, person},
 };
 
@@ -60,7 +61,7 @@ async fn the_last_way_in_stays(root: PgPool) {
     place.api.delete(&mia, &path(&first)).await.problem(409, "last_way_in");
     assert_eq!(linked(&place, &mia).await.len(), 1);
 
-    // Of two that are unlinked at once, one stays.
+    // Of two that are unlinked at once, the second waits for the first, and stays.
     sqlx::query(
         "insert into oidc_identities (id, agency_id, user_id, issuer, subject)
          select gen_random_uuid(), agency_id, user_id, 'https://another.example', subject from oidc_identities",
@@ -68,10 +69,23 @@ async fn the_last_way_in_stays(root: PgPool) {
     .execute(&root)
     .await
     .unwrap();
-    let paths: Vec<String> = linked(&place, &mia).await.iter().map(path).collect();
-    let replies = futures::future::join_all(paths.iter().map(|path| place.api.delete(&mia, path))).await;
-    let mut statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [204, 409]);
+    let mut other = root.begin().await.unwrap();
+    for statement in [
+        "select from users where password_hash is null for no key update",
+        "delete from oidc_identities where issuer = 'https://another.example'",
+    ] {
+        sqlx::query(statement).execute(&mut *other).await.unwrap();
+    }
+    let first = path(&first);
+    let (second, ()) = tokio::join!(place.api.delete(&mia, &first), async {
+        eventually("the second waits", async || {
+            let waiting = "select true from pg_stat_activity
+                            where datname = current_database() and wait_event_type = 'Lock' limit 1";
+            sqlx::query_scalar::<_, bool>(waiting).fetch_optional(&root).await.unwrap()
+        })
+        .await;
+        other.commit().await.unwrap();
+    });
+    second.problem(409, "last_way_in");
     assert_eq!(linked(&place, &mia).await.len(), 1);
 }
