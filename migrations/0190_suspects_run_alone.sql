@@ -1,5 +1,5 @@
 -- A task that was claimed often and never finished may be what brings its workers down,
--- or may have stood beside it. From p_alone_from claims on such tasks run one at a time in
+-- or may have stood beside it. From claim p_alone_from on such tasks run one at a time in
 -- a worker, beside those that are not suspected: then the next death tells them apart.
 set local role teamai_owner;
 

@@ -32,9 +32,10 @@ use crate::{
 const HAND_BACK_WITHIN: Duration = Duration::from_secs(3);
 /// Claims after which a task that never finished is dead.
 const MAX_CLAIMS: i32 = 5;
-/// From this claim on a task runs beside no other that was claimed as often: what brought
-/// the worker down the last times is then told from what stood beside it.
-pub(super) const ALONE_FROM: i32 = 4;
+/// With this claim, the last, a task runs beside no other that has but one: what brought the
+/// worker down each time is told from what stood beside it. No earlier, as a database that
+/// is away costs every task its claim, and one at a time is slow.
+pub(super) const ALONE_FROM: i32 = MAX_CLAIMS;
 const CLAIM_BATCH: usize = 200;
 /// An apalis worker that ended with an error starts again after this.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);

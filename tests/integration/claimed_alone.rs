@@ -139,6 +139,7 @@ async fn a_lease_that_runs_out_is_found_whether_its_task_was_set_aside_or_not(ro
     assert_eq!(queue.admit().await, 0);
     assert_eq!(queue.reclaim_all().await, 2);
     // Its own lease ran out, and does not stand in its way.
+    assert_eq!(queue.dispatched().await, suspects);
     assert!(a.claim(&suspects[..1]).await[0].is_some());
 }
 
