@@ -125,7 +125,7 @@ impl<'a> Run<'a> {
             prices,
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
-        let left = AtomicUsize::new(runnable.plan.steps().len());
+        let to_do = AtomicUsize::new(runnable.plan.steps().len());
         let runtime = runtime(claimed);
         let timeout = recipe.workflow.timeout.map(|timeout| timeout.get().saturating_sub(past.elapsed));
         let deadline = timeout.map(|left| Instant::now() + left);
@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
             rest: Rest::default(),
             doomed: Mutex::default(),
             deadline,
-            left,
+            left: to_do,
             meters: Mutex::default(),
         })
     }

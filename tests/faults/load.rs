@@ -65,7 +65,9 @@ impl Load {
         let mut all = Vec::new();
         for n in 1..=agencies {
             let customer = Customer::with_model(stack, &format!("agency-{n}"), "openai", "scripted-small").await;
-            customer.secret("openai_api_key", "sk-test-1234567890").await;
+            // The first one's provider limits its rate.
+            let key = if n == 1 { "rate-5-a-second" } else { "sk-test-1234567890" };
+            customer.secret("openai_api_key", key).await;
             customer.publish(RECIPE).await;
             let key = json!({"name": "a machine", "scopes": ["tasks:write", "tasks:read"]});
             let key = customer.post("/api-keys", key).await.expect(201)["key"].as_str().unwrap().to_owned();

@@ -122,7 +122,8 @@ async fn one_key_has_no_more_calls_at_once_than_the_operator_allows(root: PgPool
     stack.price_of_scripted_openai().await;
     let _worker = stack.worker();
     let (one, other) = (Customer::new(&stack, "one").await, Customer::new(&stack, "other").await);
-    let hang = MANY.replace("openai/scripted-small", "openai/scripted-hang").replace("many-questions", "hangs");
+    let hang =
+        MANY.replace("scripted-small", "scripted-hang").replace("many-questions", "hangs").replace("Many", "Hanging");
     for customer in [&one, &other] {
         customer.secret("openai_api_key", &format!("sk-of-{}", customer.agency)).await;
         customer.publish(&hang).await;

@@ -189,6 +189,18 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     let written: Vec<Uuid> = sqlx::query_scalar(steps).fetch_one(&root).await.unwrap();
     assert_eq!(written, [own.agency()]);
 
+    // Workers of the release before write through what they know.
+    for (epoch, held) in [(0, 0), (1, 1)] {
+        let progress = own.fill(&format!(
+            "select task_id from app.record_runs('{{}}', '{{}}', '{{}}', array[row({{task}}, {epoch}, 'old', 0, 2, 5, 0,
+               null, now(), 1000)::app.progress_write], '{{}}', '{{}}', '{{}}', '{{}}')"
+        ));
+        assert_eq!(run(&root, "teamai_worker", progress).await.len(), held, "tries of epoch {epoch}");
+    }
+    let tries =
+        own.fill("select count(*) from node_progress where node_id = 'old' and attempts = 2 and agency_id = {agency}");
+    assert_eq!(count(&root, "postgres", None, &tries).await, 1);
+
     for (epoch, held) in [(0, 0), (1, 1)] {
         let turn = own.fill(&format!(
             "select task_id from app.record_turns('{{}}', array[row({{task}}, {epoch}, 'ask', 0, 7, '{{}}')::app.turn_write])"
