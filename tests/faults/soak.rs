@@ -102,7 +102,9 @@ fn possible(bench: &Bench) -> Vec<&'static Listed> {
     let small_disk = bench.postgres.as_ref().is_some_and(|postgres| postgres.disk().is_some());
     let missing = [(CLOCKS, clock_off::can_be()), (DISK, small_disk)];
     let missing: Vec<_> = missing.into_iter().filter(|(_, can_be)| !can_be).map(|(name, _)| name).collect();
-    missing.iter().for_each(|name| println!("NOT TRIED: {name}"));
+    for name in &missing {
+        println!("NOT TRIED: {name}");
+    }
     FAULTS.iter().filter(|(name, ..)| !missing.contains(name)).collect()
 }
 
