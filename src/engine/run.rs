@@ -109,8 +109,11 @@ impl<'a> Run<'a> {
         let recipe = runnable.plan.recipe();
         let own = recipe.budget.max_tokens;
         let bound = past.lent_tokens.filter(|bound| own.is_none_or(|own| *bound < own));
-        let budget =
-            Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: bound.or(own), tokens_are_lent: lent.is_some() };
+        let budget = Budget {
+            max_cost: claimed.budget_usd.map(Usd),
+            max_tokens: bound.or(own),
+            tokens_are_lent: bound.is_some(),
+        };
         let before =
             Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);
