@@ -108,9 +108,12 @@ impl<'a> Run<'a> {
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
         let own = recipe.budget.max_tokens;
-        let lent = past.lent_tokens.filter(|lent| own.is_none_or(|own| *lent < own));
-        let budget =
-            Budget { max_cost: claimed.budget_usd.map(Usd), max_tokens: lent.or(own), tokens_are_lent: lent.is_some() };
+        let bound = past.lent_tokens.filter(|bound| own.is_none_or(|own| *bound < own));
+        let budget = Budget {
+            max_cost: claimed.budget_usd.map(Usd),
+            max_tokens: bound.or(own),
+            tokens_are_lent: bound.is_some(),
+        };
         let before =
             Totals { calls: 0, tokens: u64::try_from(claimed.tokens_used).unwrap_or(0), cost: Usd(claimed.cost_usd) };
         let claim = (claimed.id, claimed.epoch);

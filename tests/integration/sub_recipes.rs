@@ -212,6 +212,13 @@ async fn its_tokens_are_those_that_its_parent_has_left(root: PgPool) {
     assert_eq!(child["error"]["field"], "budget.max_tokens");
 }
 
+fn twice(id: &str, budget: &str) -> String {
+    format!(
+        "recipe:\n  id: {id}\n  name: {id}\n  version: '1.0'\n  budget: {{ {budget} }}\n  workflow:\n    nodes:\n      \
+         - {{ id: sub, component: SubRecipe, for_each: 'range(2) | list', config: {{ recipe: inner, inputs: {{ topic: tea }} }} }}\n"
+    )
+}
+
 /// Two that start at once do not both get all of it: the second waits for what the first leaves.
 #[sqlx::test(migrations = "./migrations")]
 async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: PgPool) {
@@ -223,11 +230,7 @@ async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: P
     acme.secret("openai_api_key", "sk-test-1234567890").await;
     acme.publish(&inner("inner", "openai/scripted-slow-1500")).await;
     for (id, budget) in [("tokens", "max_tokens: 4000"), ("money", "max_cost_usd: 1")] {
-        let twice = format!(
-            "recipe:\n  id: {id}\n  name: {id}\n  version: '1.0'\n  budget: {{ {budget} }}\n  workflow:\n    nodes:\n      \
-             - {{ id: sub, component: SubRecipe, for_each: 'range(2) | list', config: {{ recipe: inner, inputs: {{ topic: tea }} }} }}\n"
-        );
-        acme.publish(&twice).await;
+        acme.publish(&twice(id, budget)).await;
         let before = model.requests().len();
         let id = acme.submit(acme.task(id, json!({}))).await;
         eventually("the first asks", async || (model.requests().len() == before + 1).then_some(())).await;
@@ -253,4 +256,25 @@ async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: P
             .await
             .unwrap();
     assert!(lent.len() == 2 && lent[0] == 4000 && lent[1] < 4000, "what the first left: {lent:?}");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn what_was_lent_is_known_to_whoever_goes_on(root: PgPool) {
+    let model = Model::serve().await;
+    let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    acme.secret("openai_api_key", "sk-test-1234567890").await;
+    acme.publish(&inner("inner", "openai/scripted-hang")).await;
+    acme.publish(&twice("tokens", "max_tokens: 4000")).await;
+    let id = acme.submit(acme.task("tokens", json!({}))).await;
+    eventually("the first asks", async || (model.requests().len() == 1).then_some(())).await;
+    eventually("the parent waits", async || (acme.find(&id).await["status"] == "waiting").then_some(())).await;
+    sqlx::query("update task_queue set wake_at = now() where status = 'waiting'").execute(&root).await.unwrap();
+    eventually("it was claimed again and waits", async || {
+        let again = "select count(*) from task_queue where parent_task_id is null and epoch = 2 and status = 'waiting'";
+        (stack.count(again).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(children(&acme, &id).await.len(), 1, "the first still has all of it");
 }
