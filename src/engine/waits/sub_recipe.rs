@@ -43,9 +43,8 @@ impl Run<'_> {
                     tally.add(tokens, cost);
                     return outcome(child);
                 }
-                Ok(Some(_)) => Nap::News(Instant::now() + LOOK_AFTER),
                 Ok(None) if self.start_child(work).await? => continue,
-                Ok(None) => Nap::News(Instant::now() + LOOK_AFTER),
+                Ok(_) => Nap::News(Instant::now() + LOOK_AFTER),
                 Err(error) => {
                     unread(&error)?;
                     Nap::Until(Instant::now() + LOOK_EVERY)
