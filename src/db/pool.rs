@@ -61,14 +61,17 @@ pub fn connect(url: &str, application_name: &str, max_connections: u32) -> Resul
 ///
 /// # Errors
 /// Those of the work, or an I/O error of the kind `TimedOut`, which counts as the database being away.
-pub async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+pub async fn bounded<T, E: From<sqlx::Error>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let mut work = pin!(work);
     if let Ok(done) = timeout(limit, work.as_mut()).await {
         return done;
     }
     // Before the work is dropped, which gives its connection back.
     *SILENCE.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer")))
+    Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database did not answer")).into())
 }
 
 /// Whether a connection may go back to its pool. A dead one would never get there:

@@ -11,6 +11,7 @@ use crate::{
     base::{AgencyId, RecipeId, RunScope},
     catalog::{self, Plan, PlanError, model::SubscriptionLimits, template::Escape},
     components::Escaping,
+    db,
 };
 
 /// More recipes than this in use at once start over.
@@ -44,7 +45,8 @@ impl Parts {
         if let Some(kept) = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(kept));
         }
-        let published = catalog::get(run, &self.pool, recipe).await?.ok_or(LoadError::Gone)?;
+        let published =
+            db::bounded(db::ANSWER_WITHIN, catalog::get(run, &self.pool, recipe)).await?.ok_or(LoadError::Gone)?;
         let escape = |node: &crate::catalog::model::Node| match self.component(&node.component) {
             Some(component) if component.escaping(&node.config) == Escaping::Html => Escape::Html,
             _ => Escape::None,

@@ -27,6 +27,7 @@ use crate::{
     base::Usd,
     catalog::template::Scope,
     components::{CallStatus, ComponentError, Runtime, Totals},
+    db,
     tasks::lease::Claimed,
 };
 
@@ -104,7 +105,7 @@ impl<'a> Run<'a> {
         let scope = claimed.scope();
         let agency = scope.agency_id();
         let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
-        let past = Past::read(&scope, &parts.pool, claimed).await?;
+        let past = db::bounded(db::ANSWER_WITHIN, Past::read(&scope, &parts.pool, claimed)).await?;
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
         let own = recipe.budget.max_tokens;

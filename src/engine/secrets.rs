@@ -27,7 +27,8 @@ pub struct RunSecrets {
 
 impl RunSecrets {
     async fn open(&self, name: &str, lookup: Lookup, field: &str) -> Result<Option<SecretString>, ComponentError> {
-        let found = self.locker.resolve(&self.scope, &self.pool, name, lookup).await.map_err(|error| {
+        let asked = self.locker.resolve(&self.scope, &self.pool, name, lookup);
+        let found = db::bounded(db::ANSWER_WITHIN, asked).await.map_err(|error| {
             let retry = match &error {
                 LockerError::Database(error) if db::is_unavailable(error) => Retry::May { after: None },
                 _ => Retry::Never,

@@ -69,7 +69,7 @@ async fn a_changed_or_missing_line_is_found(root: PgPool) {
         let (ours, theirs): (Vec<_>, Vec<_>) = ledgers.into_iter().partition(|l| l["agency_id"] == agency.as_str());
         assert_eq!(theirs[0]["faults"], json!([]), "the other agency's ledger is whole");
         let faults = ours[0]["faults"].as_array().unwrap().iter().map(|f| json!([f["seq"], f["kind"]]));
-        Value::from_iter(faults)
+        faults.collect::<Value>()
     };
     let at = |seq: i64| format!("where seq = {seq} and agency_id = '{agency}'");
     tamper(&root, &format!("update audit_logs set cost_usd = 0.1 {}", at(2))).await;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     base::TaskId,
     components::{ComponentError, Retry, Turns},
-    db::lane::Lane,
+    db::{self, lane::Lane},
     tasks::lease::Claimed,
 };
 
@@ -56,7 +56,8 @@ impl<'a> NodeTurns<'a> {
             return Ok(Vec::new());
         }
         let (scope, task) = (self.claimed.scope(), TaskId(self.claimed.id));
-        store::kept(&scope, &self.parts.pool, task, self.node_id, self.occurrence).await.map_err(|error| {
+        let asked = store::kept(&scope, &self.parts.pool, task, self.node_id, self.occurrence);
+        db::bounded(db::ANSWER_WITHIN, asked).await.map_err(|error| {
             let message = format!("the agent's earlier turns cannot be read: {error}");
             ComponentError::new("turns_unreadable", message).retry(Retry::May { after: None })
         })

@@ -14,7 +14,7 @@ use super::{
     },
     LOOK_EVERY, stop, store, unread,
 };
-use crate::{base::ids::uuid_at, components::ComponentError};
+use crate::{base::ids::uuid_at, components::ComponentError, db};
 
 /// What is asked.
 pub struct Question {
@@ -63,12 +63,13 @@ impl Run<'_> {
         }
         let mut unasked = Some(record);
         loop {
-            let nap = match store::question(&self.claimed.scope(), &self.parts.pool, &key).await {
+            let (scope, pool) = (self.claimed.scope(), &self.parts.pool);
+            let nap = match db::bounded(db::ANSWER_WITHIN, store::question(&scope, pool, &key)).await {
                 Ok(Some(found)) => match found.status.as_str() {
                     "approved" => return Ok(Answer::Approved(found.decision())),
                     "rejected" => return Ok(Answer::Rejected(found.decision())),
                     "open" if found.left > Duration::ZERO => Nap::News(Instant::now() + found.left),
-                    "open" => match store::expire(&self.claimed.scope(), &self.parts.pool, found.id).await {
+                    "open" => match db::bounded(db::ANSWER_WITHIN, store::expire(&scope, pool, found.id)).await {
                         Ok(true) => return Ok(Answer::Expired),
                         // Somebody was faster.
                         Ok(false) => continue,

@@ -20,6 +20,7 @@ use crate::{
     base::{TaskId, Usd},
     catalog::{self, Published, RecipeRef, control::SubRecipe, inputs},
     components::ComponentError,
+    db,
     tasks::TaskStatus,
 };
 
@@ -59,7 +60,8 @@ impl Run<'_> {
 
     async fn child(&self, work: &Work<'_>) -> Result<Option<store::Child>, sqlx::Error> {
         let (scope, pool) = (self.claimed.scope(), &self.parts.pool);
-        store::child(&scope, pool, self.claimed.id, work.node_id(), work.occurrence).await
+        db::bounded(db::ANSWER_WITHIN, store::child(&scope, pool, self.claimed.id, work.node_id(), work.occurrence))
+            .await
     }
 
     /// Starts the task, fenced by this claim; one that was started before stays the only
@@ -108,13 +110,15 @@ impl Run<'_> {
         };
         let named = RecipeRef::parse(&wanted.recipe).ok_or_else(unknown)?;
         let (scope, version) = (self.claimed.scope(), wanted.version.as_deref());
-        let found = catalog::resolve_in_run(&scope, &self.parts.pool, &named, version).await;
+        let found =
+            db::bounded(db::ANSWER_WITHIN, catalog::resolve_in_run(&scope, &self.parts.pool, &named, version)).await;
         found.map_err(|error| ended(&error))?.ok_or_else(unknown)
     }
 
     /// A recipe that runs within itself would never end.
     async fn refuse_cycle(&self, published: &Published) -> Result<(), ComponentError> {
-        let above = store::above(&self.claimed.scope(), &self.parts.pool, self.claimed.id).await;
+        let scope = self.claimed.scope();
+        let above = db::bounded(db::ANSWER_WITHIN, store::above(&scope, &self.parts.pool, self.claimed.id)).await;
         let above = above.map_err(|error| ended(&error))?;
         if above.contains(&published.slug) {
             let way = above.iter().rev().map(String::as_str).chain([published.slug.as_str()]).collect::<Vec<_>>();

@@ -14,7 +14,7 @@ pub use store::keep;
 pub(super) use store::{Due, End, Outcome, SwitchOff};
 
 use super::attempt;
-use crate::{base::Clock, egress, locker::Locker};
+use crate::{base::Clock, db, egress, locker::Locker};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a look that failed.
@@ -62,7 +62,9 @@ impl Deliverer {
             return LOOK_EVERY;
         }
         let busy: Vec<Uuid> = under_way.webhooks.keys().copied().collect();
-        let due = match store::claim(&self.pool, i32::try_from(room).unwrap_or(EACH), EACH, &busy, HOLD).await {
+        let room = i32::try_from(room).unwrap_or(EACH);
+        let claimed = db::bounded(db::ANSWER_WITHIN, store::claim(&self.pool, room, EACH, &busy, HOLD));
+        let due = match claimed.await {
             Ok(due) => due,
             Err(error) => {
                 warn!(%error, "could not look for deliveries that are due");
