@@ -12,6 +12,10 @@ if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1 && ! ls /usr/lib/*
   apt-get install -qq -y --no-install-recommends faketime >/dev/null 2>&1 || true
 fi
 
+# Most tests wait for processes and for time to pass, so that more run at once than there are cores.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-4}"
+export NEXTEST_TEST_THREADS="${NEXTEST_TEST_THREADS:-$RUST_TEST_THREADS}"
+
 step "format"
 cargo fmt --check
 step "lints"

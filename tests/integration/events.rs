@@ -291,7 +291,7 @@ async fn partitions_are_made_ahead_dropped_when_old_and_nobodys_to_read(root: Pg
     run("insert into task_events (agency_id, task_id, type, created_at)
          values (gen_random_uuid(), gen_random_uuid(), 'task.parked', now() + interval '1 day')")
     .await;
-    run("set role teamai_worker; select app.keep_events(30); select app.keep_events(30)").await;
+    run("set role teamai_worker; select app.keep_events(30); select app.keep_events(30); reset role").await;
     assert_eq!(partitions().await.len(), ahead - 1, "{:?}", partitions().await);
     let left = sqlx::query_scalar("select type from task_events order by type");
     let left: Vec<String> = left.fetch_all(&root).await.unwrap();

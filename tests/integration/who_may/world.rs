@@ -202,9 +202,8 @@ impl World {
             "check_secret" => on(self.unchecked_key().await),
             "run_recipe" => with(self.task_body()),
             "run_recipes" => with(json!({"tasks": [self.task_body()]})),
-            "get_task" | "list_steps" | "get_output" | "follow_task" | "retry_task" | "requeue_task" => {
-                on(self.task.clone())
-            }
+            "get_task" | "list_steps" | "get_output" | "follow_task" | "requeue_task" => on(self.task.clone()),
+            "retry_task" => both(self.task.clone(), json!({"from_node": "end"})),
             "decide_approval" => both(
                 self.questions.borrow_mut().pop().expect("a question that is open"),
                 json!({"decision": "approve"}),
