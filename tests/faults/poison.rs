@@ -20,7 +20,7 @@ pub async fn one_more(bench: &mut Bench) {
     match until_it_is_over(bench, &poison, PATIENCE_IN_A_SOAK).await {
         Ok(_) => bench.poisons.push(poison),
         Err(deaths) => {
-            println!("       {poison} waits for its last claim after {deaths} deaths, and is left to itself")
+            println!("       {poison} waits for its last claim after {deaths} deaths, and is left to itself");
         }
     }
 }
