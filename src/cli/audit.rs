@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 use sqlx::Connection;
 
-use super::{Env, exit, migrate, store, telemetry};
+use super::{Env, admin::act_for_all, exit, migrate, telemetry};
 use crate::{
     base::AgencyId,
     billing::ledger::{
@@ -44,9 +44,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;
     let mut connection = migrate::connect(migrate::owner(&config)).await?;
     let mut tx = connection.begin_with("begin isolation level repeatable read read only").await?;
-    store::cross_tenants(&mut tx).await.context(
-        "this role may not act for every agency; set TEAMAI_DATABASE__OWNER_URL to the role that ran `teamai migrate`",
-    )?;
+    act_for_all(&mut tx).await?;
     let chains = verify(&mut tx, agency).await.context("the ledgers could not be read")?;
     tx.rollback().await?;
     let whole = chains.iter().all(|chain| chain.faults.is_empty());

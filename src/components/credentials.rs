@@ -109,7 +109,7 @@ fn only_to_its_hosts(context: &Context<'_>, url: &Url) -> Result<(), ComponentEr
 
 /// A secret travels in the clear only to a host that the operator named.
 fn only_encrypted(context: &Context<'_>, url: &Url) -> Result<(), ComponentError> {
-    if url.scheme() == "https" || context.egress.is_allowed(url) {
+    if context.egress.is_confidential(url) {
         return Ok(());
     }
     Err(wrong("url", "is http, and the node has a secret that would travel in the clear; use https"))

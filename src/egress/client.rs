@@ -54,10 +54,11 @@ impl Client {
         self.policy.check(url).map_err(|kind| Error { kind, url: shown(url), sent: false })
     }
 
-    /// Whether the operator named this host and port.
+    /// Whether nobody on the way reads what is sent there: it goes over TLS, or to a host and
+    /// port that the operator named.
     #[must_use]
-    pub fn is_allowed(&self, url: &Url) -> bool {
-        self.policy.allows(url)
+    pub fn is_confidential(&self, url: &Url) -> bool {
+        url.scheme() == "https" || self.policy.allows(url)
     }
 
     /// Sends the request and follows its redirects. Ends at the total limit,

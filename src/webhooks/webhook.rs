@@ -86,7 +86,7 @@ impl Endpoint {
         }
         let mut url = egress::parse_url(text).map_err(|error| Invalid(error.to_string()))?;
         client.check(&url).map_err(|error| Invalid(error.to_string()))?;
-        if url.scheme() != "https" && !client.is_allowed(&url) {
+        if !client.is_confidential(&url) {
             return Err(Invalid("must begin with https://: what is sent is not for others to read".to_owned()));
         }
         url.set_fragment(None);

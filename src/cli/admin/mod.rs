@@ -62,8 +62,13 @@ async fn connect(config: &Config) -> anyhow::Result<PgConnection> {
 /// A transaction that sees and writes every agency's rows.
 async fn across_agencies(connection: &mut PgConnection) -> anyhow::Result<Transaction<'_, Postgres>> {
     let mut tx = connection.begin().await?;
-    store::cross_tenants(&mut tx).await.context(
-        "this role may not act for every agency; set TEAMAI_DATABASE__OWNER_URL to the role that ran `teamai migrate`",
-    )?;
+    act_for_all(&mut tx).await?;
     Ok(tx)
+}
+
+/// For the rest of the transaction, sees and writes every agency's rows.
+pub(super) async fn act_for_all(tx: &mut PgConnection) -> anyhow::Result<()> {
+    store::cross_tenants(tx).await.context(
+        "this role may not act for every agency; set TEAMAI_DATABASE__OWNER_URL to the role that ran `teamai migrate`",
+    )
 }

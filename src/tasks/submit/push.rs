@@ -47,12 +47,6 @@ impl News {
         news
     }
 
-    /// Of one task that was written outside of the submit lane.
-    pub fn of_one(submission: &Submission) -> Self {
-        let ticket = submission.dispatch_id.map(|dispatch_id| Ticket { task_id: submission.id.into(), dispatch_id });
-        Self { tickets: ticket.into_iter().collect(), left: ticket.is_none() }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.tickets.is_empty() && !self.left
     }

@@ -2,11 +2,11 @@
 
 mod store;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, slice, sync::Arc};
 
 use serde_json::Value;
 
-use super::{NewTask, SubmitError, Submitter, as_submitted, push::News, variant::Assigned};
+use super::{NewTask, SubmitError, Submitter, as_submitted, push::News, store::Written, variant::Assigned};
 use crate::{
     base::TaskId,
     catalog::model::Recipe,
@@ -74,7 +74,8 @@ impl Submitter {
             Err(outcome) if outcome == "over_monthly_limit" => return Err(self.over_monthly_limit(&published).into()),
             Err(outcome) => return Err(refused(&outcome)),
         };
-        self.tell(News::of_one(&submission)).await;
+        let written = Written::Created { team_id: made.team_id.into(), created_at: made.created_at };
+        self.tell(News::of(slice::from_ref(&submission), slice::from_ref(&written))).await;
         let task = as_submitted(submission, made.team_id, made.created_at);
         Ok(Task { retry_of: Some(of.0), steps_done: made.steps_done, ..task })
     }
