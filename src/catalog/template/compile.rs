@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Expression};
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, engine, growth, names};
+use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl<'a> Form<'a> {
         let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
         let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
         // `{{ a }} and {{ b }}` is not one expression, and does not parse as one.
-        match engine::ENGINE.compile_expression(inner) {
-            Ok(_) => Self::Expression(inner),
-            Err(_) => Self::Text,
+        match tokens::read(inner, true).map(|_| engine::ENGINE.compile_expression(inner)) {
+            Ok(Ok(_)) => Self::Expression(inner),
+            _ => Self::Text,
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Expr {
 impl Expr {
     fn new(text: &str) -> Result<Self, String> {
         let source = names::bare(text).trim().to_owned();
-        if let Some(refusal) = growth::refusal(&source, true) {
+        if let Some(refusal) = growth::refusal(&tokens::read(&source, true)?) {
             return Err(refusal.to_owned());
         }
         let expression =
@@ -144,7 +144,7 @@ impl Compiler {
             Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
             Form::Text => {
                 // A recipe that was stored by an older version was not looked at for this.
-                if let Some(refusal) = growth::refusal(text, false) {
+                if let Some(refusal) = growth::refusal(&tokens::read(text, false)?) {
                     return Err(refusal.to_owned());
                 }
                 // The ending tells the engine what to escape.

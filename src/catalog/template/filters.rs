@@ -15,6 +15,9 @@ use super::{
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
 
+/// Spaces of an indent that `tojson` may be told.
+const MAX_INDENT: i64 = 16;
+
 /// Filters that write out whatever they are given.
 const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "urlencode"];
 
@@ -34,6 +37,7 @@ pub fn install(engine: &mut Environment<'_>) {
         within(std::slice::from_ref(value))?;
         minijinja::escape_formatter(out, state, value)
     });
+    engine.add_filter("sum", sum);
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("truncate", truncate);
@@ -45,6 +49,9 @@ pub fn install(engine: &mut Environment<'_>) {
 /// The filter itself pays for a list by what it has written, which is too late.
 fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
     within(args)?;
+    if args.iter().any(is_wide) {
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("an indent is at most {MAX_INDENT}")));
+    }
     let between = match args {
         [items, sign, ..] if name == "join" => {
             items.len().unwrap_or(0).saturating_mul(sign.as_str().map_or(0, str::len))
@@ -55,6 +62,26 @@ fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
         return Err(too_long());
     }
     PLAIN.empty_state().apply_filter(name, args)
+}
+
+/// Whether the filter is told to indent by more than a reader needs: it writes first, and pays afterwards.
+fn is_wide(arg: &Value) -> bool {
+    let indent = Kwargs::try_from(arg.clone()).ok().and_then(|named| named.get::<Option<i64>>("indent").ok().flatten());
+    indent.is_some_and(|indent| indent > MAX_INDENT)
+}
+
+/// `sum` of numbers; adding lists or texts up would grow them unpaid.
+fn sum(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let start = args.iter().any(|arg| Kwargs::try_from(arg.clone()).is_ok_and(|named| named.has("start")));
+    let positional = args.iter().skip(1).any(|arg| arg.as_object().is_some() && !arg.is_kwargs());
+    if start || positional {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "`sum` adds numbers and takes no `start`; add it behind it",
+        ));
+    }
+    PLAIN.empty_state().apply_filter("sum", &args)
 }
 
 /// Counts what lists and mappings would be as text, without making it.

@@ -5,26 +5,27 @@
 //! out would fill any memory. So a template's variables hold texts, numbers and
 //! pieces of what it was given; a list is made where it is used.
 
-use super::helpers::{Tag, is_name, tags, words};
+use super::tokens::Tag;
 
 const MACRO: &str = "macros and recursive loops are not offered; loop over a list, or use a Transform node";
 const STORED: &str = "a variable cannot keep a list or mapping that is made of others; make it where it is used, or in a \
                       Transform node";
 const JOINED: &str = "`~` joins texts, and one side may be a list here; write the parts side by side, or use `join`";
+const DOUBLED: &str = "a variable is added to itself or multiplied, which doubles a list each time; make each a number with \
+                       `| int` or `| float`, or use a Transform node";
+/// Filters that only give numbers.
+const NUMBERS: [&str; 5] = ["int", "float", "length", "count", "round"];
 /// Filters that make lists of lists.
 const PAIRING: [&str; 4] = ["zip", "chain", "batch", "slice"];
 const MAKERS: [&str; 2] = ["dict", "namespace"];
 const KEYWORDS: [&str; 8] = ["in", "is", "and", "or", "not", "if", "else", "recursive"];
 
-/// Why a string of a config, or an expression, is refused.
-pub fn refusal(text: &str, is_expression: bool) -> Option<&'static str> {
+/// Why the code of a template or expression is refused.
+pub fn refusal(tags: &[Tag<'_>]) -> Option<&'static str> {
     let mut known = Known::default();
-    if is_expression {
-        return known.expression(&words(text));
-    }
-    tags(text).find_map(|tag| match tag {
-        Tag::Print(code) => known.expression(&words(code)),
-        Tag::Statement(code) => known.statement(code),
+    tags.iter().find_map(|tag| match tag {
+        Tag::Print(words) => known.expression(words),
+        Tag::Statement(words) => known.statement(words),
     })
 }
 
@@ -42,21 +43,20 @@ impl<'a> Known<'a> {
         mixed.then_some(JOINED)
     }
 
-    fn statement(&mut self, code: &'a str) -> Option<&'static str> {
-        let words = words(code);
+    fn statement(&mut self, words: &[&'a str]) -> Option<&'static str> {
         let (&first, rest) = words.split_first()?;
         match first {
             "macro" | "call" => Some(MACRO),
-            "set" | "with" => self.assignment(code, first, rest),
+            "set" | "with" => self.assignment(first, rest),
             "for" => self.loop_over(rest),
             _ => self.expression(rest),
         }
     }
 
-    fn assignment(&mut self, code: &str, kind: &str, rest: &[&'a str]) -> Option<&'static str> {
+    fn assignment(&mut self, kind: &str, rest: &[&'a str]) -> Option<&'static str> {
         let at = rest.iter().position(|word| *word == "=")?;
         let (targets, value) = (&rest[..at], &rest[at + 1..]);
-        let pairs = PAIRING.iter().any(|filter| code.contains(filter));
+        let pairs = value.iter().any(|word| PAIRING.iter().any(|filter| word.contains(filter)));
         let bare_tuple = kind == "set" && outermost(value, ",");
         if depth(value) > 0 || pairs || bare_tuple || self.has_namespace(value) || bare_maker(value) {
             return Some(STORED);
@@ -65,6 +65,9 @@ impl<'a> Known<'a> {
             if kind == "set" { targets.first().copied().into_iter().collect() } else { names_before_equals(rest) };
         if value.first() == Some(&"namespace") {
             self.namespaces.extend(&targets);
+        }
+        if self.adds_sums(value, &targets) {
+            return Some(DOUBLED);
         }
         if value.iter().any(|word| ["*", "+"].contains(word)) || self.has_sum(value) {
             self.sums.extend(&targets);
@@ -90,6 +93,13 @@ impl<'a> Known<'a> {
         self.expression(list)
     }
 
+    /// Whether it adds what may be a list that was added up before to itself or to another such.
+    fn adds_sums(&self, value: &[&str], targets: &[&str]) -> bool {
+        let sums = roots(value).filter(|(_, name)| self.sums.contains(name) || targets.contains(name)).count();
+        let grows = (value.contains(&"+") && sums > 1) || (value.contains(&"*") && sums > 0);
+        grows && !value.iter().any(|word| NUMBERS.contains(word))
+    }
+
     fn has_sum(&self, words: &[&str]) -> bool {
         roots(words).any(|(_, name)| self.sums.contains(&name))
     }
@@ -98,6 +108,11 @@ impl<'a> Known<'a> {
     fn has_namespace(&self, words: &[&str]) -> bool {
         roots(words).any(|(at, name)| self.namespaces.contains(&name) && words.get(at + 1) != Some(&"."))
     }
+}
+
+/// A name, not a number, string or sign.
+fn is_name(word: &str) -> bool {
+    word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
 }
 
 /// Names that are not fields, filters, arguments or keywords, with their places.
@@ -181,6 +196,11 @@ fn names_before_equals<'a>(words: &[&'a str]) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::template::tokens;
+
+    fn refusal(text: &str, is_expression: bool) -> Option<&'static str> {
+        super::refusal(&tokens::read(text, is_expression).unwrap())
+    }
 
     #[test]
     fn what_recipes_do_is_let_through() {
@@ -218,6 +238,14 @@ mod tests {
             ("{% set n = namespace(x=a) %}", STORED),
             ("{% set n = namespace(x=1) %}{% set n.me = n %}", STORED),
             ("{% set n = namespace(x=1) %}{% for m in [n] %}{% endfor %}", STORED),
+            ("{#} {% raw %} #}{% set a = 'x' %}{% set a = [a, a] %}{{ a ~ '' }}", STORED),
+            ("{{ {'}}': 1} }}{% set a = [a, a] %}", STORED),
+            ("{% set a = a + a %}", DOUBLED),
+            ("{% set b = a + a %}{% set c = b + b %}", DOUBLED),
+            ("{% set b = a + x %}{% set c = a + y %}{% set d = b + c %}", DOUBLED),
+            ("{% set a = a * 2 %}", DOUBLED),
+            ("{% set ns = namespace(s=0) %}{% for i in x %}{% set ns.s = ns.s + ns.s %}{% endfor %}", DOUBLED),
+            ("{% with a = a + a %}{% endwith %}", DOUBLED),
             ("{% with a = [a, a] %}{% endwith %}", STORED),
             ("{% for a in [[b, b]] %}{% endfor %}", STORED),
             ("{% for a, c in [(b, [b, b])] %}{% endfor %}", STORED),
@@ -229,8 +257,8 @@ mod tests {
             ("{% raw %}{% endraw %}{% macro m(a) %}{% endmacro %}", MACRO),
             ("{{ [a, a] ~ '' }}", JOINED),
             ("{{ a * 9 ~ '' }}", JOINED),
-            ("{% set a = a + a %}{{ a ~ '' }}", JOINED),
-            ("{% set a = a * 9 %}{% set b = a %}{% if b ~ '' %}{% endif %}", JOINED),
+            ("{% set a = a + x %}{{ a ~ '' }}", JOINED),
+            ("{% set a = x * 9 %}{% set b = a %}{% if b ~ '' %}{% endif %}", JOINED),
             ("{% for b in a * 9 %}{{ b ~ '' }}{% endfor %}", JOINED),
         ] {
             assert_eq!(refusal(text, false), Some(why), "{text}");

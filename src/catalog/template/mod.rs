@@ -13,6 +13,7 @@ mod helpers;
 mod methods;
 mod names;
 mod scope;
+mod tokens;
 
 pub use budget::Budget;
 pub use compile::{Compiled, Compiler, Expr, Templates};

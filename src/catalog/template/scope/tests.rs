@@ -141,10 +141,10 @@ fn a_template_that_never_ends_is_stopped() {
 fn what_doubles_ends_before_it_fills_the_memory() {
     let doubled = |statement: &str| format!("{{% set a = 'aaaaaaaa' %}}{}{{{{ a }}}}", statement.repeat(48));
     let nested = "{% set a = [a, a] %}".repeat(60);
-    let wide = format!("[{}]", vec!["crawl.pages * 100"; 3000].join(", "));
+    let wide = format!("[{}]", vec!["crawl.pages * 3000"; 100].join(", "));
     for (text, words) in [
         (doubled("{% set a = a ~ a %}"), "steps"),
-        (doubled("{% set a = a + a %}"), "steps"),
+        (doubled("{% set a = a + a %}"), "doubles a list"),
         (doubled("{% set a %}{{ a }}{{ a }}{% endset %}"), "steps"),
         (doubled("{% set a = [a, a] | join %}"), "cannot keep a list"),
         (doubled("{% set a = a.join([a, a, a]) %}"), "cannot keep a list"),
@@ -176,6 +176,10 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         (format!("x{{{{ {wide} | truncate(5) }}}}"), "truncate takes a text"),
         (format!("x{{{{ {wide} | striptags }}}}"), ""),
         (format!("x{{% set y %}}{{{{ {wide} }}}}{{% endset %}}"), "longer than"),
+        ("x{{ range(9000) | list | tojson(indent=8000) }}".to_owned(), "indent is at most"),
+        (doubled("{% set a = a * 2 %}"), "doubles a list"),
+        ("x{{ [crawl.pages, crawl.pages] | sum(start=[]) }}".to_owned(), "takes no `start`"),
+        ("x{{ [crawl.pages, crawl.pages] | sum([]) }}".to_owned(), "takes no `start`"),
         ("x{{ range(100000) | join('a' * 90000000) }}".to_owned(), ""),
         ("x{{ crawl.pages | join(('a' * 90000) ~ 'b') * 100 }}".to_owned(), ""),
         ("x{{ (crawl.pages | list * 50000000) | tojson }}".to_owned(), "longer than"),
@@ -191,7 +195,7 @@ fn what_doubles_ends_before_it_fills_the_memory() {
 #[test]
 fn a_list_that_holds_another_many_times_is_no_value() {
     let mut copies = "list".to_owned();
-    for _ in 0..9 {
+    for _ in 0..6 {
         copies = format!("[{copies}, {copies}]");
     }
     assert!(render_as(&json!(format!("{{{{ {copies} }}}}")), Escape::None).is_ok());

@@ -1,0 +1,145 @@
+//! A template's code, read by the engine's own lexer and bounded before anything parses it.
+//!
+//! The parser, the code generator and the syntax tree go as deep as an expression has
+//! links, so that a long chain would end the process; the lexer only goes forward.
+
+use minijinja::{
+    machinery::{Token, tokenize},
+    syntax::SyntaxConfig,
+};
+
+/// Bytes of one template or expression.
+const MAX_BYTES: usize = 256 * 1024;
+/// Tokens of one `{{ }}` or `{% %}`.
+const MAX_TOKENS: usize = 4_000;
+/// Signs, operators and opening brackets of one `{{ }}` or `{% %}`.
+const MAX_LINKS: usize = 250;
+/// `elif`s of one template: each stands within the one before it.
+const MAX_ARMS: usize = 100;
+/// Words that join expressions as a sign does.
+const JOINING: [&str; 7] = ["not", "and", "or", "is", "in", "if", "else"];
+
+/// Code within a text, as the words of its source: names, numbers, strings in their quotes, and signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tag<'a> {
+    /// Between `{{` and `}}`, or an expression as a whole.
+    Print(Vec<&'a str>),
+    /// Between `{%` and `%}`.
+    Statement(Vec<&'a str>),
+}
+
+impl<'a> Tag<'a> {
+    pub fn words(&self) -> &[&'a str] {
+        match self {
+            Self::Print(words) | Self::Statement(words) => words,
+        }
+    }
+}
+
+/// The code of a template or of an expression, in order.
+///
+/// # Errors
+/// It cannot be read, or is longer than anything should parse. The message says what to do.
+pub fn read(text: &str, is_expression: bool) -> Result<Vec<Tag<'_>>, String> {
+    if text.len() > MAX_BYTES {
+        return Err(format!("the template is longer than {MAX_BYTES} bytes; split it over several nodes"));
+    }
+    let mut tags = Vec::new();
+    let mut open = is_expression.then(|| Tag::Print(Vec::new()));
+    let (mut links, mut arms) = (0, 0);
+    for token in tokenize(text, is_expression, SyntaxConfig::default()) {
+        let (token, span) = token.map_err(|error| super::engine::explain(&error))?;
+        match token {
+            Token::TemplateData(_) => {}
+            Token::VariableStart | Token::BlockStart => {
+                let print = matches!(token, Token::VariableStart);
+                open = Some(if print { Tag::Print(Vec::new()) } else { Tag::Statement(Vec::new()) });
+                links = 0;
+            }
+            Token::VariableEnd | Token::BlockEnd => tags.extend(open.take()),
+            token => {
+                let source = text.get(span.start_offset as usize..span.end_offset as usize).unwrap_or_default();
+                links += usize::from(is_link(&token));
+                arms += usize::from(matches!(token, Token::Ident("elif")));
+                let Some(Tag::Print(words) | Tag::Statement(words)) = &mut open else { continue };
+                words.push(source);
+                bounded(words.len(), links, arms)?;
+            }
+        }
+    }
+    tags.extend(open);
+    Ok(tags)
+}
+
+fn bounded(tokens: usize, links: usize, arms: usize) -> Result<(), String> {
+    if tokens > MAX_TOKENS {
+        return Err(format!("one expression has more than {MAX_TOKENS} parts; split it over several nodes"));
+    }
+    if links > MAX_LINKS {
+        return Err(format!(
+            "one expression has more than {MAX_LINKS} operators, dots, filters and brackets; split it"
+        ));
+    }
+    if arms > MAX_ARMS {
+        return Err(format!("the template has more than {MAX_ARMS} `elif`; look the value up in a mapping instead"));
+    }
+    Ok(())
+}
+
+/// Whether the token can put one expression into another.
+fn is_link(token: &Token<'_>) -> bool {
+    match token {
+        Token::Ident(name) => JOINING.contains(name),
+        Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_) => false,
+        Token::Comma | Token::Colon | Token::Assign => false,
+        Token::BracketClose | Token::ParenClose | Token::BraceClose => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_read_as_the_engine_reads_it() {
+        let tags = read("{#} {% raw %} #}a{%- set a = {'}}': \"x y\"} -%}{% raw %}{{ b }}{% endraw %}{{ c|d }}", false);
+        let set = Tag::Statement(vec!["set", "a", "=", "{", "'}}'", ":", "\"x y\"", "}"]);
+        assert_eq!(tags.unwrap(), [set, Tag::Print(vec!["c", "|", "d"])]);
+        assert_eq!(read("a ~ 'b'", true).unwrap(), [Tag::Print(vec!["a", "~", "'b'"])]);
+    }
+
+    /// Each of these overflowed the stack of the thread that parsed it.
+    #[test]
+    fn chains_are_bounded_before_they_are_parsed() {
+        for (before, link, after) in [
+            ("", "-", "1"),
+            ("", "not ", "a"),
+            ("inputs", ".x", ""),
+            ("a", "[0]", ""),
+            ("a", "()", ""),
+            ("'a'", "|upper", ""),
+            ("a", " is defined", ""),
+            ("a", " if b else c", ""),
+            ("1", " + 1", ""),
+            ("2", " ** 2", ""),
+            ("a", " ~ a", ""),
+            ("a", " and a", ""),
+            ("a", " < a", ""),
+            ("a", " not in a", ""),
+            ("", "[", ""),
+        ] {
+            let chain = format!("{before}{}{after}", link.repeat(20_000));
+            assert!(read(&chain, true).unwrap_err().contains("more than"), "{link}");
+            for text in [format!("{{{{ {chain} }}}}"), format!("x{{% if {chain} %}}{{% endif %}}")] {
+                assert!(super::super::references(&text).is_err(), "{link}");
+                assert!(
+                    super::super::Compiler::default().value(&text.into(), super::super::Escape::None, "c").is_err()
+                );
+            }
+        }
+        let arms = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(5_000));
+        assert!(read(&arms, false).unwrap_err().contains("elif"));
+        assert!(read(&"a".repeat(MAX_BYTES + 1), true).is_err());
+    }
+}
