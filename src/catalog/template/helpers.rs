@@ -29,7 +29,6 @@ fn in_words(words: &[&str]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::catalog::template::tokens;
 
     fn unknown(text: &str, is_expression: bool) -> Option<String> {

@@ -88,13 +88,16 @@ fn bounded(tokens: usize, links: usize, arms: usize) -> Result<(), String> {
 
 /// Whether the token can put one expression into another.
 fn is_link(token: &Token<'_>) -> bool {
-    match token {
-        Token::Ident(name) => JOINING.contains(name),
-        Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_) => false,
-        Token::Comma | Token::Colon | Token::Assign => false,
-        Token::BracketClose | Token::ParenClose | Token::BraceClose => false,
-        _ => true,
+    if let Token::Ident(name) = token {
+        return JOINING.contains(name);
     }
+    let is_value =
+        matches!(token, Token::Str(_) | Token::String(_) | Token::Int(_) | Token::Int128(_) | Token::Float(_));
+    let parts = matches!(
+        token,
+        Token::Comma | Token::Colon | Token::Assign | Token::BracketClose | Token::ParenClose | Token::BraceClose
+    );
+    !is_value && !parts
 }
 
 #[cfg(test)]
