@@ -55,6 +55,12 @@ pub fn install(engine: &mut Environment<'_>) {
 /// The filter itself pays for a list by what it has written, which is too late.
 fn write_out(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
     pay_to_write(state, within(args)?)?;
+    // Texts are copied by the filter, up to six bytes for one.
+    let texts = args.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
+    if texts > MAX_OUTPUT {
+        return Err(too_long());
+    }
+    pay_to_write(state, texts)?;
     if args.iter().any(is_wide) {
         return Err(Error::new(ErrorKind::InvalidOperation, format!("an indent is at most {MAX_INDENT}")));
     }

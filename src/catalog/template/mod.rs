@@ -10,6 +10,8 @@ mod escape;
 mod filters;
 mod growth;
 mod helpers;
+#[cfg(test)]
+mod hostile_tests;
 mod methods;
 mod names;
 mod scope;

@@ -181,6 +181,7 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         ("{% set a = [1] %}".to_owned() + &"{% set a = a * 2 %}".repeat(60) + "{{ a | length }}", "steps"),
         ("{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s | length }}".to_owned(), "steps"),
         ("{% set n = namespace(s=[1]) %}{% for i in range(90000) %}{% set n.s = n.s[0:] %}{% for j in n.s %}{% set n.s = n.s + crawl.pages %}{% endfor %}{% endfor %}".to_owned(), "steps"),
+        ("x{{ ('a b' * 9000000) | tojson | length }}".to_owned(), ""),
         ("x{{ ([1] * 1000000000000).count(2) }}".to_owned(), ""),
         ("x{{ ([1] * 1000000000000)[100000000000:] | first }}".to_owned(), "a piece is taken"),
         ("x{% for i in range(90000) %}{% if crawl.pages | tojson | length %}{% endif %}{% endfor %}".to_owned(), "steps"),
