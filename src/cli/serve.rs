@@ -161,7 +161,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Registry::new(&config.providers)?,
         components::registry(),
         shared.redis.1.clone(),
-    );
+    )?;
     let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
     let deliverer =
         Deliverer { pool: pool.clone(), locker: Arc::clone(&shared.locker), client, clock: Arc::clone(clock) };

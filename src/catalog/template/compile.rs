@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Expression};
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens};
+use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens, tokens::Tag};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +39,26 @@ impl<'a> Form<'a> {
 #[derive(Debug)]
 pub struct Expr {
     source: String,
+    only_copies: bool,
     expression: Expression<'static, 'static>,
 }
 
 impl Expr {
     fn new(text: &str) -> Result<Self, String> {
         let source = names::bare(text).trim().to_owned();
-        if let Some(refusal) = growth::refusal(&tokens::read(&source, true)?) {
+        let tags = tokens::read(&source, true)?;
+        if let Some(refusal) = growth::refusal(&tags) {
             return Err(refusal.to_owned());
         }
+        let only_copies = tags.iter().all(Tag::is_path);
         let expression =
             engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
-        Ok(Self { source, expression })
+        Ok(Self { source, only_copies, expression })
+    }
+
+    /// Whether it only names a value.
+    pub(in crate::catalog) fn only_copies(&self) -> bool {
+        self.only_copies
     }
 
     /// The value, never undefined. The error is the message alone.
@@ -151,7 +159,7 @@ impl Compiler {
                 let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
                 self.count += 1;
                 self.templates
-                    .add_template_owned(name.clone(), text.to_owned())
+                    .add_template_owned(name.clone(), tokens::with_kept_values(text)?)
                     .map_err(|error| engine::explain(&error))?;
                 Ok(Compiled::Text(name))
             }
@@ -164,6 +172,17 @@ fn fault(path: &str, message: String) -> TemplateError {
 }
 
 impl Compiled {
+    /// Whether rendering it does no more than to copy values that it names.
+    pub(in crate::catalog) fn only_copies(&self) -> bool {
+        match self {
+            Self::Literal(_) => true,
+            Self::Expression(expression) => expression.only_copies(),
+            Self::Text(_) => false,
+            Self::List(items) => items.iter().all(Self::only_copies),
+            Self::Map(entries) => entries.iter().all(|(_, value)| value.only_copies()),
+        }
+    }
+
     fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
     }

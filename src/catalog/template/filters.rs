@@ -3,18 +3,21 @@
 use std::sync::LazyLock;
 
 use minijinja::{
-    Environment, Error, ErrorKind, UndefinedBehavior, Value,
-    value::{Kwargs, Rest, ValueOrKwargs, from_args},
+    Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
 };
 
 use super::{
     Budget,
     engine::{FUEL, MAX_OUTPUT},
+    tokens,
 };
 
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
 
+/// What is written costs a step for so many bytes: each is walked to, counted and copied.
+const BYTES_A_STEP: u64 = 16;
 /// Spaces of an indent that `tojson` may be told.
 const MAX_INDENT: i64 = 16;
 
@@ -30,11 +33,14 @@ static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 pub fn install(engine: &mut Environment<'_>) {
+    engine.add_filter(tokens::KEPT, kept_value);
     for name in WRITERS {
-        engine.add_filter(name, move |args: Rest<ValueOrKwargs>| write_out(name, &args.into_values()));
+        engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            write_out(state, name, &args.into_values())
+        });
     }
     engine.set_formatter(|out, state, value| {
-        within(std::slice::from_ref(value))?;
+        pay_to_write(state, within(std::slice::from_ref(value))?)?;
         minijinja::escape_formatter(out, state, value)
     });
     engine.add_filter("sum", sum);
@@ -47,8 +53,8 @@ pub fn install(engine: &mut Environment<'_>) {
 }
 
 /// The filter itself pays for a list by what it has written, which is too late.
-fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
-    within(args)?;
+fn write_out(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
+    pay_to_write(state, within(args)?)?;
     if args.iter().any(is_wide) {
         return Err(Error::new(ErrorKind::InvalidOperation, format!("an indent is at most {MAX_INDENT}")));
     }
@@ -85,13 +91,37 @@ fn sum(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
 }
 
 /// Counts what lists and mappings would be as text, without making it.
-fn within(values: &[Value]) -> Result<(), Error> {
+fn within(values: &[Value]) -> Result<usize, Error> {
     let lists = values.iter().filter(|value| value.as_object().is_some());
     let budget = Budget::of(MAX_OUTPUT);
     for list in lists {
         budget.take_value(list).map_err(|_| too_long())?;
     }
-    Ok(())
+    Ok(MAX_OUTPUT - budget.left())
+}
+
+/// The filters of [`PLAIN`] pay from a tank of their own, full each time: what they write is
+/// paid for here, before the work.
+fn pay_to_write(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_A_STEP)
+}
+
+/// Makes a value that gets a name whole, and pays for all that it would be when written out:
+/// lists that are added up, repeated or cut are views of one another, without end when
+/// that happens in a loop.
+fn kept_value(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        pay_to_write(state, within(std::slice::from_ref(value))?)?;
+        return Ok(value.clone());
+    }
+    let mut items = Vec::new();
+    for item in value.try_iter()? {
+        state.consume_fuel(1)?;
+        items.push(item);
+    }
+    let whole = Value::from(items);
+    pay_to_write(state, within(std::slice::from_ref(&whole))?)?;
+    Ok(whole)
 }
 
 pub fn too_long() -> Error {

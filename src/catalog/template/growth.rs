@@ -11,10 +11,8 @@ const MACRO: &str = "macros and recursive loops are not offered; loop over a lis
 const STORED: &str = "a variable cannot keep a list or mapping that is made of others; make it where it is used, or in a \
                       Transform node";
 const JOINED: &str = "`~` joins texts, and one side may be a list here; write the parts side by side, or use `join`";
-const DOUBLED: &str = "a variable is added to itself or multiplied, which doubles a list each time; make each a number with \
-                       `| int` or `| float`, or use a Transform node";
-/// Filters that only give numbers.
-const NUMBERS: [&str; 5] = ["int", "float", "length", "count", "round"];
+const SLICED: &str =
+    "a piece is taken of a list that is repeated in the same expression; set a variable to the list first";
 /// Filters that make lists of lists.
 const PAIRING: [&str; 4] = ["zip", "chain", "batch", "slice"];
 const MAKERS: [&str; 2] = ["dict", "namespace"];
@@ -40,7 +38,7 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn expression(&self, words: &[&'a str]) -> Option<&'static str> {
         let mixed = words.contains(&"~") && (depth(words) > 0 || words.contains(&"*") || self.has_sum(words));
-        mixed.then_some(JOINED)
+        if mixed { Some(JOINED) } else { slices_repeated(words).then_some(SLICED) }
     }
 
     fn statement(&mut self, words: &[&'a str]) -> Option<&'static str> {
@@ -66,9 +64,6 @@ impl<'a> Known<'a> {
         if value.first() == Some(&"namespace") {
             self.namespaces.extend(&targets);
         }
-        if self.adds_sums(value, &targets) {
-            return Some(DOUBLED);
-        }
         if value.iter().any(|word| ["*", "+"].contains(word)) || self.has_sum(value) {
             self.sums.extend(&targets);
         }
@@ -91,13 +86,6 @@ impl<'a> Known<'a> {
             self.sums.extend(targets.iter().copied().filter(|word| is_name(word)));
         }
         self.expression(list)
-    }
-
-    /// Whether it adds what may be a list that was added up before to itself or to another such.
-    fn adds_sums(&self, value: &[&str], targets: &[&str]) -> bool {
-        let sums = roots(value).filter(|(_, name)| self.sums.contains(name) || targets.contains(name)).count();
-        let grows = (value.contains(&"+") && sums > 1) || (value.contains(&"*") && sums > 0);
-        grows && !value.iter().any(|word| NUMBERS.contains(word))
     }
 
     fn has_sum(&self, words: &[&str]) -> bool {
@@ -184,6 +172,13 @@ fn outermost(words: &[&str], sign: &str) -> bool {
     false
 }
 
+/// Whether a piece is taken of what is written behind a `*`: the engine would pass over all
+/// that comes before the piece, one by one and unpaid.
+fn slices_repeated(words: &[&str]) -> bool {
+    let Some(star) = words.iter().position(|word| *word == "*") else { return false };
+    (star..words.len()).any(|at| words[at] == "[" && outermost(&words[at + 1..], ":"))
+}
+
 /// `dict` or `namespace` under another name.
 fn bare_maker(words: &[&str]) -> bool {
     roots(words).any(|(at, name)| MAKERS.contains(&name) && words.get(at + 1) != Some(&"("))
@@ -216,6 +211,7 @@ mod tests {
             "{{ {'a': x, 'b': [y, z]} | tojson }} {{ (1 + n) * 2 }}",
             "{% raw %}{% macro m() %}{% endraw %}{# {% macro m() %} #}{{ '{% macro m() %}' }}",
             "{% set x %}{% for p in pages %}{{ p }}{% endfor %}{% endset %}",
+            "{{ pages[: n * 2] | length }}{{ n * 2 }}{% set total = a.n + b.n %}{% set total = total + total %}",
             "{% if a[0] == b[1:] and c in ['x', 'y'] %}{% endif %}",
             "{% set total = inputs.weeks * inputs.posts %}{{ total }} posts",
         ] {
@@ -240,12 +236,8 @@ mod tests {
             ("{% set n = namespace(x=1) %}{% for m in [n] %}{% endfor %}", STORED),
             ("{#} {% raw %} #}{% set a = 'x' %}{% set a = [a, a] %}{{ a ~ '' }}", STORED),
             ("{{ {'}}': 1} }}{% set a = [a, a] %}", STORED),
-            ("{% set a = a + a %}", DOUBLED),
-            ("{% set b = a + a %}{% set c = b + b %}", DOUBLED),
-            ("{% set b = a + x %}{% set c = a + y %}{% set d = b + c %}", DOUBLED),
-            ("{% set a = a * 2 %}", DOUBLED),
-            ("{% set ns = namespace(s=0) %}{% for i in x %}{% set ns.s = ns.s + ns.s %}{% endfor %}", DOUBLED),
-            ("{% with a = a + a %}{% endwith %}", DOUBLED),
+            ("{{ (a * 9)[1:] | length }}", SLICED),
+            ("{% for x in (a * n)[2:3] %}{% endfor %}", SLICED),
             ("{% with a = [a, a] %}{% endwith %}", STORED),
             ("{% for a in [[b, b]] %}{% endfor %}", STORED),
             ("{% for a, c in [(b, [b, b])] %}{% endfor %}", STORED),

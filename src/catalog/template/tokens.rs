@@ -16,6 +16,8 @@ const MAX_TOKENS: usize = 4_000;
 const MAX_LINKS: usize = 250;
 /// `elif`s of one template: each stands within the one before it.
 const MAX_ARMS: usize = 100;
+/// The filter that values which get a name pass through.
+pub const KEPT: &str = "kept_value";
 /// Words that join expressions as a sign does.
 const JOINING: [&str; 7] = ["not", "and", "or", "is", "in", "if", "else"];
 
@@ -29,6 +31,11 @@ pub enum Tag<'a> {
 }
 
 impl<'a> Tag<'a> {
+    /// Whether it only names a value.
+    pub fn is_path(&self) -> bool {
+        matches!(self, Self::Print(words) if is_path(words))
+    }
+
     pub fn words(&self) -> &[&'a str] {
         match self {
             Self::Print(words) | Self::Statement(words) => words,
@@ -71,6 +78,76 @@ pub fn read(text: &str, is_expression: bool) -> Result<Vec<Tag<'_>>, String> {
     Ok(tags)
 }
 
+/// The template with every value that a statement keeps under a name passed through the
+/// filter [`KEPT`], which makes it whole and pays for it. What only names a value that is
+/// there already is left as it is.
+///
+/// # Errors
+/// As [`read`].
+pub fn with_kept_values(text: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(text.len() + 64);
+    let mut done = 0;
+    for tag in read(text, false)? {
+        let Tag::Statement(words) = &tag else { continue };
+        for value in kept_values(words) {
+            let [first, .., last] = value else { continue };
+            let start = first.as_ptr().addr() - text.as_ptr().addr();
+            let end = last.as_ptr().addr() - text.as_ptr().addr() + last.len();
+            out.push_str(&text[done..start]);
+            out.push('(');
+            out.push_str(&text[start..end]);
+            out.push_str(")|");
+            out.push_str(KEPT);
+            done = end;
+        }
+    }
+    out.push_str(&text[done..]);
+    Ok(out)
+}
+
+/// The expressions of a statement whose values get a name, but for those that are a name themselves.
+fn kept_values<'w, 'a>(words: &'w [&'a str]) -> Vec<&'w [&'a str]> {
+    let after = |part: &'w [&'a str], sign| outermost(part, sign).map(|at| &part[at + 1..]);
+    let values: Vec<&[&str]> = match words.split_first() {
+        Some((&"set", rest)) => after(rest, "=").into_iter().collect(),
+        Some((&"with", mut rest)) => {
+            let mut values = Vec::new();
+            while let Some(value) = after(rest, "=") {
+                let end = outermost(value, ",").unwrap_or(value.len());
+                values.push(&value[..end]);
+                rest = value.get(end + 1..).unwrap_or_default();
+            }
+            values
+        }
+        Some((&"for", rest)) => {
+            let list = after(rest, "in").unwrap_or_default();
+            vec![&list[..outermost(list, "if").unwrap_or(list.len())]]
+        }
+        _ => Vec::new(),
+    };
+    let is_new = |value: &&[&str]| value.first() != Some(&"namespace") && !is_path(value);
+    values.into_iter().filter(is_new).collect()
+}
+
+/// Where the sign stands outside of all brackets.
+fn outermost(words: &[&str], sign: &str) -> Option<usize> {
+    let mut level = 0_usize;
+    words.iter().position(|word| {
+        match *word {
+            "[" | "{" | "(" => level += 1,
+            "]" | "}" | ")" => level = level.saturating_sub(1),
+            _ => {}
+        }
+        level == 0 && *word == sign
+    })
+}
+
+/// A name with fields and nothing else: `crawl.pages`.
+fn is_path(words: &[&str]) -> bool {
+    let part = |word: &str| word == "." || word.chars().all(|c| c.is_alphanumeric() || c == '_');
+    words.iter().all(|word| part(word) && !JOINING.contains(word))
+}
+
 fn bounded(tokens: usize, links: usize, arms: usize) -> Result<(), String> {
     if tokens > MAX_TOKENS {
         return Err(format!("one expression has more than {MAX_TOKENS} parts; split it over several nodes"));
@@ -110,6 +187,32 @@ mod tests {
         let set = Tag::Statement(vec!["set", "a", "=", "{", "'}}'", ":", "\"x y\"", "}"]);
         assert_eq!(tags.unwrap(), [set, Tag::Print(vec!["c", "|", "d"])]);
         assert_eq!(read("a ~ 'b'", true).unwrap(), [Tag::Print(vec!["a", "~", "'b'"])]);
+    }
+
+    #[test]
+    fn values_that_get_a_name_are_kept_whole() {
+        for (text, kept) in [
+            ("{% set a = b + c %}", "{% set a = (b + c)|kept_value %}"),
+            ("{%- set n.a = [1, 2][:1] -%} x", "{%- set n.a = ([1, 2][:1])|kept_value -%} x"),
+            (
+                "{% for a, b in c|items if b == 1 %}{% endfor %}",
+                "{% for a, b in (c|items)|kept_value if b == 1 %}{% endfor %}",
+            ),
+            (
+                "{% with a = f(x, y), b = c[1:], d = e %}",
+                "{% with a = (f(x, y))|kept_value, b = (c[1:])|kept_value, d = e %}",
+            ),
+            (
+                "{% set a = crawl.pages %}{% for p in a %}{{ p * 2 }}",
+                "{% set a = crawl.pages %}{% for p in a %}{{ p * 2 }}",
+            ),
+            (
+                "{% set n = namespace(a=1) %}{% set x | f(a=1) %}{% endset %}",
+                "{% set n = namespace(a=1) %}{% set x | f(a=1) %}{% endset %}",
+            ),
+        ] {
+            assert_eq!(with_kept_values(text).unwrap(), kept);
+        }
     }
 
     /// Each of these overflowed the stack of the thread that parsed it.

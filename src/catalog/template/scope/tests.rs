@@ -144,7 +144,7 @@ fn what_doubles_ends_before_it_fills_the_memory() {
     let wide = format!("[{}]", vec!["crawl.pages * 3000"; 100].join(", "));
     for (text, words) in [
         (doubled("{% set a = a ~ a %}"), "steps"),
-        (doubled("{% set a = a + a %}"), "doubles a list"),
+        (doubled("{% set a = a + a %}"), "steps"),
         (doubled("{% set a %}{{ a }}{{ a }}{% endset %}"), "steps"),
         (doubled("{% set a = [a, a] | join %}"), "cannot keep a list"),
         (doubled("{% set a = a.join([a, a, a]) %}"), "cannot keep a list"),
@@ -177,7 +177,13 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         (format!("x{{{{ {wide} | striptags }}}}"), ""),
         (format!("x{{% set y %}}{{{{ {wide} }}}}{{% endset %}}"), "longer than"),
         ("x{{ range(9000) | list | tojson(indent=8000) }}".to_owned(), "indent is at most"),
-        (doubled("{% set a = a * 2 %}"), "doubles a list"),
+        ("{% set a = crawl.pages %}".to_owned() + &"{% set a = a + a %}".repeat(40) + "{{ a | length }}", ""),
+        ("{% set a = [1] %}".to_owned() + &"{% set a = a * 2 %}".repeat(60) + "{{ a | length }}", "steps"),
+        ("{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}{{ n.s | length }}".to_owned(), "steps"),
+        ("{% set n = namespace(s=[1]) %}{% for i in range(90000) %}{% set n.s = n.s[0:] %}{% for j in n.s %}{% set n.s = n.s + crawl.pages %}{% endfor %}{% endfor %}".to_owned(), "steps"),
+        ("x{{ ([1] * 1000000000000).count(2) }}".to_owned(), ""),
+        ("x{{ ([1] * 1000000000000)[100000000000:] | first }}".to_owned(), "a piece is taken"),
+        ("x{% for i in range(90000) %}{% if crawl.pages | tojson | length %}{% endif %}{% endfor %}".to_owned(), "steps"),
         ("x{{ [crawl.pages, crawl.pages] | sum(start=[]) }}".to_owned(), "takes no `start`"),
         ("x{{ [crawl.pages, crawl.pages] | sum([]) }}".to_owned(), "takes no `start`"),
         ("x{{ range(100000) | join('a' * 90000000) }}".to_owned(), ""),
