@@ -41,6 +41,7 @@ mod subscriptions;
 mod tags;
 mod tasks;
 mod teams;
+mod time;
 mod users;
 mod webhooks;
 mod workers;
