@@ -15,6 +15,7 @@ mod catalogue;
 pub mod check;
 mod client_address;
 mod document;
+mod doubled;
 mod errors;
 mod events;
 mod explain;
