@@ -83,7 +83,8 @@ grant update (status, payload, decided_by, decided_by_key, decided_at) on approv
 grant update (status, decided_at) on approvals to teamai_worker;
 
 -- News for tasks that may wait. No unique key and no reference: whoever brings news
--- never waits for another transaction, so that it can be brought under any lock.
+-- never waits for another transaction, so that it can be brought under any lock. Who
+-- reads it compares the agency in place of a reference.
 create table task_wakes (
   id        bigint generated always as identity primary key,
   agency_id uuid not null,
@@ -92,7 +93,8 @@ create table task_wakes (
   cancel    boolean not null default false
 );
 select app.protect('task_wakes');
-grant insert on task_wakes to teamai_api;
+-- Not the cancellation, which is app.task_ended's to bring.
+grant insert (agency_id, task_id) on task_wakes to teamai_api;
 
 reset role;
 set local role teamai_definer;
@@ -105,10 +107,10 @@ as $$
 begin
   if new.waited then
     update public.approvals a set status = 'closed', decided_at = clock_timestamp()
-     where a.task_id = new.id and a.status = 'open';
+     where a.agency_id = new.agency_id and a.task_id = new.id and a.status = 'open';
     insert into public.task_wakes (agency_id, task_id, cancel)
     select c.agency_id, c.id, true from public.task_queue c
-     where c.parent_task_id = new.id and c.finished_at is null;
+     where c.parent_task_id = new.id and c.agency_id = new.agency_id and c.finished_at is null;
   end if;
   if new.parent_task_id is not null then
     insert into public.task_wakes (agency_id, task_id) values (new.agency_id, new.parent_task_id);
@@ -140,7 +142,8 @@ begin
   get diagnostics v_timed = row_count;
 
   with news as (
-    select w.id as wake_id, w.cancel, t.id from public.task_wakes w join public.task_queue t on t.id = w.task_id
+    select w.id as wake_id, w.cancel, t.id
+      from public.task_wakes w join public.task_queue t on t.agency_id = w.agency_id and t.id = w.task_id
       -- one that runs looks for itself, and is told if it comes to wait
      where t.status <> 'running' or w.cancel
      order by w.id limit p_limit for update of w, t skip locked
@@ -159,7 +162,8 @@ begin
    where t.id = n.id and t.finished_at is null and (n.cancel or t.status = 'waiting');
   get diagnostics v_told = row_count;
 
-  delete from public.task_wakes w where not exists (select from public.task_queue t where t.id = w.task_id);
+  delete from public.task_wakes w
+   where not exists (select from public.task_queue t where t.agency_id = w.agency_id and t.id = w.task_id);
   return v_timed + v_told;
 end $$;
 

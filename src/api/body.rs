@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::{explain::explain, problem::Problem};
+use super::{doubled, explain::explain, problem::Problem};
 
 /// Bytes of a body unless the endpoint says otherwise.
 pub const MAX_BODY_BYTES: usize = MIB;
@@ -162,6 +162,9 @@ fn parse<T: ParseFromJSON>(bytes: &[u8], max_values: usize) -> Result<T, Problem
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid("", format!("the body is not JSON: {error}")).with_code("invalid_json"))?;
     bounds(&value, max_values)?;
+    if let Some(path) = doubled::name(bytes) {
+        return Err(Problem::invalid(path, "is given twice; keep one"));
+    }
     T::parse_from_json(Some(value)).map_err(|error| {
         // The parser stops at the first problem and does not say where; look again for all of them.
         let value: Value = serde_json::from_slice(bytes).unwrap_or_default();

@@ -3,6 +3,7 @@
 pub mod cache;
 pub mod clock;
 pub mod ids;
+pub mod json_schema;
 pub mod money;
 pub mod page;
 pub mod random;

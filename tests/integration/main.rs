@@ -61,6 +61,7 @@ mod security_page;
 mod shipped_recipes;
 mod site;
 mod stack;
+mod strange_values;
 mod strangers_recipe;
 mod sub_recipes;
 mod support;

@@ -2,6 +2,7 @@
 
 mod functions;
 mod ledger;
+mod news;
 mod pool;
 mod references;
 mod rows;
