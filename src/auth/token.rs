@@ -89,8 +89,8 @@ pub fn expired(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 }
 
 /// Whether the header lists members that whoever takes the token must understand
-/// (RFC 7515, 4.1.11). We know none of them, and the libraries pass over the list.
-pub(super) fn has_critical(token: &str) -> bool {
+/// (RFC 7515, 4.1.11). We know none of them, and `jsonwebtoken` passes over the list.
+fn has_critical(token: &str) -> bool {
     let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     let header = header.and_then(|bytes| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&bytes).ok());
     // What cannot be read is not good either.
