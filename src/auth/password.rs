@@ -1,13 +1,14 @@
 //! Passwords: which are taken, and argon2id off the async threads with bounded work.
 
+mod memory;
+
 use std::sync::Arc;
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use argon2::{Params, password_hash::phc::PasswordHash};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use memory::Memory;
 
 use super::AuthError;
 use crate::{
@@ -70,11 +71,12 @@ fn is_monotonous(text: &str) -> bool {
 pub struct Passwords {
     turns: Arc<Semaphore>,
     waiting: Semaphore,
+    memory: Arc<Memory>,
 }
 
 impl Passwords {
     pub fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING) }
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING), memory: Arc::default() }
     }
 
     /// # Errors
@@ -82,13 +84,16 @@ impl Passwords {
     pub async fn turn(&self) -> Result<Turn, AuthError> {
         let _place = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
         let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AuthError::Busy)?;
-        Ok(Turn(Arc::new(permit)))
+        Ok(Turn { permit: Arc::new(permit), memory: Arc::clone(&self.memory) })
     }
 }
 
 /// The right to hash, one hash after the other.
 #[derive(Debug)]
-pub struct Turn(Arc<OwnedSemaphorePermit>);
+pub struct Turn {
+    permit: Arc<OwnedSemaphorePermit>,
+    memory: Arc<Memory>,
+}
 
 /// What a stored hash says of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,24 +108,27 @@ impl Turn {
     /// A PHC string of the password with a new salt.
     pub async fn hash(&self, password: &SecretString) -> Result<String, AuthError> {
         let (password, salt) = (password.clone(), random::bytes::<16>()?);
-        self.blocking(move || hash(&password, &salt)).await?
+        self.blocking(move |memory| hash(memory, &password, &salt)).await?
     }
 
     /// Compares with a stored hash; without one it takes as long and is wrong.
     pub async fn verify(&self, password: &SecretString, stored: Option<String>) -> Result<Verdict, AuthError> {
         let password = password.clone();
-        self.blocking(move || {
-            let verdict = verify(&password, stored.as_deref().unwrap_or(DUMMY))?;
+        self.blocking(move |memory| {
+            let verdict = verify(memory, &password, stored.as_deref().unwrap_or(DUMMY))?;
             Ok(if stored.is_some() { verdict } else { Verdict::Wrong })
         })
         .await?
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Memory) -> T + Send + 'static,
+    ) -> Result<T, AuthError> {
         // The work goes on when its caller goes away, and so must the turn.
-        let permit = Arc::clone(&self.0);
+        let (permit, memory) = (Arc::clone(&self.permit), Arc::clone(&self.memory));
         tokio::task::spawn_blocking(move || {
-            let result = work();
+            let result = work(&memory);
             drop(permit);
             result
         })
@@ -133,23 +141,18 @@ fn params() -> Result<Params, AuthError> {
     Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| AuthError::Internal(error.to_string()))
 }
 
-fn hash(password: &SecretString, salt: &[u8]) -> Result<String, AuthError> {
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params()?);
-    let hash: Result<PasswordHash, _> =
-        hasher.hash_password_customized(password.expose_secret().as_bytes(), salt, None, None, params()?);
-    hash.map(|hash| hash.to_string())
-        .map_err(|error| AuthError::Internal(format!("the password could not be hashed: {error}")))
+fn hash(memory: &Memory, password: &SecretString, salt: &[u8]) -> Result<String, AuthError> {
+    Ok(memory.hash(password.expose_secret().as_bytes(), salt, &params()?)?.to_string())
 }
 
-fn verify(password: &SecretString, stored: &str) -> Result<Verdict, AuthError> {
-    let unreadable = |error| AuthError::Internal(format!("a stored password hash cannot be read: {error}"));
-    let parsed = PasswordHash::new(stored).map_err(|error| unreadable(error.to_string()))?;
-    match Argon2::default().verify_password(password.expose_secret().as_bytes(), &parsed) {
-        Ok(()) if is_current(&parsed) => Ok(Verdict::Right),
-        Ok(()) => Ok(Verdict::RightButOld),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-        Err(error) => Err(unreadable(error.to_string())),
-    }
+fn verify(memory: &Memory, password: &SecretString, stored: &str) -> Result<Verdict, AuthError> {
+    let parsed = PasswordHash::new(stored)
+        .map_err(|error| AuthError::Internal(format!("a stored password hash cannot be read: {error}")))?;
+    Ok(match memory.fits(password.expose_secret().as_bytes(), &parsed)? {
+        true if is_current(&parsed) => Verdict::Right,
+        true => Verdict::RightButOld,
+        false => Verdict::Wrong,
+    })
 }
 
 fn is_current(hash: &PasswordHash) -> bool {
@@ -184,10 +187,9 @@ mod tests {
     #[test]
     fn a_hash_with_other_parameters_is_right_but_old() {
         let old = Params::new(8, 1, 1, None).unwrap();
-        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, old.clone());
-        let hash: PasswordHash =
-            hasher.hash_password_customized(b"a long enough one", b"0123456789abcdef", None, None, old).unwrap();
-        assert_eq!(verify(&secret("a long enough one"), &hash.to_string()).unwrap(), Verdict::RightButOld);
+        let memory = Memory::default();
+        let hash = memory.hash(b"a long enough one", b"0123456789abcdef", &old).unwrap().to_string();
+        assert_eq!(verify(&memory, &secret("a long enough one"), &hash).unwrap(), Verdict::RightButOld);
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ mod schedules;
 mod secrets;
 mod security_page;
 mod shipped_recipes;
+mod sign_in_memory;
 mod site;
 mod stack;
 mod strangers_recipe;
