@@ -2,7 +2,7 @@
 
 mod memory;
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use argon2::{Params, password_hash::phc::PasswordHash};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,10 @@ use memory::Memory;
 
 use super::AuthError;
 use crate::{
-    base::random,
+    base::{
+        network, random,
+        shares::{Full, Shares},
+    },
     tenancy::{Email, Invalid},
 };
 
@@ -23,6 +26,8 @@ const LANES: u32 = 1;
 const AT_ONCE: usize = 2;
 /// Sign-ins that may wait for their turn, about a second's worth.
 const WAITING: usize = 64;
+/// Of them, those of one address, so that a stranger cannot keep all others out.
+const WAITING_EACH: usize = 8;
 
 /// No password has this hash; verifying against it costs what a real one costs.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -70,19 +75,24 @@ fn is_monotonous(text: &str) -> bool {
 #[derive(Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
-    waiting: Semaphore,
+    waiting: Arc<Shares<IpAddr>>,
     memory: Arc<Memory>,
 }
 
 impl Passwords {
     pub fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING), memory: Arc::default() }
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Shares::new(WAITING, WAITING_EACH), memory: Arc::default() }
     }
 
+    /// Waits for a turn, for a client at this address if there is one.
+    ///
     /// # Errors
-    /// [`AuthError::Busy`] when too many wait already.
-    pub async fn turn(&self) -> Result<Turn, AuthError> {
-        let _place = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
+    /// [`AuthError::BusyAddress`] when too many wait from there, [`AuthError::Busy`] when too many wait at all.
+    pub async fn turn(&self, client: Option<IpAddr>) -> Result<Turn, AuthError> {
+        let _place = self.waiting.take(client.map(network::site)).map_err(|full| match full {
+            Full::Share => AuthError::BusyAddress,
+            Full::All => AuthError::Busy,
+        })?;
         let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AuthError::Busy)?;
         Ok(Turn { permit: Arc::new(permit), memory: Arc::clone(&self.memory) })
     }
@@ -170,7 +180,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only_and_salts_differ() {
-        let turn = Passwords::new().turn().await.unwrap();
+        let turn = Passwords::new().turn(None).await.unwrap();
         let hash = turn.hash(&secret("a long enough one")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_ne!(hash, turn.hash(&secret("a long enough one")).await.unwrap());
@@ -180,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_hash_the_verdict_is_wrong() {
-        let turn = Passwords::new().turn().await.unwrap();
+        let turn = Passwords::new().turn(None).await.unwrap();
         assert_eq!(turn.verify(&secret("whatever it is"), None).await.unwrap(), Verdict::Wrong);
     }
 
@@ -195,21 +205,46 @@ mod tests {
     #[tokio::test]
     async fn more_than_a_short_queue_is_refused() {
         let passwords = Arc::new(Passwords::new());
-        let first = passwords.turn().await.unwrap();
-        let second = passwords.turn().await.unwrap();
+        let first = passwords.turn(None).await.unwrap();
+        let second = passwords.turn(None).await.unwrap();
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| {
                 let passwords = Arc::clone(&passwords);
-                tokio::spawn(async move { passwords.turn().await.is_ok() })
+                tokio::spawn(async move { passwords.turn(None).await.is_ok() })
             })
             .collect();
-        while passwords.waiting.available_permits() > 0 {
+        while passwords.waiting.taken() < WAITING {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(passwords.turn().await, Err(AuthError::Busy)));
+        assert!(matches!(passwords.turn(None).await, Err(AuthError::Busy)));
         drop((first, second));
         for turn in waiting {
             assert!(turn.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_holds_a_share_of_the_queue_and_no_more() {
+        let passwords = Arc::new(Passwords::new());
+        let turns = (passwords.turn(None).await.unwrap(), passwords.turn(None).await.unwrap());
+        let from = |address: &str, n: u8| Some(format!("{address}{n}").parse::<IpAddr>().unwrap());
+        let knock = |client| {
+            let passwords = Arc::clone(&passwords);
+            tokio::spawn(async move { passwords.turn(client).await.map(drop) })
+        };
+        let waiting: Vec<_> = (0..WAITING_EACH).map(|_| knock(from("192.0.2.", 1))).collect();
+        let networks: Vec<_> = (0..WAITING_EACH).map(|n| knock(from(&format!("2001:db8:1:{n}::"), 1))).collect();
+        while passwords.waiting.taken() < 2 * WAITING_EACH {
+            tokio::task::yield_now().await;
+        }
+        for client in [from("192.0.2.", 1), from("::ffff:192.0.2.", 1), from("2001:db8:1:ffff::", 7)] {
+            assert!(matches!(passwords.turn(client).await, Err(AuthError::BusyAddress)), "{client:?}");
+        }
+        let another = knock(from("192.0.2.", 2));
+        drop(turns);
+        assert!(another.await.unwrap().is_ok(), "another's place");
+        for knocked in waiting.into_iter().chain(networks) {
+            assert!(knocked.await.unwrap().is_ok());
         }
     }
 
