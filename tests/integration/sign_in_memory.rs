@@ -22,18 +22,21 @@ fn resident_mib(pid: u32) -> u64 {
 /// Half of them are for accounts that are there, half for none.
 #[sqlx::test(migrations = "./migrations")]
 async fn three_hundred_wrong_logins_leave_the_process_where_it_was(root: PgPool) {
-    let stack = Stack::start(&root, &[("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "100000")]).await;
+    let settings = [("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "100000"), ("TEAMAI_HTTP__TRUSTED_PROXIES", "127.0.0.0/8")];
+    let stack = Stack::start(&root, &settings).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let before = resident_mib(stack.api.pid());
     for n in 0..=TRIES / 8 {
         let body = json!({"agency_name": "Acme", "email": format!("known-{n}@example.com"), "password": PASSWORD});
         let made = http.post(format!("{}/auth/register", stack.base)).json(&body).send().await.unwrap();
         assert_eq!(made.status(), 201);
     }
-    let before = resident_mib(stack.api.pid());
     let started = Instant::now();
     let statuses: Vec<u16> = stream::iter(0..TRIES)
         .map(|n| {
+            // From many addresses: each has a share of the queue.
             let request = http.post(format!("{}/auth/login", stack.base));
+            let request = request.header("x-forwarded-for", format!("192.0.2.{}", n % 60));
             // Of each account no more tries than are free.
             let email =
                 format!("{}@example.com", if n % 2 == 0 { id().to_string() } else { format!("known-{}", n / 8) });
