@@ -12,13 +12,7 @@ use poem_openapi::{
 };
 use secrecy::SecretString;
 
-use super::{
-    Open, Person, Result,
-    auth::SignIn,
-    body::Body,
-    page::Listing,
-    tags::Tag,
-};
+use super::{Open, Person, Result, auth::SignIn, body::Body, page::Listing, tags::Tag};
 use crate::auth::oidc::{Callback, Departure};
 
 const DEFAULT_RETURN_TO: &str = "/console";
