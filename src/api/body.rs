@@ -124,6 +124,10 @@ pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Resu
     match body.into_bytes_limit(max).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
+        Err(poem::error::ReadBodyError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+            let detail = "The body did not come within 30 s; send it faster, or in smaller requests.";
+            Err(Problem::new(poem::http::StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
+        }
         Err(error) => Err(Problem::invalid("", format!("the body could not be read: {error}"))),
     }
 }

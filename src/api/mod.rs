@@ -14,6 +14,7 @@ mod browsers;
 mod catalogue;
 pub mod check;
 mod client_address;
+mod connections;
 mod document;
 mod doubled;
 mod errors;
@@ -56,6 +57,7 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use sqlx::PgPool;
 
 pub use browsers::Browsers;
+pub use connections::Connections;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member, Open, Person, PersonAdmin};
 
