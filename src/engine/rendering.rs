@@ -18,7 +18,7 @@ use crate::{
     base::AgencyId,
     catalog::{
         Step,
-        template::{Scope, TemplateError},
+        template::{Budget, Scope, TemplateError},
     },
 };
 
@@ -31,7 +31,7 @@ const STACK: usize = 32 * 1024 * 1024;
 /// Of one string of a config and of all together, by the clock on the wall. A thread cannot be
 /// ended from outside: one that is late keeps its agency's place until it is through, and
 /// the run goes on without it.
-const END: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
+const END: Duration = Budget::TIME;
 /// More agencies than this are not remembered without a rendering in work.
 const REMEMBERED: usize = 1_000;
 
