@@ -72,6 +72,7 @@ mod teams;
 mod ticket_layout;
 mod tries;
 mod unlinking;
+mod walls;
 mod way_of_a_task;
 mod webhooks;
 mod who_may;
