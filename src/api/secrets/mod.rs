@@ -44,7 +44,7 @@ struct PutSecretBody {
     /// `api.example.com:8443`; no wildcards. Left out, those that there are stay. While there is none the
     /// value is sent nowhere; the first recipe that somebody with `secrets:write` publishes binds it to
     /// the hosts that it spells out. Not for `<provider>_api_key`, which goes to its provider alone.
-    #[oai(validator(max_items = 20))]
+    #[oai(validator(max_items = 20, max_length = 255))]
     hosts: Option<Vec<String>>,
 }
 

@@ -1,3 +1,5 @@
+//! Secrets in every form that servers repeat them in, and texts that hold none.
+
 use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
