@@ -8,6 +8,7 @@ mod http_request;
 mod llm_processor;
 mod markdown;
 mod model;
+mod opened;
 mod outgoing;
 mod page;
 mod quality_judge;
@@ -25,6 +26,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use indexmap::IndexMap;
+pub use opened::{Bound, Opened};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -64,8 +66,9 @@ pub struct Context<'a> {
     pub nodes: &'a IndexMap<String, Arc<Value>>,
     /// The node as its author wrote it, templates and all: what a secret may do is read here.
     pub node: &'a Node,
-    /// The node's own `secrets:`, by their local name. Never put one in an output.
-    pub secrets: &'a [(String, SecretString)],
+    /// The node's own `secrets:`. Never put one in an output, nor in a request that
+    /// [`Opened::may_go_to`] was not asked about.
+    pub secrets: &'a [Opened],
     pub keys: &'a dyn ProviderKeys,
     pub meter: &'a dyn Meter,
     pub turns: &'a dyn Turns,
@@ -95,6 +98,9 @@ pub struct Runtime {
 #[async_trait]
 pub trait ProviderKeys: Send + Sync {
     /// `own`: whether the node's `secrets.api_key` is meant for this provider.
+    ///
+    /// # Errors
+    /// The node's own key may not go to this provider; the locker cannot be read.
     async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError>;
     /// The provider of a bare model name, from the price book.
     fn provider_of(&self, model: &str) -> Option<String>;

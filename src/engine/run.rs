@@ -127,6 +127,7 @@ impl<'a> Run<'a> {
             scope: claimed.scope(),
             redactor: Arc::default(),
             prices,
+            providers: parts.providers.clone(),
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
         let to_do = AtomicUsize::new(runnable.plan.steps().len());

@@ -58,6 +58,8 @@ mod retention;
 mod retry;
 mod rls;
 mod schedules;
+mod secret_hosts;
+mod secret_hosts_api;
 mod secrets;
 mod security_page;
 mod shipped_recipes;
