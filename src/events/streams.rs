@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::store;
-use crate::base::{TaskId, TenantScope};
+use super::store::{self, Followed};
+use crate::base::{AgencyId, TaskId, TenantScope};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After a look that failed.
@@ -58,6 +58,7 @@ struct Open {
 
 #[derive(Debug)]
 struct Task {
+    agency: AgencyId,
     created_at: DateTime<Utc>,
     newest: watch::Sender<i64>,
     streams: usize,
@@ -97,8 +98,12 @@ impl Streams {
         }
         *of_caller += 1;
         open.total += 1;
-        let watched =
-            open.tasks.entry(task).or_insert_with(|| Task { created_at, newest: watch::Sender::new(0), streams: 0 });
+        let watched = open.tasks.entry(task).or_insert_with(|| Task {
+            agency: scope.agency_id(),
+            created_at,
+            newest: watch::Sender::new(0),
+            streams: 0,
+        });
         watched.streams += 1;
         let newest = watched.newest.subscribe();
         drop(open);
@@ -112,11 +117,11 @@ impl Streams {
 
     async fn look(self, pool: PgPool) {
         loop {
-            let (tasks, created_at): (Vec<Uuid>, Vec<_>) =
-                self.lock().tasks.iter().map(|(id, task)| (id.0, task.created_at)).unzip();
+            let followed = self.followed();
+            let nobody = followed.is_empty();
             let mut pause = LOOK_EVERY;
-            if !tasks.is_empty() {
-                match store::newest(&pool, &tasks, &created_at).await {
+            if !nobody {
+                match store::newest(&pool, followed).await {
                     Ok(newest) => self.tell(&newest),
                     Err(error) => {
                         warn!(%error, "could not look for new events");
@@ -125,7 +130,7 @@ impl Streams {
                 }
             }
             let next = async {
-                if tasks.is_empty() {
+                if nobody {
                     self.0.opened.notified().await;
                 } else {
                     tokio::time::sleep(pause).await;
@@ -136,6 +141,12 @@ impl Streams {
                 () = next => {}
             }
         }
+    }
+
+    fn followed(&self) -> Vec<Followed> {
+        let of =
+            |(id, task): (&TaskId, &Task)| Followed { agency: task.agency, task: *id, created_at: task.created_at };
+        self.lock().tasks.iter().map(of).collect()
     }
 
     fn tell(&self, newest: &[(TaskId, i64)]) {
@@ -198,7 +209,7 @@ mod tests {
     use sqlx::postgres::PgPoolOptions;
 
     use super::*;
-    use crate::base::{Actor, AgencyId, Role, UserId};
+    use crate::base::{Actor, Role, UserId};
 
     fn scope(user: u128) -> TenantScope {
         let user = Actor::Person(UserId(Uuid::from_u128(user)));

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{TaskId, TeamId, TenantScope},
-    db::{self, lane::Flush},
+    db::{self, Parts, lane::Flush},
 };
 
 /// One task about to be written; the composite type `app.submission`.
@@ -78,12 +78,23 @@ impl SubmitFlush {
         Self { pool }
     }
 
-    /// One statement; answers in the order of the rows.
+    /// One statement, in the context of each agency by turns; answers in the order of the rows.
     async fn write(&self, submissions: &[&Submission]) -> Result<Vec<Written>, sqlx::Error> {
         let mut answers = vec![Written::AgentUnknown; submissions.len()];
+        let mut by_agency = submissions.to_vec();
+        // Stable: tasks of a group stay in their order.
+        by_agency.sort_by_key(|submission| submission.agency_id);
+        let parts = Parts::of(by_agency.iter().map(|submission| submission.agency_id));
         let rows = sqlx::query!(
-            r#"select id as "id!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
-            submissions as _,
+            r#"select r.id as "id!", r.outcome as "outcome!", r.team_id, r.created_at
+                 from unnest($2::uuid[], $3::int[], $4::int[]) a (agency, first, last)
+                cross join lateral (select set_config('app.agency_id', a.agency::text, true)) c (entered)
+                cross join lateral app.submit_tasks(
+                    case when c.entered is not null then ($1::app.submission[])[a.first:a.last] end) r"#,
+            by_agency as _,
+            &parts.agencies,
+            &parts.first,
+            &parts.last,
         )
         .fetch_all(&self.pool)
         .await?;
