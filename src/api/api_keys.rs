@@ -16,6 +16,7 @@ use super::{
     problem::FieldError,
     scope_name::ScopeName,
     tags::Tag,
+    time::Time,
 };
 use crate::{
     auth::api_keys::{self, NewApiKey},
@@ -34,7 +35,7 @@ struct ApiKeyBody {
     /// With it the key is a member of the team, without it an admin, within its scopes.
     team_id: Option<Uuid>,
     /// In the future; without it the key is good until it is revoked.
-    expires_at: Option<DateTime<Utc>>,
+    expires_at: Option<Time>,
 }
 
 /// What may be known of an API key.
@@ -128,7 +129,7 @@ impl ApiKeysApi {
 fn new_key(body: &ApiKeyBody, now: DateTime<Utc>) -> Result<NewApiKey> {
     let mut check = Check::default();
     let name = check.field("name", Name::parse(&body.name));
-    let expires_at = check.noted(match body.expires_at {
+    let expires_at = check.noted(match body.expires_at.map(|time| time.0) {
         Some(at) if at <= now => Err(FieldError::new("expires_at", "must be in the future")),
         at => Ok(at),
     });

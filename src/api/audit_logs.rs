@@ -16,6 +16,7 @@ use super::{
     Member, Result, need,
     page::{Listing, page},
     tags::Tag,
+    time::Time,
 };
 use crate::billing::ledger::{self, store};
 
@@ -176,9 +177,9 @@ impl AuditLogsApi {
         kind: Query<Option<Kind>>,
         status: Query<Option<CallStatus>>,
         /// At or after.
-        from: Query<Option<DateTime<Utc>>>,
+        from: Query<Option<Time>>,
         /// Before.
-        to: Query<Option<DateTime<Utc>>>,
+        to: Query<Option<Time>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Lines> {
@@ -196,8 +197,8 @@ impl AuditLogsApi {
             team_id,
             kind: kind.0.map(name),
             status: status.0.map(name),
-            from: from.0,
-            to: to.0,
+            from: from.0.map(|time| time.0),
+            to: to.0.map(|time| time.0),
         };
         let found = store::list(scope, &member.state.pool, &filter, page(limit, cursor)?).await?;
         let listing = Listing::<AuditLine>::of(found);

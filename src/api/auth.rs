@@ -179,7 +179,7 @@ impl AuthApi {
             return Err(Problem::forbidden("registration_closed", detail));
         }
         let registration = registration(&body.0)?;
-        let signed_in = open.state.auth.register(&registration, user_agent(headers)).await?;
+        let signed_in = open.state.auth.register(&registration, open.client(headers)).await?;
         Ok(Registered::SignedIn(Json(signed_in.into())))
     }
 
@@ -188,7 +188,7 @@ impl AuthApi {
     async fn login(&self, open: Open, headers: &HeaderMap, body: Body<LoginBody>) -> Result<Json<SignIn>> {
         let email = Email::parse(&body.0.email).map_err(|error| Problem::invalid("email", error))?;
         let password = SecretString::from(body.0.password.0);
-        Ok(Json(open.state.auth.login(&email, &password, user_agent(headers)).await?.into()))
+        Ok(Json(open.state.auth.login(&email, &password, open.client(headers)).await?.into()))
     }
 
     /// Get new tokens. The refresh token is used up; using it again ends the session.
@@ -218,7 +218,7 @@ impl AuthApi {
         let new = NewPassword::parse(&body.0.new_password.0, &email)
             .map_err(|error| Problem::invalid("new_password", error))?;
         let current = SecretString::from(body.0.current_password.0);
-        person.state.auth.change_password(person.session(), &email, &current, &new).await?;
+        person.state.auth.change_password(person.session(), &email, &current, &new, person.address()).await?;
         Ok(Done::Done)
     }
 }
@@ -245,8 +245,4 @@ fn registration(body: &RegisterBody) -> Result<Registration> {
         password: checked(password)?,
         full_name,
     })
-}
-
-pub fn user_agent(headers: &HeaderMap) -> Option<&str> {
-    headers.get(poem::http::header::USER_AGENT).and_then(|value| value.to_str().ok())
 }

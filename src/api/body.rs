@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::{explain::explain, problem::Problem};
+use super::{doubled, explain::explain, problem::Problem};
 
 /// Bytes of a body unless the endpoint says otherwise.
 pub const MAX_BODY_BYTES: usize = MIB;
@@ -124,6 +124,10 @@ pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Resu
     match body.into_bytes_limit(max).await {
         Ok(bytes) => Ok(bytes.into()),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
+        Err(poem::error::ReadBodyError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
+            let detail = "The body did not come within 30 s; send it faster, or in smaller requests.";
+            Err(Problem::new(poem::http::StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
+        }
         Err(error) => Err(Problem::invalid("", format!("the body could not be read: {error}"))),
     }
 }
@@ -162,6 +166,9 @@ fn parse<T: ParseFromJSON>(bytes: &[u8], max_values: usize) -> Result<T, Problem
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid("", format!("the body is not JSON: {error}")).with_code("invalid_json"))?;
     bounds(&value, max_values)?;
+    if let Some(path) = doubled::name(bytes) {
+        return Err(Problem::invalid(path, "is given twice; keep one"));
+    }
     T::parse_from_json(Some(value)).map_err(|error| {
         // The parser stops at the first problem and does not say where; look again for all of them.
         let value: Value = serde_json::from_slice(bytes).unwrap_or_default();

@@ -94,6 +94,7 @@ impl From<AuthError> for Problem {
             AuthError::Unavailable => Self::unavailable("database_unavailable", detail),
             AuthError::Throttled { seconds } => Self::too_many_requests("too_many_failures", detail, seconds),
             AuthError::Busy => Self::unavailable("busy", detail),
+            AuthError::BusyAddress => Self::too_many_requests("busy", detail, 1),
             AuthError::Deactivated => Self::forbidden("account_deactivated", detail),
             AuthError::Suspended => Self::forbidden("agency_suspended", detail),
             AuthError::Tenancy(error) => error.into(),

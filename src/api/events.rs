@@ -123,7 +123,7 @@ impl From<TooMany> for Problem {
     fn from(error: TooMany) -> Self {
         let detail = error.to_string();
         match error {
-            TooMany::OfYours => Self::too_many_requests("too_many_streams", detail, 5),
+            TooMany::OfYours | TooMany::OfAgency => Self::too_many_requests("too_many_streams", detail, 5),
             TooMany::OfAll => Self::unavailable("too_many_streams", detail).retry_after(5),
         }
     }

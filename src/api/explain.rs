@@ -6,7 +6,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value};
 
-use super::problem::FieldError;
+use super::{problem::FieldError, time};
 
 /// Compares a value with the schema of `T`. Only used when parsing failed.
 pub fn explain<T: Type>(value: &Value) -> Vec<FieldError> {
@@ -157,9 +157,7 @@ fn kind(value: &Value) -> &'static str {
 fn misformed(format: &str, text: &str) -> Option<&'static str> {
     match format {
         "uuid" => uuid::Uuid::parse_str(text).is_err().then_some("a UUID"),
-        "date-time" => chrono::DateTime::parse_from_rfc3339(text)
-            .is_err()
-            .then_some("an RFC 3339 time, such as 2026-01-31T12:00:00Z"),
+        "date-time" => time::parse(text).is_none().then_some(time::WANTED),
         "date" => text.parse::<chrono::NaiveDate>().is_err().then_some("a date, such as 2026-01-31"),
         "decimal" => text.parse::<rust_decimal::Decimal>().is_err().then_some("a decimal number in a string"),
         _ => None,

@@ -1,7 +1,7 @@
 //! What every request passes before its handler: bounds on its head, and the count
 //! of those who did not sign in. Signed-in callers are counted by `admit`.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 use poem::{
@@ -68,13 +68,18 @@ impl<E: Endpoint> Endpoint for Gated<E> {
 impl Gate {
     /// Where no token is needed, by the client's address. What has none, a request within a test, is not counted.
     async fn count(&self, request: &Request) -> Result<(), Problem> {
-        let Some(peer) = request.remote_addr().as_socket_addr() else { return Ok(()) };
         if !self.operations.is_open(request.method(), request.uri().path()) {
             return Ok(());
         }
-        let client = client_address(peer.ip(), request.headers(), &self.trusted_proxies);
+        let Some(client) = client(request, &self.trusted_proxies) else { return Ok(()) };
         Ok(self.limiter.admit_address(client).await?)
     }
+}
+
+/// The address of a request's client; one within a test has none.
+pub fn client(request: &Request, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.remote_addr().as_socket_addr()?;
+    Some(client_address(peer.ip(), request.headers(), trusted_proxies))
 }
 
 /// Counts a request of somebody who signed in, once the token has been checked.

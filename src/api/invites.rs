@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Admin, Open, PersonAdmin, Problem, Result,
-    auth::{Registered, Role, user_agent},
+    auth::{Registered, Role},
     body::Body,
     check::Check,
     need,
@@ -136,7 +136,7 @@ impl InvitesApi {
     #[oai(path = "/accept", method = "post", operation_id = "accept_invite")]
     async fn accept_invite(&self, open: Open, headers: &HeaderMap, body: Body<AcceptBody>) -> Result<Registered> {
         let acceptance = acceptance(body.0)?;
-        let signed_in = open.state.auth.accept(&acceptance, user_agent(headers)).await?;
+        let signed_in = open.state.auth.accept(&acceptance, open.client(headers)).await?;
         Ok(Registered::SignedIn(Json(signed_in.into())))
     }
 }

@@ -14,7 +14,9 @@ mod browsers;
 mod catalogue;
 pub mod check;
 mod client_address;
+mod connections;
 mod document;
+mod doubled;
 mod errors;
 mod events;
 mod explain;
@@ -41,6 +43,7 @@ mod subscriptions;
 mod tags;
 mod tasks;
 mod teams;
+mod time;
 mod users;
 mod webhooks;
 mod workers;
@@ -54,6 +57,7 @@ use poem_openapi::{LicenseObject, OpenApi, OpenApiService};
 use sqlx::PgPool;
 
 pub use browsers::Browsers;
+pub use connections::Connections;
 pub use problem::{Problem, Result};
 pub use security::{Admin, Member, Open, Person, PersonAdmin};
 

@@ -12,13 +12,7 @@ use poem_openapi::{
 };
 use secrecy::SecretString;
 
-use super::{
-    Open, Person, Result,
-    auth::{SignIn, user_agent},
-    body::Body,
-    page::Listing,
-    tags::Tag,
-};
+use super::{Open, Person, Result, auth::SignIn, body::Body, page::Listing, tags::Tag};
 use crate::auth::oidc::{Callback, Departure};
 
 const DEFAULT_RETURN_TO: &str = "/console";
@@ -136,7 +130,7 @@ impl OidcApi {
     async fn exchange_oidc_code(&self, open: Open, headers: &HeaderMap, body: Body<ExchangeBody>) -> Result<Exchanged> {
         let cookies = cookies(headers);
         let oidc = &open.state.oidc;
-        let signed_in = oidc.exchange(&body.0.code.0, oidc.cookie(&cookies), user_agent(headers)).await?;
+        let signed_in = oidc.exchange(&body.0.code.0, oidc.cookie(&cookies), open.client(headers).user_agent).await?;
         Ok(Exchanged::SignedIn(Json(signed_in.into()), oidc.cleared_cookie()))
     }
 

@@ -148,9 +148,33 @@ impl Problem {
     }
 }
 
-/// A database that is away is 503; anything else from it is our fault.
+/// As the triggers are called that bound how many of each an agency can have.
+const TOO_MANY: [&str; 10] = [
+    "too_many_agents",
+    "too_many_api_keys",
+    "too_many_cookbooks",
+    "too_many_invites",
+    "too_many_people",
+    "too_many_recipes",
+    "too_many_schedules",
+    "too_many_secrets",
+    "too_many_teams",
+    "too_many_webhooks",
+];
+
+/// One more than an agency can have: 409. The database's own words are for people here.
+fn too_many(error: &sqlx::Error) -> Option<Problem> {
+    let constraint = crate::db::violated_constraint(error)?;
+    let code = TOO_MANY.into_iter().find(|code| *code == constraint)?;
+    Some(Problem::conflict(code, error.as_database_error()?.message()))
+}
+
+/// A database that is away is 503, and a full number 409; anything else from it is our fault.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
+        if let Some(problem) = too_many(&error) {
+            return problem;
+        }
         if crate::db::is_unavailable(&error) {
             tracing::warn!(%error, "the database is away");
             return Self::unavailable("database_unavailable", "The database is away; try again shortly.");
@@ -193,12 +217,13 @@ impl ResponseError for Problem {
 }
 
 /// The statuses that any operation can answer with, for the OpenAPI document.
-const DOCUMENTED: [(u16, &str, Option<&str>); 14] = [
+const DOCUMENTED: [(u16, &str, Option<&str>); 15] = [
     (401, "Not signed in, or the token is no longer good.", Some("WWW-AUTHENTICATE")),
     (402, "Seats or budget exhausted.", None),
     (403, "The role is too low, or the API key has not the scope.", None),
     (404, "No such object, or not yours to see.", None),
     (405, "The address does not take this method; Allow lists those it does.", Some("ALLOW")),
+    (408, "The body did not come within 30 s.", None),
     (409, "In conflict with the present state.", None),
     (413, "The body is too large.", None),
     (414, "Path and query have more than 8 KiB.", None),

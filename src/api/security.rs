@@ -11,10 +11,13 @@
 //! | [`PersonAdmin`] | a signed-in admin, no API key |
 //! | [`Open`] | anybody, without a credential |
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{marker::PhantomData, net::IpAddr, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
-use poem::{Request, RequestBody};
+use poem::{
+    Request, RequestBody,
+    http::{HeaderMap, header},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     auth::{Bearer, BearerAuthorization},
@@ -24,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{ApiState, gate, problem::Problem};
 use crate::{
-    auth::{AuthError, Caller, Need, Session},
+    auth::{AuthError, Caller, Client, Need, Session},
     base::TenantScope,
 };
 
@@ -51,6 +54,7 @@ pub struct Admin<S> {
 pub struct Person {
     pub state: Arc<ApiState>,
     session: Session,
+    client: Option<IpAddr>,
 }
 
 /// A signed-in admin; an API key gets 403.
@@ -62,6 +66,7 @@ pub struct PersonAdmin {
 /// Anybody: the operation checks what it was sent itself.
 pub struct Open {
     pub state: Arc<ApiState>,
+    client: Option<IpAddr>,
 }
 
 impl<S: Need> Member<S> {
@@ -99,6 +104,21 @@ impl Person {
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    /// Where the request comes from, as far as it can be told.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.client
+    }
+}
+
+impl Open {
+    /// Who asks, as far as it can be told.
+    #[must_use]
+    pub fn client<'a>(&self, headers: &'a HeaderMap) -> Client<'a> {
+        let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Client { user_agent, address: self.client }
     }
 }
 
@@ -237,7 +257,8 @@ access!([S] Admin<S>, [mark::ADMIN, S::SCOPE.as_str()], request => {
 
 access!([] Person, [mark::PERSON], request => {
     let (state, caller) = caller(request).await?;
-    Ok(Self { state, session: needs_person(&caller)? })
+    let client = gate::client(request, &state.trusted_proxies);
+    Ok(Self { state, session: needs_person(&caller)?, client })
 });
 
 access!([] PersonAdmin, [mark::PERSON_ADMIN], request => {
@@ -247,4 +268,8 @@ access!([] PersonAdmin, [mark::PERSON_ADMIN], request => {
     Ok(Self { state, session })
 });
 
-access!([] Open, [], request => Ok(Self { state: state(request)? }));
+access!([] Open, [], request => {
+    let state = state(request)?;
+    let client = gate::client(request, &state.trusted_proxies);
+    Ok(Self { state, client })
+});

@@ -1,7 +1,18 @@
-//! Who asks, once a credential was checked.
+//! Who asks, before and after a credential was checked.
+
+use std::net::IpAddr;
 
 use super::{Scope, Scopes};
 use crate::base::{Actor, AgencyId, ApiKeyId, Role, SessionId, TeamId, TenantScope, UserId};
+
+/// Who is at the other end of a sign-in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Client<'a> {
+    /// As it calls itself; kept with the session.
+    pub user_agent: Option<&'a str>,
+    /// Where it comes from, as far as it can be told; its share is by this.
+    pub address: Option<IpAddr>,
+}
 
 /// A person with an access token of one of their sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,6 +26,8 @@ pub enum AuthError {
     Throttled { seconds: u64 },
     #[error("too many sign-ins at this moment; try again shortly")]
     Busy,
+    #[error("too many sign-ins from your address at this moment; try again shortly")]
+    BusyAddress,
     /// Of the database, when a credential was to be checked.
     #[error("the database is away; try again shortly")]
     Unavailable,

@@ -26,7 +26,7 @@ use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
-pub use caller::{Caller, Session};
+pub use caller::{Caller, Client, Session};
 pub use error::AuthError;
 pub use password::NewPassword;
 pub use people::{Acceptance, FirstAdmin, Registration, create_admin, create_agency};

@@ -1,17 +1,21 @@
 //! Passwords: which are taken, and argon2id off the async threads with bounded work.
 
-use std::sync::Arc;
+mod memory;
 
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{CustomizedPasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use std::{net::IpAddr, sync::Arc};
+
+use argon2::{Params, password_hash::phc::PasswordHash};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use memory::Memory;
+
 use super::AuthError;
 use crate::{
-    base::random,
+    base::{
+        network, random,
+        shares::{Full, Shares},
+    },
     tenancy::{Email, Invalid},
 };
 
@@ -22,6 +26,8 @@ const LANES: u32 = 1;
 const AT_ONCE: usize = 2;
 /// Sign-ins that may wait for their turn, about a second's worth.
 const WAITING: usize = 64;
+/// Of them, those of one address, so that a stranger cannot keep all others out.
+const WAITING_EACH: usize = 8;
 
 /// No password has this hash; verifying against it costs what a real one costs.
 const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -69,26 +75,39 @@ fn is_monotonous(text: &str) -> bool {
 #[derive(Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
-    waiting: Semaphore,
+    waiting: Arc<Shares<IpAddr>>,
+    memory: Arc<Memory>,
 }
 
 impl Passwords {
     pub fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), waiting: Semaphore::new(WAITING) }
+        Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            waiting: Shares::new(WAITING, WAITING_EACH),
+            memory: Arc::default(),
+        }
     }
 
+    /// Waits for a turn, for a client at this address if there is one.
+    ///
     /// # Errors
-    /// [`AuthError::Busy`] when too many wait already.
-    pub async fn turn(&self) -> Result<Turn, AuthError> {
-        let _place = self.waiting.try_acquire().map_err(|_| AuthError::Busy)?;
+    /// [`AuthError::BusyAddress`] when too many wait from there, [`AuthError::Busy`] when too many wait at all.
+    pub async fn turn(&self, client: Option<IpAddr>) -> Result<Turn, AuthError> {
+        let _place = self.waiting.take(client.map(network::site)).map_err(|full| match full {
+            Full::Share => AuthError::BusyAddress,
+            Full::All => AuthError::Busy,
+        })?;
         let permit = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| AuthError::Busy)?;
-        Ok(Turn(Arc::new(permit)))
+        Ok(Turn { permit: Arc::new(permit), memory: Arc::clone(&self.memory) })
     }
 }
 
 /// The right to hash, one hash after the other.
 #[derive(Debug)]
-pub struct Turn(Arc<OwnedSemaphorePermit>);
+pub struct Turn {
+    permit: Arc<OwnedSemaphorePermit>,
+    memory: Arc<Memory>,
+}
 
 /// What a stored hash says of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,24 +122,27 @@ impl Turn {
     /// A PHC string of the password with a new salt.
     pub async fn hash(&self, password: &SecretString) -> Result<String, AuthError> {
         let (password, salt) = (password.clone(), random::bytes::<16>()?);
-        self.blocking(move || hash(&password, &salt)).await?
+        self.blocking(move |memory| hash(memory, &password, &salt)).await?
     }
 
     /// Compares with a stored hash; without one it takes as long and is wrong.
     pub async fn verify(&self, password: &SecretString, stored: Option<String>) -> Result<Verdict, AuthError> {
         let password = password.clone();
-        self.blocking(move || {
-            let verdict = verify(&password, stored.as_deref().unwrap_or(DUMMY))?;
+        self.blocking(move |memory| {
+            let verdict = verify(memory, &password, stored.as_deref().unwrap_or(DUMMY))?;
             Ok(if stored.is_some() { verdict } else { Verdict::Wrong })
         })
         .await?
     }
 
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthError> {
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Memory) -> T + Send + 'static,
+    ) -> Result<T, AuthError> {
         // The work goes on when its caller goes away, and so must the turn.
-        let permit = Arc::clone(&self.0);
+        let (permit, memory) = (Arc::clone(&self.permit), Arc::clone(&self.memory));
         tokio::task::spawn_blocking(move || {
-            let result = work();
+            let result = work(&memory);
             drop(permit);
             result
         })
@@ -133,23 +155,18 @@ fn params() -> Result<Params, AuthError> {
     Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| AuthError::Internal(error.to_string()))
 }
 
-fn hash(password: &SecretString, salt: &[u8]) -> Result<String, AuthError> {
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params()?);
-    let hash: Result<PasswordHash, _> =
-        hasher.hash_password_customized(password.expose_secret().as_bytes(), salt, None, None, params()?);
-    hash.map(|hash| hash.to_string())
-        .map_err(|error| AuthError::Internal(format!("the password could not be hashed: {error}")))
+fn hash(memory: &Memory, password: &SecretString, salt: &[u8]) -> Result<String, AuthError> {
+    Ok(memory.hash(password.expose_secret().as_bytes(), salt, &params()?)?.to_string())
 }
 
-fn verify(password: &SecretString, stored: &str) -> Result<Verdict, AuthError> {
-    let unreadable = |error| AuthError::Internal(format!("a stored password hash cannot be read: {error}"));
-    let parsed = PasswordHash::new(stored).map_err(|error| unreadable(error.to_string()))?;
-    match Argon2::default().verify_password(password.expose_secret().as_bytes(), &parsed) {
-        Ok(()) if is_current(&parsed) => Ok(Verdict::Right),
-        Ok(()) => Ok(Verdict::RightButOld),
-        Err(argon2::password_hash::Error::PasswordInvalid) => Ok(Verdict::Wrong),
-        Err(error) => Err(unreadable(error.to_string())),
-    }
+fn verify(memory: &Memory, password: &SecretString, stored: &str) -> Result<Verdict, AuthError> {
+    let parsed = PasswordHash::new(stored)
+        .map_err(|error| AuthError::Internal(format!("a stored password hash cannot be read: {error}")))?;
+    Ok(match memory.fits(password.expose_secret().as_bytes(), &parsed)? {
+        true if is_current(&parsed) => Verdict::Right,
+        true => Verdict::RightButOld,
+        false => Verdict::Wrong,
+    })
 }
 
 fn is_current(hash: &PasswordHash) -> bool {
@@ -159,6 +176,8 @@ fn is_current(hash: &PasswordHash) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn secret(text: &str) -> SecretString {
@@ -167,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only_and_salts_differ() {
-        let turn = Passwords::new().turn().await.unwrap();
+        let turn = Passwords::new().turn(None).await.unwrap();
         let hash = turn.hash(&secret("a long enough one")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_ne!(hash, turn.hash(&secret("a long enough one")).await.unwrap());
@@ -177,37 +196,62 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_hash_the_verdict_is_wrong() {
-        let turn = Passwords::new().turn().await.unwrap();
+        let turn = Passwords::new().turn(None).await.unwrap();
         assert_eq!(turn.verify(&secret("whatever it is"), None).await.unwrap(), Verdict::Wrong);
     }
 
     #[test]
     fn a_hash_with_other_parameters_is_right_but_old() {
         let old = Params::new(8, 1, 1, None).unwrap();
-        let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, old.clone());
-        let hash: PasswordHash =
-            hasher.hash_password_customized(b"a long enough one", b"0123456789abcdef", None, None, old).unwrap();
-        assert_eq!(verify(&secret("a long enough one"), &hash.to_string()).unwrap(), Verdict::RightButOld);
+        let memory = Memory::default();
+        let hash = memory.hash(b"a long enough one", b"0123456789abcdef", &old).unwrap().to_string();
+        assert_eq!(verify(&memory, &secret("a long enough one"), &hash).unwrap(), Verdict::RightButOld);
     }
 
     #[tokio::test]
     async fn more_than_a_short_queue_is_refused() {
         let passwords = Arc::new(Passwords::new());
-        let first = passwords.turn().await.unwrap();
-        let second = passwords.turn().await.unwrap();
+        let first = passwords.turn(None).await.unwrap();
+        let second = passwords.turn(None).await.unwrap();
         let waiting: Vec<_> = (0..WAITING)
             .map(|_| {
                 let passwords = Arc::clone(&passwords);
-                tokio::spawn(async move { passwords.turn().await.is_ok() })
+                tokio::spawn(async move { passwords.turn(None).await.is_ok() })
             })
             .collect();
-        while passwords.waiting.available_permits() > 0 {
+        while passwords.waiting.taken() < WAITING {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(passwords.turn().await, Err(AuthError::Busy)));
+        assert!(matches!(passwords.turn(None).await, Err(AuthError::Busy)));
         drop((first, second));
         for turn in waiting {
             assert!(turn.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stranger_holds_a_share_of_the_queue_and_no_more() {
+        let passwords = Arc::new(Passwords::new());
+        let turns = (passwords.turn(None).await.unwrap(), passwords.turn(None).await.unwrap());
+        let from = |address: &str, n: u8| Some(format!("{address}{n}").parse::<IpAddr>().unwrap());
+        let knock = |client| {
+            let passwords = Arc::clone(&passwords);
+            tokio::spawn(async move { passwords.turn(client).await.map(drop) })
+        };
+        let waiting: Vec<_> = (0..WAITING_EACH).map(|_| knock(from("192.0.2.", 1))).collect();
+        let networks: Vec<_> = (0..WAITING_EACH).map(|n| knock(from(&format!("2001:db8:1:{n}::"), 1))).collect();
+        while passwords.waiting.taken() < 2 * WAITING_EACH {
+            tokio::task::yield_now().await;
+        }
+        for client in [from("192.0.2.", 1), from("::ffff:192.0.2.", 1), from("2001:db8:1:ffff::", 7)] {
+            let refused = tokio::time::timeout(Duration::from_secs(5), passwords.turn(client)).await;
+            assert!(matches!(refused, Ok(Err(AuthError::BusyAddress))), "{client:?}");
+        }
+        let another = knock(from("192.0.2.", 2));
+        drop(turns);
+        assert!(another.await.unwrap().is_ok(), "another's place");
+        for knocked in waiting.into_iter().chain(networks) {
+            assert!(knocked.await.unwrap().is_ok());
         }
     }
 

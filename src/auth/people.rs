@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 
-use super::{Auth, AuthError, NewPassword, SignedIn, password::Passwords, store};
+use super::{Auth, AuthError, Client, NewPassword, SignedIn, password::Passwords, store};
 use crate::{
     base::{AgencyId, Role, UserId},
     db,
@@ -48,14 +48,14 @@ impl Auth {
     ///
     /// # Errors
     /// [`crate::tenancy::TenancyError::EmailTaken`]; too busy; the database is away.
-    pub async fn register(&self, new: &Registration, user_agent: Option<&str>) -> Result<SignedIn, AuthError> {
-        let hash = self.passwords.turn().await?.hash(new.password.secret()).await?;
+    pub async fn register(&self, new: &Registration, client: Client<'_>) -> Result<SignedIn, AuthError> {
+        let hash = self.passwords.turn(client.address).await?.hash(new.password.secret()).await?;
         let now = self.clock.now();
         let agency = AgencyId::at(now);
         let mut tx = db::tenant(&self.pool, agency).await?;
         let user = found(&mut tx, agency, new, &hash, now).await?;
         store::note_sign_in(&mut tx, user, None, now).await?;
-        let signed_in = self.open(&mut tx, user, user_agent, now).await?;
+        let signed_in = self.open(&mut tx, user, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)
     }
@@ -65,12 +65,12 @@ impl Auth {
     /// # Errors
     /// [`AuthError::InvalidInvite`] whatever is wrong with the token;
     /// [`crate::tenancy::TenancyError::EmailTaken`]; the password is refused; too busy.
-    pub async fn accept(&self, acceptance: &Acceptance, user_agent: Option<&str>) -> Result<SignedIn, AuthError> {
+    pub async fn accept(&self, acceptance: &Acceptance, client: Client<'_>) -> Result<SignedIn, AuthError> {
         let invite = invites::by_token(&self.pool, &acceptance.token, self.clock.now()).await?;
         let invite = invite.ok_or(AuthError::InvalidInvite)?;
         let password = NewPassword::parse(acceptance.password.expose_secret(), &invite.email)
             .map_err(AuthError::PasswordRefused)?;
-        let hash = self.passwords.turn().await?.hash(password.secret()).await?;
+        let hash = self.passwords.turn(client.address).await?.hash(password.secret()).await?;
         let now = self.clock.now();
         let mut tx = db::tenant(&self.pool, invite.agency_id).await?;
         if !invites::accept(&mut tx, invite.id, now).await? {
@@ -87,7 +87,7 @@ impl Auth {
         };
         users::insert(&mut tx, &user).await?;
         store::note_sign_in(&mut tx, user.id, None, now).await?;
-        let signed_in = self.open(&mut tx, user.id, user_agent, now).await?;
+        let signed_in = self.open(&mut tx, user.id, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)
     }
@@ -102,7 +102,7 @@ pub async fn create_agency(
     new: &Registration,
     now: DateTime<Utc>,
 ) -> Result<(AgencyId, UserId), AuthError> {
-    let hash = Passwords::new().turn().await?.hash(new.password.secret()).await?;
+    let hash = Passwords::new().turn(None).await?.hash(new.password.secret()).await?;
     let agency = AgencyId::at(now);
     let user = found(connection, agency, new, &hash, now).await?;
     Ok((agency, user))
@@ -118,7 +118,7 @@ pub async fn create_admin(
     new: &FirstAdmin,
     now: DateTime<Utc>,
 ) -> Result<UserId, AuthError> {
-    let hash = Passwords::new().turn().await?.hash(new.password.secret()).await?;
+    let hash = Passwords::new().turn(None).await?.hash(new.password.secret()).await?;
     let FirstAdmin { email, full_name, .. } = new;
     add_admin(connection, agency, (email, full_name.as_ref()), &hash, now).await
 }

@@ -1,5 +1,7 @@
 //! Signing in, refreshing, signing out, changing the password.
 
+use std::net::IpAddr;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
@@ -7,7 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use super::{
-    Auth, AuthError, NewPassword, Session,
+    Auth, AuthError, Client, NewPassword, Session,
     password::Verdict,
     store::{self, NewSession},
     token::{self, Claims, Subject},
@@ -51,12 +53,12 @@ impl Auth {
         &self,
         email: &Email,
         password: &SecretString,
-        user_agent: Option<&str>,
+        client: Client<'_>,
     ) -> Result<SignedIn, AuthError> {
         let key = self.throttle.key_of(email)?;
         // Tried again inside the turn: what queued while others failed is refused too.
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
-        let turn = self.passwords.turn().await?;
+        let turn = self.passwords.turn(client.address).await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
         let known = store::credentials(&self.pool, email.as_str()).await?;
         let stored = known.as_ref().and_then(|known| known.password_hash.clone());
@@ -77,7 +79,7 @@ impl Auth {
         }
         let mut tx = db::tenant(&self.pool, known.agency_id).await?;
         store::note_sign_in(&mut tx, known.user_id, new_hash.as_deref(), now).await?;
-        let signed_in = self.open(&mut tx, known.user_id, user_agent, now).await?;
+        let signed_in = self.open(&mut tx, known.user_id, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)
     }
@@ -129,9 +131,10 @@ impl Auth {
         email: &Email,
         current: &SecretString,
         new: &NewPassword,
+        address: Option<IpAddr>,
     ) -> Result<(), AuthError> {
         let key = self.throttle.key_of(email)?;
-        let turn = self.passwords.turn().await?;
+        let turn = self.passwords.turn(address).await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
         let known = store::credentials(&self.pool, email.as_str()).await?;
         let stored = known.and_then(|known| known.password_hash);

@@ -1,5 +1,6 @@
 //! Access tokens: signed with Ed25519, valid for ten minutes.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
@@ -87,6 +88,15 @@ pub fn expired(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now >= expires_at + LEEWAY
 }
 
+/// Whether the header lists members that whoever takes the token must understand
+/// (RFC 7515, 4.1.11). We know none of them, and `jsonwebtoken` passes over the list.
+fn has_critical(token: &str) -> bool {
+    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let header = header.and_then(|bytes| serde_json::from_slice::<serde_json::Map<_, serde_json::Value>>(&bytes).ok());
+    // What cannot be read is not good either.
+    header.is_none_or(|header| header.contains_key("crit"))
+}
+
 /// Makes and checks access tokens with one key.
 #[derive(Debug)]
 pub struct Signer {
@@ -124,7 +134,7 @@ impl Signer {
     /// The claims of a token that we signed and that is good at `now`.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, AuthError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| INVALID)?;
-        if header.typ != self.header.typ || header.kid != self.header.kid {
+        if header.typ != self.header.typ || header.kid != self.header.kid || has_critical(token) {
             return Err(INVALID);
         }
         let claims = jsonwebtoken::decode::<Claims>(token, &self.public, &self.validation).map_err(|_| INVALID)?.claims;
@@ -140,7 +150,6 @@ impl Signer {
 
 #[cfg(test)]
 mod tests {
-    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde_json::{Value, json};
 
     use super::*;
@@ -239,6 +248,23 @@ mod tests {
         assert!(signer.verify(&signed(&signer, &kid, &body), now()).is_err());
         for text in ["", ".", "..", "a.b.c", "é.é.é"] {
             assert!(signer.verify(text, now()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_asks_for_extensions_is_refused() {
+        let signer = signer();
+        let body = serde_json::to_value(claims()).unwrap().to_string();
+        let token = |more: &Value| {
+            let mut header = serde_json::to_value(&signer.header).unwrap();
+            header.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(&body));
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.private, Algorithm::EdDSA).unwrap();
+            format!("{message}.{signature}")
+        };
+        assert!(signer.verify(&token(&json!({})), now()).is_ok());
+        for crit in [json!(["exp"]), json!(["b64"]), json!([]), json!(null), json!("x"), json!({})] {
+            assert!(signer.verify(&token(&json!({ "crit": crit, "b64": true })), now()).is_err(), "{crit}");
         }
     }
 

@@ -1,12 +1,15 @@
-//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages; and a small cache.
+//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares; and a small cache.
 
 pub mod cache;
 pub mod clock;
 pub mod ids;
+pub mod json_schema;
 pub mod money;
+pub mod network;
 pub mod page;
 pub mod random;
 pub mod scope;
+pub mod shares;
 pub mod spelling;
 pub mod usage;
 

@@ -14,7 +14,7 @@ use super::{
 #[derive(Debug)]
 pub struct Plan {
     recipe: Arc<Recipe>,
-    steps: Vec<Step>,
+    steps: Vec<Arc<Step>>,
     output: Option<Expr>,
     file_name: Option<Compiled>,
     templates: Templates,
@@ -83,15 +83,17 @@ impl Plan {
         let steps = order
             .iter()
             .zip(drafts)
-            .map(|(index, draft)| Step {
-                node: nodes[*index].clone(),
-                depends_on: placed(&after[*index]),
-                dependents: placed(&dependents[*index]),
-                config: draft.config,
-                escape: escape(&nodes[*index]),
-                when: draft.when,
-                for_each: draft.for_each,
-                templates: templates.clone(),
+            .map(|(index, draft)| {
+                Arc::new(Step {
+                    node: nodes[*index].clone(),
+                    depends_on: placed(&after[*index]),
+                    dependents: placed(&dependents[*index]),
+                    config: draft.config,
+                    escape: escape(&nodes[*index]),
+                    when: draft.when,
+                    for_each: draft.for_each,
+                    templates: templates.clone(),
+                })
             })
             .collect();
         Ok(Self { recipe, steps, output, file_name, templates })
@@ -104,7 +106,7 @@ impl Plan {
 
     /// In an order in which each step comes after those that it depends on.
     #[must_use]
-    pub fn steps(&self) -> &[Step] {
+    pub fn steps(&self) -> &[Arc<Step>] {
         &self.steps
     }
 
@@ -120,6 +122,12 @@ impl Plan {
             Ok(other) => Ok(Some(file_name::clean(&other.to_string()))),
             Err(error) => Err(TemplateError { node: "output".to_owned(), ..error }),
         }
+    }
+
+    /// Whether the output and its file name are no more work than copying values that are named.
+    #[must_use]
+    pub fn output_only_copies(&self) -> bool {
+        self.output.as_ref().is_none_or(Expr::only_copies) && self.file_name.as_ref().is_none_or(Compiled::only_copies)
     }
 
     /// What `workflow.output.source` is once the nodes have run; `None` if the
@@ -176,6 +184,13 @@ impl Step {
         self.templates
             .render_map(&self.config, self.escape, scope, "config", &Budget::default())
             .map_err(|error| named(&self.node, error))
+    }
+
+    /// Whether rendering it is no more work than copying values that are named.
+    #[must_use]
+    pub fn only_copies(&self) -> bool {
+        self.config.iter().all(|(_, value)| value.only_copies())
+            && [&self.when, &self.for_each].into_iter().flatten().all(Expr::only_copies)
     }
 
     /// Whether the node is to run: true without a `when`.

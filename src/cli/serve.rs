@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::{key_probe::ProviderKeys, root_keys};
 use crate::{
-    api::{self, ApiState, Browsers},
+    api::{self, ApiState, Browsers, Connections},
     auth::Auth,
     base::{Clock, SystemClock, random},
     billing::PriceBooks,
@@ -132,12 +132,17 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         components: &components::NAMES,
         providers: provider_names,
     };
+    let connections = Connections::new(Arc::clone(&state.trusted_proxies));
     let bind = &config.http.bind;
     let acceptor = TcpListener::bind(bind).into_acceptor().await.with_context(|| format!("cannot listen on {bind}"))?;
     let address = acceptor.local_addr().into_iter().find_map(|address| address.as_socket_addr().copied());
     ready(address.context("the port has no address")?);
-    Server::new_with_acceptor(acceptor)
-        .run_with_graceful_shutdown(api::routes(state), shutdown.cancelled_owned(), Some(FINISH_ANSWERS_WITHIN))
+    Server::new_with_acceptor(connections.accepted_by(acceptor))
+        .run_with_graceful_shutdown(
+            connections.answered_by(api::routes(state)),
+            shutdown.cancelled_owned(),
+            Some(FINISH_ANSWERS_WITHIN),
+        )
         .await
         .context("the server ended")
 }
@@ -161,7 +166,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Registry::new(&config.providers)?,
         components::registry(),
         shared.redis.1.clone(),
-    );
+    )?;
     let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
     let deliverer =
         Deliverer { pool: pool.clone(), locker: Arc::clone(&shared.locker), client, clock: Arc::clone(clock) };

@@ -19,8 +19,33 @@ use crate::{
 const PREFIX: &str = "secret:";
 /// Sent as a bearer token when the config does not place them.
 const BEARER: [&str; 2] = ["api_key", "bearer_token"];
-/// Headers that are the client's own business.
-const RESERVED: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+/// Headers that are the client's own business: of one connection, or about the way.
+const RESERVED: [&str; 16] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "keep-alive",
+    "upgrade",
+    "http2-settings",
+    "te",
+    "trailer",
+    "expect",
+    "via",
+    "forwarded",
+    "max-forwards",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+];
+/// Starts of names of the same kinds.
+const RESERVED_STARTS: [&str; 3] = ["proxy-", "x-forwarded-", "x-original-"];
+
+/// Some servers read `_` as `-`, so both spellings count.
+fn is_reserved(header: &HeaderName) -> bool {
+    let name = header.as_str().replace('_', "-");
+    RESERVED.contains(&name.as_str()) || RESERVED_STARTS.iter().any(|start| name.starts_with(start))
+}
 
 /// Appends the query and sets the headers, secrets resolved.
 pub fn apply(
@@ -39,7 +64,7 @@ pub fn apply(
     for (name, value) in headers {
         let key = format!("headers.{name}");
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong(&key, "is not a header name"))?;
-        if RESERVED.contains(&header.as_str()) {
+        if is_reserved(&header) {
             return Err(wrong(&key, "is set by the client itself; leave it out"));
         }
         let secret = reference(context, ("headers", name), value, &mut placed)?;

@@ -77,6 +77,49 @@ async fn sends_what_the_config_says() {
 }
 
 #[tokio::test]
+async fn headers_of_the_connection_and_of_the_way_are_refused() {
+    let address = server().await;
+    let world = World::allowing(&[&address]);
+    let url = format!("http://{address}/echo");
+    for name in [
+        "Connection",
+        "keep-alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "transfer_encoding",
+        "Upgrade",
+        "Host",
+        "HTTP2-Settings",
+        "Content-Length",
+        "Content_Length",
+        "Expect",
+        "Via",
+        "Max-Forwards",
+        "Proxy-Authorization",
+        "Proxy-Connection",
+        "proxy_connection",
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-FORWARDED-HOST",
+        "x_forwarded_proto",
+        "X-Real-IP",
+        "X-Original-URL",
+        "True-Client-IP",
+    ] {
+        let headers = json!({ name: "x" });
+        let error = world.run(&HttpRequest, json!({"url": url, "headers": headers})).await.unwrap_err();
+        assert_eq!(error.field, Some(format!("config.headers.{name}")), "{error}");
+        let error = world.run(&DataFetcher, json!({"url": url, "headers": headers})).await.unwrap_err();
+        assert_eq!(error.field, Some(format!("config.headers.{name}")), "{error}");
+    }
+    assert_eq!(world.calls().len(), 0);
+    for name in ["X-Forward", "X-Proxy", "Accept", "X-Host"] {
+        assert!(world.run(&HttpRequest, json!({"url": url, "headers": { name: "x" }})).await.is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_put_in_and_never_shown() {
     let address = server().await;
     let url = format!("http://{address}/echo");

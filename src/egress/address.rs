@@ -19,7 +19,7 @@ pub fn refusal(address: IpAddr) -> Option<&'static str> {
 }
 
 /// Network, prefix length, name.
-const V4: [([u8; 4], u32, &str); 16] = [
+const V4: [([u8; 4], u32, &str); 24] = [
     ([0, 0, 0, 0], 8, "an unspecified address"),
     ([10, 0, 0, 0], 8, "a private address"),
     ([100, 64, 0, 0], 10, "a carrier-grade NAT address"),
@@ -36,9 +36,23 @@ const V4: [([u8; 4], u32, &str); 16] = [
     ([224, 0, 0, 0], 4, "a multicast address"),
     ([255, 255, 255, 255], 32, "the broadcast address"),
     ([240, 0, 0, 0], 4, "a reserved address"),
+    // Public by number, and answered from within a provider's own network: Azure's wire
+    // server and its credentials, IBM's service endpoints, Google's private API endpoints
+    // and forwarders, Tencent's resolvers. The other providers' metadata services are
+    // link-local, private or carrier-grade NAT.
+    ([168, 63, 129, 16], 32, INSIDE_A_CLOUD),
+    ([161, 26, 0, 0], 16, INSIDE_A_CLOUD),
+    ([166, 8, 0, 0], 14, INSIDE_A_CLOUD),
+    ([199, 36, 153, 4], 30, INSIDE_A_CLOUD),
+    ([199, 36, 153, 8], 30, INSIDE_A_CLOUD),
+    ([35, 199, 192, 0], 19, INSIDE_A_CLOUD),
+    ([183, 60, 82, 98], 32, INSIDE_A_CLOUD),
+    ([183, 60, 83, 19], 32, INSIDE_A_CLOUD),
 ];
 
-const V6: [([u16; 8], u32, &str); 19] = [
+const INSIDE_A_CLOUD: &str = "an address inside a cloud provider's network";
+
+const V6: [([u16; 8], u32, &str); 21] = [
     ([0, 0, 0, 0, 0, 0, 0, 0], 128, "an unspecified address"),
     ([0, 0, 0, 0, 0, 0, 0, 1], 128, "a loopback address"),
     ([0, 0, 0, 0, 0, 0xffff, 0, 0], 96, "an IPv4-mapped address"),
@@ -58,6 +72,9 @@ const V6: [([u16; 8], u32, &str); 19] = [
     ([0x2002, 0, 0, 0, 0, 0, 0, 0], 16, "a 6to4 address"),
     ([0x3ffe, 0, 0, 0, 0, 0, 0, 0], 16, "a withdrawn test address"),
     ([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20, "a documentation address"),
+    // Google's private API endpoints.
+    ([0x2600, 0x2d00, 2, 0x1000, 0, 0, 0, 0], 64, INSIDE_A_CLOUD),
+    ([0x2600, 0x2d00, 2, 0x2000, 0, 0, 0, 0], 64, INSIDE_A_CLOUD),
 ];
 
 fn v4_refusal(address: Ipv4Addr) -> Option<&'static str> {
@@ -181,6 +198,58 @@ mod tests {
             "2a00:1450::1",
             "2606:4700::5efe",
             "2606:4700::5eff:10.0.0.1",
+        ] {
+            assert_eq!(refusal(text.parse().unwrap()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_public_by_number_and_inside_by_meaning_is_refused() {
+        let inside = [
+            "168.63.129.16",
+            "161.26.0.10",
+            "166.8.0.1",
+            "166.11.255.255",
+            "199.36.153.4",
+            "199.36.153.11",
+            "35.199.192.1",
+            "35.199.223.255",
+            "183.60.83.19",
+            "183.60.82.98",
+            "2600:2d00:2:1000::1",
+            "2600:2d00:2:2000::1",
+        ];
+        for text in inside {
+            assert_eq!(refusal(text.parse().unwrap()), Some(INSIDE_A_CLOUD), "{text}");
+        }
+        // Metadata services that a range refuses already: Alibaba, Oracle, AWS and Google by IPv6, the rest.
+        for text in [
+            "100.100.100.200",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "169.254.169.253",
+            "169.254.170.2",
+            "169.254.42.42",
+            "169.254.0.23",
+            "::ffff:168.63.129.16",
+            "64:ff9b::a83f:8110",
+            "2002:a83f:8110::1",
+        ] {
+            assert!(refusal(text.parse().unwrap()).is_some(), "{text}");
+        }
+        for text in [
+            "168.63.129.15",
+            "168.63.129.17",
+            "161.25.255.255",
+            "161.27.0.0",
+            "166.7.255.255",
+            "166.12.0.0",
+            "199.36.153.3",
+            "199.36.153.12",
+            "35.199.191.255",
+            "35.199.224.0",
+            "2600:2d00:2:3000::1",
         ] {
             assert_eq!(refusal(text.parse().unwrap()), None, "{text}");
         }

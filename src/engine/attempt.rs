@@ -41,7 +41,7 @@ pub enum AttemptEnd {
 
 /// A node to be carried out, or one item of its `for_each`.
 pub struct Work<'w> {
-    pub step: &'w Step,
+    pub step: &'w Arc<Step>,
     pub scope: &'w Scope,
     pub outputs: &'w Outputs,
     pub occurrence: i32,
@@ -219,7 +219,7 @@ impl Run<'_> {
             )
             .field("component"));
         };
-        let mut config = work.step.render(work.scope)?;
+        let mut config = self.render(work.step, work.scope, Step::render).await?;
         self.clamp(&node.component, &mut config);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
         if let Some(slot) = &tally.slot

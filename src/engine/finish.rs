@@ -1,6 +1,6 @@
 //! The end of a run: the task's output, its execution line, the last write.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ impl Run<'_> {
     pub(super) async fn finish(&self, end: WalkEnd, mut record: Record) -> Outcome {
         record.lines.extend(self.cut_off());
         let finish = match end {
-            WalkEnd::Completed { scope, outputs } => self.completed(&scope, &outputs),
+            WalkEnd::Completed { scope, outputs } => self.completed(&scope, &outputs).await,
             WalkEnd::Failed { node_id, error } => self.failed(node_id.as_deref(), &error),
             WalkEnd::Waiting(left_alone) => return self.pause(left_alone, record).await,
             WalkEnd::Stopped(StopReason::Cancelled) => self.end(TaskStatus::Cancelled, None, None),
@@ -45,8 +45,8 @@ impl Run<'_> {
         outcome(self.write(record).await, status)
     }
 
-    fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
-        match self.output(scope, outputs) {
+    async fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
+        match self.output(scope, outputs).await {
             Ok(output) => FinishWrite {
                 quality_score: self.quality_score(outputs),
                 ..self.end(TaskStatus::Completed, Some(output), None)
@@ -109,19 +109,26 @@ impl Run<'_> {
     }
 
     /// What the recipe's `output` names; without one, what the nodes that nothing depends on gave.
-    fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
+    async fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
         let plan = &self.runnable.plan;
         let spec = plan.recipe().workflow.output.as_ref();
         let source = spec.map(|spec| spec.source.split('.').next().unwrap_or_default());
         let report = source.and_then(|node| outputs.get(node));
         let of_report = |key: &str| report.and_then(|r| r.get(key)).and_then(Value::as_str).map(str::to_owned);
-        let value = match plan.output(scope)? {
+        let (runnable, names) = (Arc::clone(&self.runnable), scope.clone());
+        let work = move || Ok((runnable.plan.output(&names)?, runnable.plan.file_name(&names)?));
+        let (value, filename) = if plan.output_only_copies() {
+            work()?
+        } else {
+            self.parts.rendering.run(self.claimed.scope().agency_id(), work).await?
+        };
+        let value = match value {
             Some(value) => value,
             None => last_outputs(plan.steps(), outputs),
         };
         let format = spec.and_then(|spec| spec.format);
         let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value).to_owned());
-        let filename = match plan.file_name(scope)? {
+        let filename = match filename {
             Some(name) => name,
             None => of_report("filename")
                 .unwrap_or_else(|| format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type))),
@@ -130,7 +137,7 @@ impl Run<'_> {
     }
 }
 
-fn last_outputs(steps: &[crate::catalog::Step], outputs: &Outputs) -> Value {
+fn last_outputs(steps: &[Arc<crate::catalog::Step>], outputs: &Outputs) -> Value {
     let mut last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
     let value = |node: &str| outputs.get(node).map_or(Value::Null, |output| output.as_ref().clone());
     match (last.next(), last.next()) {

@@ -3,6 +3,7 @@
 //! - [`run`]: the walk of the graph, from claim to finish
 //! - [`node`]: one node: `when`, `for_each`, its committed result
 //! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
+//! - [`rendering`]: the threads that templates are rendered on
 //! - [`rest`], [`waits`]: nodes that wait, and letting go of a task that can only wait
 //! - [`past`]: what earlier claims left behind
 //! - [`cache`]: results kept for other runs
@@ -22,6 +23,7 @@ mod node;
 mod past;
 mod plans;
 pub mod record;
+mod rendering;
 mod rest;
 mod retry;
 mod run;
@@ -69,6 +71,7 @@ pub struct Parts {
     kept: cache::Kept,
     pub turns: Lane<turns::TurnFlush>,
     plans: plans::Plans,
+    rendering: rendering::Rendering,
 }
 
 impl std::fmt::Debug for Parts {
@@ -92,7 +95,8 @@ pub enum Outcome {
 }
 
 impl Engine {
-    #[must_use]
+    /// # Errors
+    /// The threads for templates cannot be started.
     #[expect(clippy::too_many_arguments, reason = "each is a part that every run uses")]
     pub fn new(
         pool: PgPool,
@@ -103,12 +107,13 @@ impl Engine {
         providers: providers::Registry,
         components: BTreeMap<&'static str, Shared>,
         redis: ConnectionManager,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
+        let rendering = rendering::Rendering::start()?;
         let kept = cache::Kept::new(redis);
         let recorder = Recorder::start(&pool);
         let turns = turns::lane(&pool);
         let plans = plans::Plans::default();
-        Self(Arc::new(Parts {
+        Ok(Self(Arc::new(Parts {
             pool,
             clock,
             locker,
@@ -120,7 +125,8 @@ impl Engine {
             kept,
             turns,
             plans,
-        }))
+            rendering,
+        })))
     }
 
     /// Runs a claimed task to its end, or until it is stopped.

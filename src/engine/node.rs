@@ -1,7 +1,7 @@
 //! One node: whether it runs, over what, and its committed result.
 
 use std::sync::{
-    PoisonError,
+    Arc, PoisonError,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -34,7 +34,7 @@ impl Run<'_> {
     pub(super) async fn node(&self, index: usize, scope: &Scope, outputs: &Outputs) -> NodeEnd {
         let step = &self.runnable.plan.steps()[index];
         let begun = self.rest.begin();
-        let end = match Times::of(step, scope) {
+        let end = match self.render(step, scope, Times::of).await {
             Ok(Times::None) => self.skip(step).await,
             Ok(Times::Once) => self.once(step, scope, outputs).await,
             Ok(Times::Each(items)) => self.each(step, scope, outputs, items, begun).await,
@@ -50,7 +50,7 @@ impl Run<'_> {
         }
     }
 
-    async fn once(&self, step: &Step, scope: &Scope, outputs: &Outputs) -> NodeEnd {
+    async fn once(&self, step: &Arc<Step>, scope: &Scope, outputs: &Outputs) -> NodeEnd {
         if let Some(end) = self.committed_end(step, 0) {
             return end;
         }
@@ -70,7 +70,7 @@ impl Run<'_> {
     /// Runs the node once for each item, a few at a time. The node's output is the list of theirs.
     async fn each(
         &self,
-        step: &Step,
+        step: &Arc<Step>,
         scope: &Scope,
         outputs: &Outputs,
         items: Vec<Value>,
@@ -129,7 +129,7 @@ impl Run<'_> {
         }
     }
 
-    async fn item(&self, step: &Step, scope: &Scope, outputs: &Outputs, n: usize, left: &AtomicUsize) -> NodeEnd {
+    async fn item(&self, step: &Arc<Step>, scope: &Scope, outputs: &Outputs, n: usize, left: &AtomicUsize) -> NodeEnd {
         if let Some(end) = self.committed_end(step, index(n)) {
             return end;
         }

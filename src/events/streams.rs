@@ -19,13 +19,18 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::store::{self, Followed};
-use crate::base::{AgencyId, TaskId, TenantScope};
+use crate::base::{
+    AgencyId, TaskId, TenantScope,
+    shares::{Full, Place, Shares},
+};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// After a look that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Of one process.
 const MAX_STREAMS: usize = 2_000;
+/// Of one agency, whoever follows, in one process.
+const MAX_STREAMS_AGENCY: usize = 250;
 /// Of one person or API key, in one process.
 const MAX_STREAMS_EACH: usize = 50;
 
@@ -34,6 +39,8 @@ const MAX_STREAMS_EACH: usize = 50;
 pub enum TooMany {
     #[error("You follow {MAX_STREAMS_EACH} tasks already; close a stream first, or read GET /tasks/{{id}}.")]
     OfYours,
+    #[error("Your agency has {MAX_STREAMS_AGENCY} streams here already; close one first, or read GET /tasks/{{id}}.")]
+    OfAgency,
     #[error("This server streams to as many as it can; try again shortly, or read GET /tasks/{{id}}.")]
     OfAll,
 }
@@ -44,16 +51,11 @@ pub struct Streams(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    open: Mutex<Open>,
+    tasks: Mutex<HashMap<TaskId, Task>>,
+    callers: Arc<Shares<Uuid>>,
+    agencies: Arc<Shares<AgencyId>>,
     opened: Notify,
     stop: CancellationToken,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    tasks: HashMap<TaskId, Task>,
-    callers: HashMap<Uuid, usize>,
-    total: usize,
 }
 
 #[derive(Debug)]
@@ -69,15 +71,21 @@ struct Task {
 pub struct Watching {
     streams: Streams,
     task: TaskId,
-    caller: Uuid,
     newest: watch::Receiver<i64>,
+    _places: (Place<Uuid>, Place<AgencyId>),
 }
 
 impl Streams {
     /// Starts the look for news, which ends with `stop`, as all streams do.
     #[must_use]
     pub fn start(pool: PgPool, stop: CancellationToken) -> Self {
-        let streams = Self(Arc::new(Inner { open: Mutex::default(), opened: Notify::new(), stop }));
+        let streams = Self(Arc::new(Inner {
+            tasks: Mutex::default(),
+            callers: Shares::new(MAX_STREAMS, MAX_STREAMS_EACH),
+            agencies: Shares::new(MAX_STREAMS, MAX_STREAMS_AGENCY),
+            opened: Notify::new(),
+            stop,
+        }));
         tokio::spawn(streams.clone().look(pool));
         streams
     }
@@ -85,20 +93,18 @@ impl Streams {
     /// Takes a place for following a task.
     ///
     /// # Errors
-    /// There are too many of the caller's, or of all.
+    /// There are too many of the caller's, of its agency's, or of all.
     pub fn watch(&self, scope: &TenantScope, task: TaskId, created_at: DateTime<Utc>) -> Result<Watching, TooMany> {
-        let caller = scope.actor().id();
-        let mut open = self.lock();
-        if open.total >= MAX_STREAMS {
-            return Err(TooMany::OfAll);
-        }
-        let of_caller = open.callers.entry(caller).or_default();
-        if *of_caller >= MAX_STREAMS_EACH {
-            return Err(TooMany::OfYours);
-        }
-        *of_caller += 1;
-        open.total += 1;
-        let watched = open.tasks.entry(task).or_insert_with(|| Task {
+        let of_caller = self.0.callers.take(Some(scope.actor().id())).map_err(|full| match full {
+            Full::Share => TooMany::OfYours,
+            Full::All => TooMany::OfAll,
+        })?;
+        let of_agency = self.0.agencies.take(Some(scope.agency_id())).map_err(|full| match full {
+            Full::Share => TooMany::OfAgency,
+            Full::All => TooMany::OfAll,
+        })?;
+        let mut tasks = self.lock();
+        let watched = tasks.entry(task).or_insert_with(|| Task {
             agency: scope.agency_id(),
             created_at,
             newest: watch::Sender::new(0),
@@ -106,13 +112,13 @@ impl Streams {
         });
         watched.streams += 1;
         let newest = watched.newest.subscribe();
-        drop(open);
+        drop(tasks);
         self.0.opened.notify_one();
-        Ok(Watching { streams: self.clone(), task, caller, newest })
+        Ok(Watching { streams: self.clone(), task, newest, _places: (of_caller, of_agency) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Task>> {
+        self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look(self, pool: PgPool) {
@@ -146,28 +152,21 @@ impl Streams {
     fn followed(&self) -> Vec<Followed> {
         let of =
             |(id, task): (&TaskId, &Task)| Followed { agency: task.agency, task: *id, created_at: task.created_at };
-        self.lock().tasks.iter().map(of).collect()
+        self.lock().iter().map(of).collect()
     }
 
     fn tell(&self, newest: &[(TaskId, i64)]) {
-        let open = self.lock();
+        let tasks = self.lock();
         for (id, seq) in newest {
-            if let Some(task) = open.tasks.get(id) {
+            if let Some(task) = tasks.get(id) {
                 task.newest.send_if_modified(|known| std::mem::replace(known, *seq) < *seq);
             }
         }
     }
 
-    fn give_up(&self, task: TaskId, caller: Uuid) {
-        let mut open = self.lock();
-        open.total -= 1;
-        if let Entry::Occupied(mut of_caller) = open.callers.entry(caller) {
-            *of_caller.get_mut() -= 1;
-            if *of_caller.get() == 0 {
-                of_caller.remove();
-            }
-        }
-        if let Entry::Occupied(mut watched) = open.tasks.entry(task) {
+    fn give_up(&self, task: TaskId) {
+        let mut tasks = self.lock();
+        if let Entry::Occupied(mut watched) = tasks.entry(task) {
             watched.get_mut().streams -= 1;
             if watched.get().streams == 0 {
                 watched.remove();
@@ -200,7 +199,7 @@ impl Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.streams.give_up(self.task, self.caller);
+        self.streams.give_up(self.task);
     }
 }
 
@@ -211,9 +210,13 @@ mod tests {
     use super::*;
     use crate::base::{Actor, Role, UserId};
 
-    fn scope(user: u128) -> TenantScope {
+    fn scope_in(agency: u128, user: u128) -> TenantScope {
         let user = Actor::Person(UserId(Uuid::from_u128(user)));
-        TenantScope::verified(AgencyId(Uuid::from_u128(1)), user, Role::AgencyAdmin, None)
+        TenantScope::verified(AgencyId(Uuid::from_u128(agency)), user, Role::AgencyAdmin, None)
+    }
+
+    fn scope(user: u128) -> TenantScope {
+        scope_in(1, user)
     }
 
     fn nowhere() -> Streams {
@@ -230,8 +233,21 @@ mod tests {
         held.pop();
         held.push(streams.watch(&scope(1), task, at).unwrap());
         drop(held);
-        let open = streams.lock();
-        assert!(open.total == 0 && open.tasks.is_empty() && open.callers.is_empty(), "{open:?}");
+        assert!(streams.0.callers.taken() == 0 && streams.0.agencies.taken() == 0 && streams.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_agency_with_many_keys_holds_no_more_than_its_share() {
+        let (streams, task, at) = (nowhere(), TaskId(Uuid::from_u128(7)), DateTime::UNIX_EPOCH);
+        let mut held = Vec::new();
+        let refused = (0..40).find_map(|user| {
+            let more = std::iter::repeat_with(|| streams.watch(&scope_in(1, user), task, at));
+            let more: Result<Vec<_>, _> = more.take(MAX_STREAMS_EACH).collect();
+            more.map(|more| held.extend(more)).err()
+        });
+        assert_eq!(refused, Some(TooMany::OfAgency));
+        assert!(held.len() <= MAX_STREAMS_AGENCY && MAX_STREAMS_AGENCY * 4 <= MAX_STREAMS, "{} held", held.len());
+        assert!(streams.watch(&scope_in(2, 99), task, at).is_ok(), "another agency's place");
     }
 
     #[tokio::test]

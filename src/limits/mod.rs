@@ -14,7 +14,7 @@ mod slice;
 mod tests;
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -23,7 +23,7 @@ use redis::aio::ConnectionManager;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::config::Limits;
+use crate::{base::network, config::Limits};
 use local::Local;
 use shared::Answer;
 use slice::{Held, Slices, Taken};
@@ -111,7 +111,7 @@ impl Limiter {
     /// # Errors
     /// The address has none left.
     pub async fn admit_address(&self, address: IpAddr) -> Result<(), Refused> {
-        let bucket = Bucket::Address(network(address));
+        let bucket = Bucket::Address(network::subscriber(address));
         self.0.admit(&[(bucket, self.0.limits.address_per_minute)], Access::Write, 1).await
     }
 }
@@ -174,13 +174,5 @@ fn refused_or(taken: Taken) -> Result<(), Refused> {
     match taken {
         Taken::Granted => Ok(()),
         Taken::Refused(wait) => Err(Refused::after(wait)),
-    }
-}
-
-/// An IPv6 client has a whole network to itself.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.into(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
     }
 }

@@ -72,6 +72,6 @@ fn an_ipv6_client_is_its_network() {
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
         ("2001:db8:1:2::9", "2001:db8:1:2::"),
     ] {
-        assert_eq!(network(address.parse().unwrap()).to_string(), counted, "{address}");
+        assert_eq!(network::subscriber(address.parse().unwrap()).to_string(), counted, "{address}");
     }
 }

@@ -49,6 +49,8 @@ pub enum Signed {
     NotAtAll,
     /// HS256, with the client's secret.
     WithTheSecret,
+    /// Rightly, under a header that asks for an extension (`crit`).
+    Critical,
 }
 
 pub struct IdentityProvider {
@@ -320,6 +322,14 @@ impl Inner {
             }
             Signed::Forged => with(Algorithm::RS256, &self.keys[0].kid, &Key::new(Algorithm::RS256, "").private),
             Signed::UnknownKey => with(Algorithm::RS256, "unknown", &Key::new(Algorithm::RS256, "").private),
+            Signed::Critical => {
+                let key = &self.keys[0];
+                let header = json!({"alg": "RS256", "kid": key.kid, "crit": ["b64"], "b64": true}).to_string();
+                let message =
+                    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()));
+                let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.private, key.algorithm).unwrap();
+                format!("{message}.{signature}")
+            }
             Signed::NotAtAll => {
                 let header = URL_SAFE_NO_PAD.encode(json!({"alg": "none", "typ": "JWT"}).to_string());
                 format!("{header}.{}.", URL_SAFE_NO_PAD.encode(claims.to_string()))

@@ -93,7 +93,7 @@ async fn an_id_token_must_be_signed_by_a_key_of_its_issuer(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
     let mut taken = Vec::new();
-    for signed in [Signed::Forged, Signed::UnknownKey, Signed::NotAtAll, Signed::WithTheSecret] {
+    for signed in [Signed::Forged, Signed::UnknownKey, Signed::NotAtAll, Signed::WithTheSecret, Signed::Critical] {
         place.idp.sign(signed);
         let reply = place.arrive().await;
         if reply.body["code"] != "provider_answer_refused" || place.made().await != NOTHING {

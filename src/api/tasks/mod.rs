@@ -4,7 +4,6 @@ pub(super) mod new;
 mod refused;
 pub(super) mod shown;
 
-use chrono::{DateTime, Utc};
 use poem::{
     Response,
     http::{HeaderValue, header},
@@ -28,6 +27,7 @@ use super::{
     gate, need,
     page::{Listing, page},
     tags::Tag,
+    time::Time,
 };
 use crate::{
     base::TaskId,
@@ -115,7 +115,7 @@ impl TasksApi {
         #[oai(validator(max_length = 100))]
         recipe: Query<Option<String>>,
         team_id: Query<Option<Uuid>>,
-        created_after: Query<Option<DateTime<Utc>>>,
+        created_after: Query<Option<Time>>,
         #[oai(validator(max_length = 64))] tag: Query<Option<String>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
@@ -125,7 +125,7 @@ impl TasksApi {
             agent_instance_id: agent_instance_id.0,
             recipe: recipe.0,
             team_id: team_id.0,
-            created_after: created_after.0,
+            created_after: created_after.0.map(|time| time.0),
             tag: tag.0,
         };
         let found = store::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;

@@ -1,12 +1,11 @@
 //! The body of `POST /tasks`, and its parsing.
 
-use chrono::{DateTime, Utc};
 use poem_openapi::{Object, types::Any};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    api::{Result, check::Check},
+    api::{Result, check::Check, time::Time},
     base::AgentId,
     tasks::submit::NewTask,
 };
@@ -32,7 +31,7 @@ pub struct NewTaskBody {
     #[oai(validator(minimum(value = "0"), maximum(value = "9")))]
     pub priority: Option<i16>,
     /// Not before this time; at once unless given.
-    pub run_at: Option<DateTime<Utc>>,
+    pub run_at: Option<Time>,
     /// Whom the run is for: an experiment gives the same subject the same version. At most 255 characters.
     #[oai(validator(max_length = 255))]
     pub subject: Option<String>,
@@ -103,7 +102,7 @@ fn task(check: &mut Check, prefix: &str, body: NewTaskBody, idempotency_key: Opt
         version: body.version,
         inputs: body.inputs.map(|inputs| inputs.0).unwrap_or_default(),
         priority,
-        run_at: body.run_at,
+        run_at: body.run_at.map(|time| time.0),
         subject: body.subject,
         tags,
         idempotency_key,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Config, Fault};
-use crate::catalog::model::Span;
+use crate::{base::json_schema::BoundedSchema, catalog::model::Span};
 
 const KEYS: [&str; 4] = ["message", "form", "timeout", "approvers"];
 const ROLES: [&str; 2] = ["agency_admin", "team_member"];
@@ -52,8 +52,8 @@ fn form(config: &mut Config<'_>) -> Option<Value> {
         config.fault("form", format!("has {bytes} bytes as JSON; at most {MAX_FORM_BYTES} are kept"));
         return None;
     }
-    if let Err(error) = jsonschema::validator_for(form) {
-        config.fault("form", format!("is not a usable JSON Schema: {error}"));
+    if let Err(error) = BoundedSchema::compile(form) {
+        config.fault("form", error);
     }
     Some(form.clone())
 }

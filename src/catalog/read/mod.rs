@@ -1,6 +1,7 @@
 //! Reads a document completely: every fault is noted, and reading goes on.
 
 mod macros;
+mod nul;
 mod scalars;
 mod tree;
 

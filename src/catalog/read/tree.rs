@@ -104,7 +104,7 @@ impl Tree {
     }
 }
 
-/// The document's tree, and faults that leave a tree (a key given twice).
+/// The document's tree, and faults that leave a tree (a key given twice, a NUL).
 ///
 /// # Errors
 /// The text is no YAML or is over a limit; nothing else can be said about it then.
@@ -115,6 +115,7 @@ pub fn parse(source: &str) -> Result<(Tree, Vec<Problem>), Problem> {
     }
     let mut builder = Builder { events: Parser::new_from_str(source), problems: Vec::new(), values: 0 };
     let tree = builder.document()?;
+    builder.problems.extend(super::nul::problems(&tree));
     Ok((tree, builder.problems))
 }
 

@@ -33,6 +33,12 @@ impl Budget {
         Self { bytes: Cell::new(bytes), until: Instant::now() + MAX_TIME }
     }
 
+    /// Bytes that are left.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.bytes.get()
+    }
+
     /// Takes the bytes of a string.
     ///
     /// # Errors

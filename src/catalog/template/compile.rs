@@ -5,7 +5,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Expression};
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, engine, growth, names};
+use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens, tokens::Tag};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl<'a> Form<'a> {
         let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
         let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
         // `{{ a }} and {{ b }}` is not one expression, and does not parse as one.
-        match engine::ENGINE.compile_expression(inner) {
-            Ok(_) => Self::Expression(inner),
-            Err(_) => Self::Text,
+        match tokens::read(inner, true).map(|_| engine::ENGINE.compile_expression(inner)) {
+            Ok(Ok(_)) => Self::Expression(inner),
+            _ => Self::Text,
         }
     }
 }
@@ -39,18 +39,26 @@ impl<'a> Form<'a> {
 #[derive(Debug)]
 pub struct Expr {
     source: String,
+    only_copies: bool,
     expression: Expression<'static, 'static>,
 }
 
 impl Expr {
     fn new(text: &str) -> Result<Self, String> {
         let source = names::bare(text).trim().to_owned();
-        if let Some(refusal) = growth::refusal(&source, true) {
+        let tags = tokens::read(&source, true)?;
+        if let Some(refusal) = growth::refusal(&tags) {
             return Err(refusal.to_owned());
         }
+        let only_copies = tags.iter().all(Tag::is_path);
         let expression =
             engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
-        Ok(Self { source, expression })
+        Ok(Self { source, only_copies, expression })
+    }
+
+    /// Whether it only names a value.
+    pub(in crate::catalog) fn only_copies(&self) -> bool {
+        self.only_copies
     }
 
     /// The value, never undefined. The error is the message alone.
@@ -144,14 +152,14 @@ impl Compiler {
             Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
             Form::Text => {
                 // A recipe that was stored by an older version was not looked at for this.
-                if let Some(refusal) = growth::refusal(text, false) {
+                if let Some(refusal) = growth::refusal(&tokens::read(text, false)?) {
                     return Err(refusal.to_owned());
                 }
                 // The ending tells the engine what to escape.
                 let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
                 self.count += 1;
                 self.templates
-                    .add_template_owned(name.clone(), text.to_owned())
+                    .add_template_owned(name.clone(), tokens::with_kept_values(text)?)
                     .map_err(|error| engine::explain(&error))?;
                 Ok(Compiled::Text(name))
             }
@@ -164,6 +172,17 @@ fn fault(path: &str, message: String) -> TemplateError {
 }
 
 impl Compiled {
+    /// Whether rendering it does no more than to copy values that it names.
+    pub(in crate::catalog) fn only_copies(&self) -> bool {
+        match self {
+            Self::Literal(_) => true,
+            Self::Expression(expression) => expression.only_copies(),
+            Self::Text(_) => false,
+            Self::List(items) => items.iter().all(Self::only_copies),
+            Self::Map(entries) => entries.iter().all(|(_, value)| value.only_copies()),
+        }
+    }
+
     fn is_literal(&self) -> bool {
         matches!(self, Self::Literal(_))
     }

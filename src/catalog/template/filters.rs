@@ -3,17 +3,23 @@
 use std::sync::LazyLock;
 
 use minijinja::{
-    Environment, Error, ErrorKind, UndefinedBehavior, Value,
-    value::{Kwargs, Rest, ValueOrKwargs, from_args},
+    Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
 };
 
 use super::{
     Budget,
     engine::{FUEL, MAX_OUTPUT},
+    tokens,
 };
 
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
+
+/// What is written costs a step for so many bytes: each is walked to, counted and copied.
+const BYTES_A_STEP: u64 = 16;
+/// Spaces of an indent that `tojson` may be told.
+const MAX_INDENT: i64 = 16;
 
 /// Filters that write out whatever they are given.
 const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "urlencode"];
@@ -27,13 +33,17 @@ static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 pub fn install(engine: &mut Environment<'_>) {
+    engine.add_filter(tokens::KEPT, kept_value);
     for name in WRITERS {
-        engine.add_filter(name, move |args: Rest<ValueOrKwargs>| write_out(name, &args.into_values()));
+        engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            write_out(state, name, &args.into_values())
+        });
     }
     engine.set_formatter(|out, state, value| {
-        within(std::slice::from_ref(value))?;
+        pay_to_write(state, within(std::slice::from_ref(value))?)?;
         minijinja::escape_formatter(out, state, value)
     });
+    engine.add_filter("sum", sum);
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("truncate", truncate);
@@ -43,8 +53,17 @@ pub fn install(engine: &mut Environment<'_>) {
 }
 
 /// The filter itself pays for a list by what it has written, which is too late.
-fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
-    within(args)?;
+fn write_out(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
+    pay_to_write(state, within(args)?)?;
+    // Texts are copied by the filter, up to six bytes for one.
+    let texts = args.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
+    if texts > MAX_OUTPUT {
+        return Err(too_long());
+    }
+    pay_to_write(state, texts)?;
+    if args.iter().any(is_wide) {
+        return Err(Error::new(ErrorKind::InvalidOperation, format!("an indent is at most {MAX_INDENT}")));
+    }
     let between = match args {
         [items, sign, ..] if name == "join" => {
             items.len().unwrap_or(0).saturating_mul(sign.as_str().map_or(0, str::len))
@@ -57,14 +76,58 @@ fn write_out(name: &str, args: &[Value]) -> Result<Value, Error> {
     PLAIN.empty_state().apply_filter(name, args)
 }
 
+/// Whether the filter is told to indent by more than a reader needs: it writes first, and pays afterwards.
+fn is_wide(arg: &Value) -> bool {
+    let indent = Kwargs::try_from(arg.clone()).ok().and_then(|named| named.get::<Option<i64>>("indent").ok().flatten());
+    indent.is_some_and(|indent| indent > MAX_INDENT)
+}
+
+/// `sum` of numbers; adding lists or texts up would grow them unpaid.
+fn sum(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let args = args.into_values();
+    let start = args.iter().any(|arg| Kwargs::try_from(arg.clone()).is_ok_and(|named| named.has("start")));
+    let positional = args.iter().skip(1).any(|arg| arg.as_object().is_some() && !arg.is_kwargs());
+    if start || positional {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "`sum` adds numbers and takes no `start`; add it behind it",
+        ));
+    }
+    PLAIN.empty_state().apply_filter("sum", &args)
+}
+
 /// Counts what lists and mappings would be as text, without making it.
-fn within(values: &[Value]) -> Result<(), Error> {
+fn within(values: &[Value]) -> Result<usize, Error> {
     let lists = values.iter().filter(|value| value.as_object().is_some());
     let budget = Budget::of(MAX_OUTPUT);
     for list in lists {
         budget.take_value(list).map_err(|_| too_long())?;
     }
-    Ok(())
+    Ok(MAX_OUTPUT - budget.left())
+}
+
+/// The filters of [`PLAIN`] pay from a tank of their own, full each time: what they write is
+/// paid for here, before the work.
+fn pay_to_write(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
+    state.consume_fuel(u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_A_STEP)
+}
+
+/// Makes a value that gets a name whole, and pays for all that it would be when written out:
+/// lists that are added up, repeated or cut are views of one another, without end when
+/// that happens in a loop.
+fn kept_value(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
+        pay_to_write(state, within(std::slice::from_ref(value))?)?;
+        return Ok(value.clone());
+    }
+    let mut items = Vec::new();
+    for item in value.try_iter()? {
+        state.consume_fuel(1)?;
+        items.push(item);
+    }
+    let whole = Value::from(items);
+    pay_to_write(state, within(std::slice::from_ref(&whole))?)?;
+    Ok(whole)
 }
 
 pub fn too_long() -> Error {

@@ -5,26 +5,25 @@
 //! out would fill any memory. So a template's variables hold texts, numbers and
 //! pieces of what it was given; a list is made where it is used.
 
-use super::helpers::{Tag, is_name, tags, words};
+use super::tokens::Tag;
 
 const MACRO: &str = "macros and recursive loops are not offered; loop over a list, or use a Transform node";
 const STORED: &str = "a variable cannot keep a list or mapping that is made of others; make it where it is used, or in a \
                       Transform node";
 const JOINED: &str = "`~` joins texts, and one side may be a list here; write the parts side by side, or use `join`";
+const SLICED: &str =
+    "a piece is taken of a list that is repeated in the same expression; set a variable to the list first";
 /// Filters that make lists of lists.
 const PAIRING: [&str; 4] = ["zip", "chain", "batch", "slice"];
 const MAKERS: [&str; 2] = ["dict", "namespace"];
 const KEYWORDS: [&str; 8] = ["in", "is", "and", "or", "not", "if", "else", "recursive"];
 
-/// Why a string of a config, or an expression, is refused.
-pub fn refusal(text: &str, is_expression: bool) -> Option<&'static str> {
+/// Why the code of a template or expression is refused.
+pub fn refusal(tags: &[Tag<'_>]) -> Option<&'static str> {
     let mut known = Known::default();
-    if is_expression {
-        return known.expression(&words(text));
-    }
-    tags(text).find_map(|tag| match tag {
-        Tag::Print(code) => known.expression(&words(code)),
-        Tag::Statement(code) => known.statement(code),
+    tags.iter().find_map(|tag| match tag {
+        Tag::Print(words) => known.expression(words),
+        Tag::Statement(words) => known.statement(words),
     })
 }
 
@@ -39,24 +38,23 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn expression(&self, words: &[&'a str]) -> Option<&'static str> {
         let mixed = words.contains(&"~") && (depth(words) > 0 || words.contains(&"*") || self.has_sum(words));
-        mixed.then_some(JOINED)
+        if mixed { Some(JOINED) } else { slices_repeated(words).then_some(SLICED) }
     }
 
-    fn statement(&mut self, code: &'a str) -> Option<&'static str> {
-        let words = words(code);
+    fn statement(&mut self, words: &[&'a str]) -> Option<&'static str> {
         let (&first, rest) = words.split_first()?;
         match first {
             "macro" | "call" => Some(MACRO),
-            "set" | "with" => self.assignment(code, first, rest),
+            "set" | "with" => self.assignment(first, rest),
             "for" => self.loop_over(rest),
             _ => self.expression(rest),
         }
     }
 
-    fn assignment(&mut self, code: &str, kind: &str, rest: &[&'a str]) -> Option<&'static str> {
+    fn assignment(&mut self, kind: &str, rest: &[&'a str]) -> Option<&'static str> {
         let at = rest.iter().position(|word| *word == "=")?;
         let (targets, value) = (&rest[..at], &rest[at + 1..]);
-        let pairs = PAIRING.iter().any(|filter| code.contains(filter));
+        let pairs = value.iter().any(|word| PAIRING.iter().any(|filter| word.contains(filter)));
         let bare_tuple = kind == "set" && outermost(value, ",");
         if depth(value) > 0 || pairs || bare_tuple || self.has_namespace(value) || bare_maker(value) {
             return Some(STORED);
@@ -98,6 +96,11 @@ impl<'a> Known<'a> {
     fn has_namespace(&self, words: &[&str]) -> bool {
         roots(words).any(|(at, name)| self.namespaces.contains(&name) && words.get(at + 1) != Some(&"."))
     }
+}
+
+/// A name, not a number, string or sign.
+fn is_name(word: &str) -> bool {
+    word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_')
 }
 
 /// Names that are not fields, filters, arguments or keywords, with their places.
@@ -169,6 +172,13 @@ fn outermost(words: &[&str], sign: &str) -> bool {
     false
 }
 
+/// Whether a piece is taken of what is written behind a `*`: the engine would pass over all
+/// that comes before the piece, one by one and unpaid.
+fn slices_repeated(words: &[&str]) -> bool {
+    let Some(star) = words.iter().position(|word| *word == "*") else { return false };
+    (star..words.len()).any(|at| words[at] == "[" && outermost(&words[at + 1..], ":"))
+}
+
 /// `dict` or `namespace` under another name.
 fn bare_maker(words: &[&str]) -> bool {
     roots(words).any(|(at, name)| MAKERS.contains(&name) && words.get(at + 1) != Some(&"("))
@@ -181,6 +191,11 @@ fn names_before_equals<'a>(words: &[&'a str]) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::template::tokens;
+
+    fn refusal(text: &str, is_expression: bool) -> Option<&'static str> {
+        super::refusal(&tokens::read(text, is_expression).unwrap())
+    }
 
     #[test]
     fn what_recipes_do_is_let_through() {
@@ -196,6 +211,7 @@ mod tests {
             "{{ {'a': x, 'b': [y, z]} | tojson }} {{ (1 + n) * 2 }}",
             "{% raw %}{% macro m() %}{% endraw %}{# {% macro m() %} #}{{ '{% macro m() %}' }}",
             "{% set x %}{% for p in pages %}{{ p }}{% endfor %}{% endset %}",
+            "{{ pages[: n * 2] | length }}{{ n * 2 }}{% set total = a.n + b.n %}{% set total = total + total %}",
             "{% if a[0] == b[1:] and c in ['x', 'y'] %}{% endif %}",
             "{% set total = inputs.weeks * inputs.posts %}{{ total }} posts",
         ] {
@@ -218,6 +234,10 @@ mod tests {
             ("{% set n = namespace(x=a) %}", STORED),
             ("{% set n = namespace(x=1) %}{% set n.me = n %}", STORED),
             ("{% set n = namespace(x=1) %}{% for m in [n] %}{% endfor %}", STORED),
+            ("{#} {% raw %} #}{% set a = 'x' %}{% set a = [a, a] %}{{ a ~ '' }}", STORED),
+            ("{{ {'}}': 1} }}{% set a = [a, a] %}", STORED),
+            ("{{ (a * 9)[1:] | length }}", SLICED),
+            ("{% for x in (a * n)[2:3] %}{% endfor %}", SLICED),
             ("{% with a = [a, a] %}{% endwith %}", STORED),
             ("{% for a in [[b, b]] %}{% endfor %}", STORED),
             ("{% for a, c in [(b, [b, b])] %}{% endfor %}", STORED),
@@ -229,8 +249,8 @@ mod tests {
             ("{% raw %}{% endraw %}{% macro m(a) %}{% endmacro %}", MACRO),
             ("{{ [a, a] ~ '' }}", JOINED),
             ("{{ a * 9 ~ '' }}", JOINED),
-            ("{% set a = a + a %}{{ a ~ '' }}", JOINED),
-            ("{% set a = a * 9 %}{% set b = a %}{% if b ~ '' %}{% endif %}", JOINED),
+            ("{% set a = a + x %}{{ a ~ '' }}", JOINED),
+            ("{% set a = x * 9 %}{% set b = a %}{% if b ~ '' %}{% endif %}", JOINED),
             ("{% for b in a * 9 %}{{ b ~ '' }}{% endfor %}", JOINED),
         ] {
             assert_eq!(refusal(text, false), Some(why), "{text}");

@@ -1,7 +1,7 @@
 //! Methods that Jinja has from Python. Those that could make a long text out of
 //! short ones go through the engine's own filters, which pay for it beforehand.
 
-use minijinja::{Error, State, Value};
+use minijinja::{Error, State, Value, value::ValueKind};
 use minijinja_contrib::pycompat;
 
 use super::{engine::MAX_OUTPUT, filters::too_long};
@@ -10,6 +10,9 @@ use super::{engine::MAX_OUTPUT, filters::too_long};
 const MAX_WIDTH_DIGITS: usize = 5;
 
 pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+    for list in std::iter::once(value).chain(args).filter(|value| is_list(value)) {
+        pay_for_items(state, list)?;
+    }
     match (value.as_str(), method, args) {
         (Some(_), "join", [items]) => state.apply_filter("join", &[items.clone(), value.clone()]),
         (Some(text), "replace", [old, new, ..]) => {
@@ -31,6 +34,15 @@ pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Valu
         }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
+}
+
+fn is_list(value: &Value) -> bool {
+    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
+}
+
+/// `count`, `index` and the like look at every item, of a list that may be repeated without end.
+fn pay_for_items(state: &State<'_, '_>, list: &Value) -> Result<(), Error> {
+    list.try_iter()?.try_for_each(|_| state.consume_fuel(1))
 }
 
 fn within(bytes: usize) -> Result<(), Error> {

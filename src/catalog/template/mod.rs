@@ -10,9 +10,12 @@ mod escape;
 mod filters;
 mod growth;
 mod helpers;
+#[cfg(test)]
+mod hostile_tests;
 mod methods;
 mod names;
 mod scope;
+mod tokens;
 
 pub use budget::Budget;
 pub use compile::{Compiled, Compiler, Expr, Templates};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{compile::Form, engine, growth, helpers};
+use super::{compile::Form, engine, growth, helpers, tokens};
 
 /// Names that a template takes from its context, as dotted as they were written:
 /// `inputs.website_url`, `fetch_pages.pages`.
@@ -28,8 +28,8 @@ pub fn references(text: &str) -> Result<References, SyntaxFault> {
         Form::Literal => Ok(References::default()),
         Form::Expression(expression) => references_of_expression(expression),
         Form::Text => {
-            let template = engine::ENGINE.template_from_str(text).map_err(|error| fault(&error))?;
             known_helpers(text, false)?;
+            let template = engine::ENGINE.template_from_str(text).map_err(|error| fault(&error))?;
             Ok(collect(text, template.undeclared_variables(true)))
         }
     }
@@ -40,8 +40,8 @@ pub fn references(text: &str) -> Result<References, SyntaxFault> {
 /// # Errors
 /// The text is no expression.
 pub fn references_of_expression(text: &str) -> Result<References, SyntaxFault> {
-    let expression = engine::ENGINE.compile_expression(bare(text)).map_err(|error| fault(&error))?;
     known_helpers(bare(text), true)?;
+    let expression = engine::ENGINE.compile_expression(bare(text)).map_err(|error| fault(&error))?;
     Ok(collect(text, expression.undeclared_variables(true)))
 }
 
@@ -53,9 +53,11 @@ pub fn bare(text: &str) -> &str {
     }
 }
 
+/// Reads the code before anything parses it, and refuses what cannot run or could grow.
 fn known_helpers(text: &str, is_expression: bool) -> Result<(), SyntaxFault> {
-    let refusal = || growth::refusal(text, is_expression).map(str::to_owned);
-    helpers::unknown(text, is_expression).or_else(refusal).map_or(Ok(()), |message| Err(SyntaxFault { message }))
+    let tags = tokens::read(text, is_expression).map_err(|message| SyntaxFault { message })?;
+    let refusal = || growth::refusal(&tags).map(str::to_owned);
+    helpers::unknown(&tags).or_else(refusal).map_or(Ok(()), |message| Err(SyntaxFault { message }))
 }
 
 fn fault(error: &minijinja::Error) -> SyntaxFault {

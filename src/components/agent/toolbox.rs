@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, stream};
-use jsonschema::Validator;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
@@ -15,6 +14,7 @@ use super::super::{
     web_crawler, website_connector,
 };
 use crate::{
+    base::json_schema::BoundedSchema,
     catalog::{
         agent::{self, Declared, Host},
         model::Node,
@@ -50,7 +50,7 @@ pub struct Toolbox(Vec<Ready>);
 struct Ready {
     component: Shared,
     tool: Tool,
-    arguments: Validator,
+    arguments: BoundedSchema,
     /// Rendered; comes before whatever the model says.
     fixed: Map<String, Value>,
     /// As the author wrote it: what a secret may do is read here.
@@ -128,10 +128,11 @@ impl Ready {
             |host: &Value| Host::parse(host.as_str().unwrap_or_default()).map_err(|why| wrong(&place("hosts"), why));
         let hosts: Vec<Host> = hosts.map(host).collect::<Result<_, _>>()?;
         let schema = schema(&open, &hosts);
-        let unusable = |error| wrong(&place("config"), format!("leaves open what cannot be described: {error}"));
+        let unusable =
+            |error: String| wrong(&place("config"), format!("leaves open what cannot be described: it {error}"));
         Ok(Self {
             component: Arc::clone(component),
-            arguments: jsonschema::validator_for(&schema).map_err(unusable)?,
+            arguments: BoundedSchema::compile(&schema).map_err(unusable)?,
             tool: Tool { name: declared.name(), description: declared.description(), schema },
             fixed: rendered["config"].as_object().cloned().unwrap_or_default(),
             secrets: declared.secrets.iter().map(secret).collect::<Result<_, _>>()?,
@@ -159,8 +160,9 @@ impl Ready {
     }
 
     fn takes(&self, arguments: &Value) -> Result<(), ComponentError> {
-        let problems = self.arguments.iter_errors(arguments).take(3);
-        let problems: Vec<String> = problems.map(|error| error.to_string()).collect();
+        let problems =
+            self.arguments.problems(arguments, 3).map_err(|why| refused(format!("what it is called with {why}")))?;
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         if problems.is_empty() {
             return Ok(());
         }

@@ -1,9 +1,9 @@
 //! JSON out of a model's answer, checked against a schema.
 
-use jsonschema::Validator;
 use serde_json::Value;
 
 use super::super::{ComponentError, settings::wrong};
+use crate::base::json_schema::BoundedSchema;
 
 /// Problems that are told of one answer.
 const MAX_PROBLEMS: usize = 5;
@@ -11,7 +11,7 @@ const MAX_PROBLEMS: usize = 5;
 /// A schema, and the config key that it stands in.
 #[derive(Debug)]
 pub struct Schema {
-    validator: Validator,
+    validator: BoundedSchema,
     pub source: Value,
     key: &'static str,
 }
@@ -35,8 +35,7 @@ impl Schema {
         if !schema.is_object() {
             return Err(wrong(key, "must be a JSON Schema, which is a mapping"));
         }
-        let unusable = |error| wrong(key, format!("is not a usable JSON Schema: {error}"));
-        let validator = jsonschema::validator_for(schema).map_err(unusable)?;
+        let validator = BoundedSchema::compile(schema).map_err(|why| wrong(key, why))?;
         Ok(Self { validator, source: schema.clone(), key })
     }
 
@@ -55,7 +54,9 @@ impl Schema {
             let problem = format!("{}: {error}", place(&error.instance_path().to_string()));
             (problem, error.schema_path().to_string())
         };
-        let errors = self.validator.iter_errors(&value).take(MAX_PROBLEMS).map(told);
+        let found = self.validator.problems(&value, MAX_PROBLEMS);
+        let found = found.map_err(|why| misfit(format!("it {why}"), String::new(), false))?;
+        let errors = found.into_iter().map(told);
         let (problems, mut paths): (Vec<_>, Vec<_>) = errors.unzip();
         if problems.is_empty() { Ok(value) } else { Err(misfit(problems.join("; "), paths.swap_remove(0), false)) }
     }

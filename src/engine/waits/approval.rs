@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     catalog::{
+        Step,
         control::{Approval, DEFAULT_TIMEOUT},
         model::OnUnknown,
     },
@@ -18,7 +19,7 @@ use crate::{
 impl Run<'_> {
     /// The output is the answer given, with who gave it and when.
     pub(in crate::engine) async fn approval(&self, work: &Work<'_>) -> Result<Value, ComponentError> {
-        let config = work.step.render(work.scope)?;
+        let config = self.render(work.step, work.scope, Step::render).await?;
         let Approval { message, form, timeout, approvers } = Approval::read(&config).map_err(refused)?;
         let question = Question { kind: "approval", round: 0, message, form, timeout, approvers };
         match self.ask(work, question, Vec::new()).await? {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     base::{TaskId, Usd},
-    catalog::{self, Published, RecipeRef, control::SubRecipe, inputs},
+    catalog::{self, Published, RecipeRef, Step, control::SubRecipe, inputs},
     components::ComponentError,
     db,
     tasks::TaskStatus,
@@ -67,7 +67,7 @@ impl Run<'_> {
     /// Starts the task, fenced by this claim; one that was started before stays the only
     /// one. False: other tasks were lent all that is left, and one of them has to end first.
     async fn start_child(&self, work: &Work<'_>) -> Result<bool, ComponentError> {
-        let config = work.step.render(work.scope)?;
+        let config = self.render(work.step, work.scope, Step::render).await?;
         let wanted = SubRecipe::read(&config).map_err(refused)?;
         let published = self.wanted(&wanted).await?;
         self.refuse_cycle(&published).await?;

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    base::{Actor, Role, TenantScope},
+    base::{Actor, Role, TenantScope, json_schema::BoundedSchema},
     catalog::Problem,
 };
 
@@ -143,13 +143,11 @@ fn check_payload(found: &Approval, verdict: Verdict, payload: Option<&Value>) ->
     let Some(payload) = payload else {
         return Err(vec![Problem::new("payload", "is required: the approval's `form` says what it has to hold")]);
     };
-    let validator = jsonschema::validator_for(form)
-        .map_err(|error| vec![Problem::new("payload", format!("the form cannot be used: {error}"))])?;
-    let problems: Vec<Problem> = validator
-        .iter_errors(payload)
-        .take(MAX_PROBLEMS)
-        .map(|error| Problem::new(path(&error.instance_path().to_string()), error.to_string()))
-        .collect();
+    let validator = BoundedSchema::compile(form)
+        .map_err(|error| vec![Problem::new("payload", format!("cannot be checked: the form {error}"))])?;
+    let found = validator.problems(payload, MAX_PROBLEMS).map_err(|why| vec![Problem::new("payload", why)])?;
+    let problems: Vec<Problem> =
+        found.iter().map(|error| Problem::new(path(&error.instance_path().to_string()), error.to_string())).collect();
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 

@@ -1,0 +1,81 @@
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, json};
+
+use super::*;
+
+/// `levels` definitions, each of which has the next one twice under `key`.
+fn doubling(key: &str, levels: usize) -> Value {
+    let mut definitions = Map::new();
+    for level in 0..levels {
+        let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+        definitions.insert(format!("d{level}"), json!({key: [next, next]}));
+    }
+    definitions.insert(format!("d{levels}"), json!({"type": "string"}));
+    json!({"$ref": "#/$defs/d0", "$defs": definitions})
+}
+
+fn refused(schema: &Value) -> String {
+    let start = Instant::now();
+    let why = BoundedSchema::compile(schema).expect_err("refused");
+    assert!(start.elapsed() < Duration::from_secs(2), "{why}");
+    why
+}
+
+#[test]
+fn a_schema_that_multiplies_is_refused_before_it_is_compiled() {
+    for key in ["allOf", "anyOf", "oneOf", "prefixItems"] {
+        for levels in [14, 20] {
+            assert!(refused(&doubling(key, levels)).contains("values"), "{key}");
+        }
+        assert!(refused(&doubling(key, 400)).contains("levels deep"), "{key}");
+    }
+    let many = vec![json!({"pattern": "a"}); 101];
+    assert!(refused(&json!({"allOf": many})).contains("patterns"));
+    let mut nested = json!({});
+    for _ in 0..12 {
+        nested = json!({"anyOf": [nested], "unevaluatedProperties": false});
+    }
+    assert!(refused(&nested).contains("additionalProperties"));
+}
+
+#[test]
+fn a_schema_that_refers_to_itself_or_elsewhere_is_refused() {
+    for (schema, why) in [
+        (json!({"allOf": [{"$ref": "#"}]}), "itself"),
+        (json!({"properties": {"a": {"$ref": "#/properties/a"}}}), "itself"),
+        (json!({"$dynamicRef": "#a"}), "$dynamicRef"),
+        (json!({"$recursiveRef": "#"}), "$recursiveRef"),
+        (json!({"items": {"$anchor": "a"}}), "$anchor"),
+        (json!({"items": {"$id": "http://a.example/"}}), "`$id` inside"),
+        (json!({"$schema": "http://json-schema.org/draft-04/schema#"}), "draft 6"),
+        (json!({"$ref": "#/%24defs/a", "$defs": {"a": {}}}), "nowhere"),
+        (json!({"$ref": "https://example.com/a.json"}), "nowhere"),
+        (json!({"pattern": "(a{1000}){1000}"}), "usable"),
+        (json!({"pattern": "(?=a)b"}), "usable"),
+    ] {
+        assert!(refused(&schema).contains(why), "{schema}: {}", refused(&schema));
+    }
+}
+
+#[test]
+fn a_large_answer_to_a_large_schema_is_refused_before_it_is_checked() {
+    let each = vec![json!({"minimum": 1}); 3000];
+    let schema = BoundedSchema::compile(&json!({"items": {"allOf": each}})).unwrap();
+    let long = json!(vec![0; 30_000]);
+    assert!(schema.problems(&long, 3).unwrap_err().contains("too large"));
+    assert_eq!(schema.problems(&json!([0]), 3).unwrap().len(), 3);
+}
+
+#[test]
+fn an_honest_schema_is_taken() {
+    let schema = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": {"name": {"type": "string", "pattern": "^\\w{1,50}$"}},
+        "properties": {"id": {"$ref": "#/$defs/name"}, "$ref": {"type": "integer"}, "of": {"$ref": "#/$defs/name"}}
+    });
+    let schema = BoundedSchema::compile(&schema).unwrap();
+    assert!(schema.problems(&json!({"id": "anna", "$ref": 3}), 3).unwrap().is_empty());
+    assert_eq!(schema.problems(&json!({"id": "", "$ref": "x"}), 3).unwrap().len(), 2);
+    BoundedSchema::compile(&doubling("allOf", 6)).unwrap();
+}
