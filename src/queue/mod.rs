@@ -19,7 +19,13 @@
 //! | `{teamai}:window` | string | ours: tickets that may wait before the API pushes none |
 //! | `{teamai}:memory` | string | ours: is gone once Redis lost what it held |
 //! | `{teamai}:cancel` | channel | ours: rings when a running task is to be cancelled |
+//! | `{teamai}:workers:metadata:<worker>` | hash | what a worker is, for consoles |
+//! | `core:apalis:queues:list` | sorted set | the queue's name |
+//!
+//! A key of another type, or a ticket that is none, is dropped: our own scripts look at what
+//! they use, and [`Tickets::mend`] at the rest whenever an apalis worker ended with an error.
 
+mod mend;
 mod push;
 mod redis_pool;
 mod source;

@@ -7,13 +7,16 @@ use std::sync::LazyLock;
 use redis::{RedisError, Script, aio::ConnectionManager};
 
 use super::{CANCEL_CHANNEL, QUEUE, Ticket, WAKE_CHANNEL};
+use crate::base::redis_type::KEEP;
 
 /// apalis' own push goes through `:scheduled`, where a backlog stops the worker
 /// (docs/decisions/0002). This one lays the same fields straight into `:active`.
 /// KEYS: data, active, meta prefix, wake channel. ARGV: id and ticket by turns.
 static PUSH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for i = 1, #ARGV, 2 do
+    script(
+        "keep(KEYS[1], 'hash')
+         keep(KEYS[2], 'list')
+         for i = 1, #ARGV, 2 do
            redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
            redis.call('HSET', KEYS[3] .. ':' .. ARGV[i], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
            redis.call('RPUSH', KEYS[2], ARGV[i])
@@ -25,8 +28,10 @@ static PUSH: LazyLock<Script> = LazyLock::new(|| {
 
 /// KEYS: done or dead set, data, meta prefix. ARGV: how many at most.
 static PRUNE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local ids = redis.call('SPOP', KEYS[1], ARGV[1])
+    script(
+        "keep(KEYS[1], 'set')
+         keep(KEYS[2], 'hash')
+         local ids = redis.call('SPOP', KEYS[1], ARGV[1])
          for _, id in ipairs(ids) do
            redis.call('HDEL', KEYS[2], id)
            redis.call('UNLINK', KEYS[3] .. ':' .. id)
@@ -135,6 +140,11 @@ impl Tickets {
     pub async fn ping(&self) -> Result<(), RedisError> {
         redis::cmd("PING").query_async(&mut self.0.clone()).await
     }
+}
+
+/// A script that can `keep` keys to their type.
+pub(super) fn script(body: &str) -> Script {
+    Script::new(&format!("{KEEP}{body}"))
 }
 
 pub(super) fn key(part: &str) -> String {

@@ -1,6 +1,6 @@
 //! Writes submissions in batches through `app.submit_tasks`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     base::{TaskId, TeamId, TenantScope},
-    db::{self, Parts, lane::Flush},
+    db::{self, lane::Flush},
 };
 
 /// One task about to be written; the composite type `app.submission`.
@@ -78,23 +78,17 @@ impl SubmitFlush {
         Self { pool }
     }
 
-    /// One statement, in the context of each agency by turns; answers in the order of the rows.
+    /// One statement, which names the agencies of its batch; answers in the order of the rows.
     async fn write(&self, submissions: &[&Submission]) -> Result<Vec<Written>, sqlx::Error> {
         let mut answers = vec![Written::AgentUnknown; submissions.len()];
-        let mut by_agency = submissions.to_vec();
-        // Stable: tasks of a group stay in their order.
-        by_agency.sort_by_key(|submission| submission.agency_id);
-        let parts = Parts::of(by_agency.iter().map(|submission| submission.agency_id));
+        let agencies: HashSet<Uuid> = submissions.iter().map(|submission| submission.agency_id).collect();
+        // The argument names `named`, so that the call cannot be made before the agencies are.
         let rows = sqlx::query!(
             r#"select r.id as "id!", r.outcome as "outcome!", r.team_id, r.created_at
-                 from unnest($2::uuid[], $3::int[], $4::int[]) a (agency, first, last)
-                cross join lateral (select set_config('app.agency_id', a.agency::text, true)) c (entered)
-                cross join lateral app.submit_tasks(
-                    case when c.entered is not null then ($1::app.submission[])[a.first:a.last] end) r"#,
-            by_agency as _,
-            &parts.agencies,
-            &parts.first,
-            &parts.last,
+                 from (select set_config('app.batch', ($2::uuid[])::text, true)) b (named)
+                cross join lateral app.submit_tasks(case when b.named is not null then $1::app.submission[] end) r"#,
+            submissions as _,
+            &agencies.into_iter().collect::<Vec<_>>(),
         )
         .fetch_all(&self.pool)
         .await?;
