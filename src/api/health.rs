@@ -63,7 +63,7 @@ async fn redis(state: &ApiState) -> Result<(), String> {
 }
 
 async fn work(state: &ApiState) -> Result<(), String> {
-    match timeout(PATIENCE, state.standstill.look(&state.pool)).await {
+    match timeout(PATIENCE + standstill::SECOND_LOOK_AFTER, state.standstill.look(&state.pool)).await {
         Ok(Ok(false)) => Ok(()),
         Ok(Ok(true)) => {
             tracing::warn!("not ready: work stands still");

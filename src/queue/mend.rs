@@ -11,27 +11,38 @@ use super::push::{Tickets, key, script};
 const QUEUES: &str = "core:apalis:queues:list";
 
 /// KEYS: active, data, meta prefix, workers, inflight prefix, done, dead, scheduled. Gives
-/// how much was dropped. Of the ids that wait those stay that are as PUSH laid them.
+/// how much was dropped. Of the ids that wait, or are with a worker and would come back
+/// from it, those stay that are as PUSH laid them.
 static MEND: LazyLock<Script> = LazyLock::new(|| {
     script(
-        "local active, data, meta, workers, inflight = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+        r#"local active, data, meta, workers, inflight = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
          local dropped = keep(active, 'list') + keep(data, 'hash') + keep(workers, 'zset')
            + keep(KEYS[6], 'set') + keep(KEYS[7], 'set') + redis.call('UNLINK', KEYS[8])
+         local uuid = ('%x'):rep(8) .. '%-' .. (('%x'):rep(4) .. '%-'):rep(3) .. ('%x'):rep(12)
+         local form = '^{"task_id":"' .. uuid .. '","dispatch_id":"(' .. uuid .. ')"}$'
+         local function is_whole(id)
+           local own = meta .. ':' .. id
+           keep(own, 'hash')
+           local found = redis.call('HMGET', own, 'attempts', 'max_attempts', 'status')
+           local ticket = string.match(redis.call('HGET', data, id) or '', form)
+           if ticket and ticket:gsub('%-', '') == id and redis.call('HLEN', own) == 3
+              and found[1] == '0' and found[2] == '1' and found[3] == 'Pending' then
+             return true
+           end
+           redis.call('HDEL', data, id)
+           redis.call('UNLINK', own)
+           return false
+         end
          for _, worker in ipairs(redis.call('ZRANGE', workers, 0, -1)) do
-           dropped = dropped + keep(inflight .. ':' .. worker, 'set') + keep(workers .. ':metadata:' .. worker, 'hash')
+           local held = inflight .. ':' .. worker
+           dropped = dropped + keep(held, 'set') + keep(workers .. ':metadata:' .. worker, 'hash')
+           for _, id in ipairs(redis.call('SMEMBERS', held)) do
+             if not is_whole(id) then dropped = dropped + redis.call('SREM', held, id) end
+           end
          end
          local waiting, whole = redis.call('LRANGE', active, 0, -1), {}
          for _, id in ipairs(waiting) do
-           local own = meta .. ':' .. id
-           dropped = dropped + keep(own, 'hash')
-           local ticket, found = redis.call('HGET', data, id), redis.call('HMGET', own, 'attempts', 'max_attempts', 'status')
-           if ticket and found[1] == '0' and found[2] == '1' and found[3] == 'Pending' and redis.call('HLEN', own) == 3
-              and string.match(id, '^%x+$') and #id == 32 then
-             whole[#whole + 1] = id
-           else
-             redis.call('HDEL', data, id)
-             redis.call('UNLINK', own)
-           end
+           if is_whole(id) then whole[#whole + 1] = id end
          end
          if #whole < #waiting then
            redis.call('UNLINK', active)
@@ -39,7 +50,7 @@ static MEND: LazyLock<Script> = LazyLock::new(|| {
              redis.call('RPUSH', active, unpack(whole, first, math.min(first + 499, #whole)))
            end
          end
-         return dropped + #waiting - #whole",
+         return dropped + #waiting - #whole"#,
     )
 });
 

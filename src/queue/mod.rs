@@ -13,7 +13,7 @@
 //! | `{teamai}:inflight:<worker>` | set | ids that a worker holds |
 //! | `{teamai}:done`, `{teamai}:dead` | sets | finished ids, which nobody trims but [`prune`] |
 //! | `{teamai}:workers` | sorted set | workers by last heartbeat |
-//! | `{teamai}:scheduled` | sorted set | not used: more than 8,000 due ids stop a worker |
+//! | `{teamai}:scheduled` | sorted set | what failed there; dropped, as more than 8,000 due ids stop a worker |
 //! | `{teamai}:wake` | channel | ours: rings when tickets were pushed |
 //! | `{teamai}:backlog` | channel | ours: rings when a task was left to the dispatcher |
 //! | `{teamai}:window` | string | ours: tickets that may wait before the API pushes none |

@@ -26,12 +26,18 @@ static PUSH: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: done or dead set, data, meta prefix. ARGV: how many at most.
+/// KEYS: where finished ids are, data, meta prefix. ARGV: how many at most, the type of the first.
 static PRUNE: LazyLock<Script> = LazyLock::new(|| {
     script(
-        "keep(KEYS[1], 'set')
+        "keep(KEYS[1], ARGV[2])
          keep(KEYS[2], 'hash')
-         local ids = redis.call('SPOP', KEYS[1], ARGV[1])
+         local ids
+         if ARGV[2] == 'set' then
+           ids = redis.call('SPOP', KEYS[1], ARGV[1])
+         else
+           ids = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
+           redis.call('ZREMRANGEBYRANK', KEYS[1], 0, ARGV[1] - 1)
+         end
          for _, id in ipairs(ids) do
            redis.call('HDEL', KEYS[2], id)
            redis.call('UNLINK', KEYS[3] .. ':' .. id)
@@ -100,13 +106,15 @@ impl Tickets {
     pub async fn prune(&self) -> Result<u64, RedisError> {
         let mut connection = self.0.clone();
         let mut pruned = 0;
-        for set in ["done", "dead"] {
+        // What is scheduled are tickets whose handler panicked, or that were none: the row is the truth.
+        for (of, kind) in [("done", "set"), ("dead", "set"), ("scheduled", "zset")] {
             loop {
                 let n: u64 = PRUNE
-                    .key(key(set))
+                    .key(key(of))
                     .key(key("data"))
                     .key(key("meta"))
                     .arg(BATCH)
+                    .arg(kind)
                     .invoke_async(&mut connection)
                     .await?;
                 pruned += n;

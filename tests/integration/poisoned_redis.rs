@@ -123,7 +123,8 @@ async fn tickets_that_are_none_stop_nobody(root: PgPool) {
     let ticket = format!(r#"{{"task_id":"{}","dispatch_id":"{}"}}"#, id(), id());
     let laid = |data: &str, status: &str| {
         format!(
-            "redis.call('HSET', '{{teamai}}:data', '{own}', '{data}')
+            "redis.call('DEL', '{meta}')
+             redis.call('HSET', '{{teamai}}:data', '{own}', '{data}')
              redis.call('HSET', '{meta}', 'attempts', '{status}', 'max_attempts', 1, 'status', 'Pending')
              redis.call('LPUSH', KEYS[1], '{own}')"
         )
@@ -150,6 +151,12 @@ async fn tickets_that_are_none_stop_nobody(root: PgPool) {
             let task = acme.submit(acme.task("small", json!({"topic": what}))).await;
             assert_eq!(acme.finished(&task).await["status"], "completed", "{what}");
         }
+        // Nor does it come back once its worker counts as gone.
+        eventually(&format!("{what} is nowhere"), async || {
+            let held = stack.redis.dump().await;
+            (!held.contains("junk") && !held.contains(own)).then_some(())
+        })
+        .await;
     }
 }
 

@@ -23,7 +23,8 @@ fn named(page: &str) -> Vec<String> {
 /// The file that a name stands for, and the function; `*` for any test.
 fn place(name: &str) -> (String, &str) {
     if let Some(part) = name.strip_prefix("rls::") {
-        return (format!("tests/integration/rls/{part}.rs"), "*");
+        let (file, function) = part.split_once("::").unwrap_or((part, "*"));
+        return (format!("tests/integration/rls/{file}.rs"), function);
     }
     if let Some((file, function)) = name.split_once("::") {
         return (format!("tests/integration/{file}.rs"), function);
@@ -38,7 +39,7 @@ fn is_there(name: &str) -> bool {
     // A fuzz target and the script of CI are tests as a whole.
     let is_whole = path.starts_with("fuzz/") || path == ".ci/run";
     match function {
-        "*" => is_whole || ["#[test]", "#[tokio::test]", "#[sqlx::test("].iter().any(|test| text.contains(test)),
+        "*" => is_whole || ["#[test]", "#[tokio::test", "#[sqlx::test("].iter().any(|test| text.contains(test)),
         function => text.contains(&format!("fn {function}(")),
     }
 }

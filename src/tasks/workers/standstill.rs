@@ -14,7 +14,7 @@ use super::store;
 /// More than a worker takes for a stop in good order.
 pub const AFTER_SECONDS: i32 = 60;
 /// What was held back until a moment ago is old, and is claimed within this.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
+pub const SECOND_LOOK_AFTER: Duration = Duration::from_secs(1);
 /// An answer is good for so long: anybody may ask, and as often as they like.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 

@@ -46,7 +46,7 @@ const TOLD: &[(&str, &str, &str)] = &[
            null)::app.submission, '{}')",
     ),
     ("app.requeue_dead", "dead", "select count(*) from app.requeue_dead({task})"),
-    ("app.close_unrun", "dead", "select length(app.close_unrun(array[{task}]::uuid[])::text)::bigint"),
+    ("app.close_unrun", "dead", "select coalesce(length(app.close_unrun(array[{task}]::uuid[])::text), 0)::bigint"),
     (
         "app.rate_task",
         "completed",
