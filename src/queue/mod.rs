@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | `{teamai}:active` | list | dispatch ids that wait for a worker |
 //! | `{teamai}:data` | hash | dispatch id to ticket, JSON |
-//! | `{teamai}:meta:<id>` | hash | attempts, max_attempts, status, result |
+//! | `{teamai}:meta:<id>` | hash | `attempts`, `max_attempts`, `status`, `result` |
 //! | `{teamai}:inflight:<worker>` | set | ids that a worker holds |
 //! | `{teamai}:done`, `{teamai}:dead` | sets | finished ids, which nobody trims but [`prune`] |
 //! | `{teamai}:workers` | sorted set | workers by last heartbeat |

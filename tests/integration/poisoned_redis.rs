@@ -175,7 +175,7 @@ async fn a_bucket_that_holds_something_else_is_full_and_counts_again() {
     let values = ["'many'", "'nan'", "'inf'", "'-inf'", "'1e300'", "'9999999999999999'", "''"];
     let scripts = POISONS.iter().filter(|(kind, _)| *kind != "string").map(|(_, script)| (*script).to_owned());
     for script in scripts.chain(values.map(|value| format!("redis.call('SET', KEYS[1], {value})"))) {
-        let caller = Uuid::now_v7();
+        let caller = id();
         poison(&redis, &format!("{{teamai}}:limit:caller:{}", caller.simple()), &script).await;
         // A process by itself would pass a quarter.
         for _ in 0..each {
