@@ -70,7 +70,7 @@ use crate::{
     limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
 };
 
 /// What handlers reach through their access argument; see [`security`].
@@ -88,6 +88,8 @@ pub struct ApiState {
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
+    /// Whether work moves.
+    pub standstill: Standstill,
     /// Who follows tasks in this process.
     pub streams: Streams,
     /// What webhooks will be sent with: here it only looks at their addresses.

@@ -8,6 +8,7 @@ pub mod money;
 pub mod network;
 pub mod page;
 pub mod random;
+pub mod redis_type;
 pub mod scope;
 pub mod secret_host;
 pub mod shares;

@@ -29,7 +29,7 @@ use crate::{
     locker::Locker,
     providers::Registry,
     queue::{self, Tickets},
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
     webhooks::Deliverer,
     worker::{self, Worker},
 };
@@ -122,6 +122,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         locker: Arc::clone(&shared.locker),
         key_probe: Arc::new(ProviderKeys(providers)),
         tickets,
+        standstill: Standstill::default(),
         streams,
         egress: guarded(config)?,
         limiter,

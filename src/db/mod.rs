@@ -1,8 +1,10 @@
 //! The pool, transactions in a tenant's context, migrations, and batching lanes.
 
+mod by_agency;
 pub mod lane;
 pub mod pool;
 
+pub use by_agency::Parts;
 pub use pool::{ANSWER_WITHIN, bounded, connect, tenant};
 
 /// Every schema change, embedded in the binary.

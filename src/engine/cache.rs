@@ -7,6 +7,7 @@ use std::{
 };
 
 use redis::{AsyncCommands, aio::ConnectionManager};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::warn;
@@ -18,6 +19,7 @@ use crate::{
 
 /// A result larger than this, as JSON, is not kept.
 const MAX_BYTES: usize = 1024 * 1024;
+const MAX_INDEX: isize = MAX_BYTES.cast_signed();
 /// Kept no longer, whatever the recipe says.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// A Redis that does not answer must not hold up a node.
@@ -59,6 +61,13 @@ impl Slot {
     }
 }
 
+/// As it lies in Redis. What does not read as this was not put there by us, and is a miss.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Laid<T> {
+    result: T,
+}
+
 impl Kept {
     #[must_use]
     pub fn new(redis: ConnectionManager) -> Self {
@@ -67,12 +76,13 @@ impl Kept {
 
     pub async fn get(&self, slot: &Slot) -> Option<Value> {
         let mut redis = self.redis.clone();
-        let found: Option<Vec<u8>> = self.within(redis.get(&slot.key)).await?;
-        serde_json::from_slice(&found?).ok()
+        // A byte more than was put is enough to see that it is another's.
+        let found: Vec<u8> = self.within(redis.getrange(&slot.key, 0, MAX_INDEX)).await?;
+        serde_json::from_slice(&found).ok().map(|laid: Laid<Value>| laid.result)
     }
 
     pub async fn put(&self, slot: &Slot, result: &Value) {
-        let text = result.to_string();
+        let Ok(text) = serde_json::to_string(&Laid { result }) else { return };
         if text.len() > MAX_BYTES {
             return;
         }
@@ -87,6 +97,8 @@ impl Kept {
         }
         match tokio::time::timeout(PATIENCE, command).await {
             Ok(Ok(answer)) => return Some(answer),
+            // Redis is there; the result takes the place of what is.
+            Ok(Err(error)) if error.code() == Some("WRONGTYPE") => return None,
             Ok(Err(error)) => warn!(%error, "the cache of results is away"),
             Err(_) => warn!("the cache of results does not answer"),
         }

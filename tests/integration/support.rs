@@ -24,7 +24,7 @@ use teamai::{
     limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -197,6 +197,7 @@ impl Api {
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
+            standstill: Standstill::default(),
             streams: Streams::start(pool.clone(), until.clone()),
             egress: client.clone(),
             limiter: Limiter::new(limits, redis),
