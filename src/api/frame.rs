@@ -18,11 +18,8 @@ use crate::base::random;
 const REQUEST_ID: &str = "x-request-id";
 const MAX_IDEMPOTENCY_KEY_CHARS: usize = 255;
 
-/// For answers that no browser is to render.
+/// For answers that no browser is to render. The others bring a policy of their own.
 const CSP_API: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Swagger UI is one page with its script and style inside.
-const CSP_DOCS: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; \
-                        connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The outermost layer of the API.
 #[derive(Debug)]
@@ -49,7 +46,6 @@ impl<E: Endpoint> Endpoint for Framed<E> {
         let started = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
-        let csp = if path.starts_with("/docs") { CSP_DOCS } else { CSP_API };
         let (id, guest) = (request_id(request.headers()), self.browsers.guest(request.headers()));
         let span = tracing::info_span!("request", %method, path, id);
         let mut response = self.answer(request).instrument(span.clone()).await;
@@ -57,7 +53,7 @@ impl<E: Endpoint> Endpoint for Framed<E> {
         let elapsed = started.elapsed();
         span.in_scope(|| tracing::debug!(status, elapsed_us = u64::try_from(elapsed.as_micros()).ok(), "answered"));
         measure(&method, status, elapsed.as_secs_f64());
-        set_headers(response.headers_mut(), csp, &id);
+        set_headers(response.headers_mut(), &id);
         self.browsers.tell(guest, &path, response.headers_mut());
         Ok(response)
     }
@@ -105,11 +101,11 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-fn set_headers(headers: &mut HeaderMap, csp: &'static str, id: &str) {
+fn set_headers(headers: &mut HeaderMap, id: &str) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(csp));
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CSP_API));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);

@@ -15,6 +15,7 @@ mod catalogue;
 pub mod check;
 mod client_address;
 mod connections;
+mod docs;
 mod document;
 mod doubled;
 mod errors;
@@ -171,7 +172,7 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         .at("/metrics", poem::get(health::metrics).data(Arc::clone(&state)))
         .at("/openapi.json", poem::get(json_text(spec.into())))
         .at("/schemas/recipe.json", poem::get(json_text(schema)))
-        .nest("/docs", service.swagger_ui())
+        .nest("/docs", Route::new().at("/", docs::page(service.swagger_ui_html())))
         .nest(
             "/",
             idempotency::Idempotent::new(service.data(security::Attached(Arc::clone(&state))), state, operations),

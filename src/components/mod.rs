@@ -37,6 +37,8 @@ use crate::{
     egress, providers,
 };
 
+pub use report_generator::harmless_html;
+
 /// A step's kind of work. Config arrives rendered: what it holds is data.
 #[async_trait]
 pub trait Component: Send + Sync {

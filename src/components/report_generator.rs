@@ -3,8 +3,10 @@
 //! - [`blocks`]: values to headings, tables, lists and texts
 //! - [`prose`]: Markdown from outside, made harmless
 //! - [`markdown`], [`html`]: blocks to a document, everything from outside escaped
+//! - [`harmless`]: an author's HTML with values from outside in it
 
 mod blocks;
+mod harmless;
 mod html;
 mod markdown;
 mod prose;
@@ -58,7 +60,10 @@ impl Component for ReportGenerator {
         let title = settings.text("title")?.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
         let title = title.unwrap_or_else(|| "Report".to_owned());
         let output = match settings.value("template") {
-            Some(template) => from_template(format, &title, template, context)?,
+            Some(Value::String(text)) if format == Format::Html => {
+                own_html(title.clone(), text.clone(), context.runtime.now.clone()).await?
+            }
+            Some(template) => from_template(format, template)?,
             None => from_nodes(format, &title, &sections(context, &settings)?, &context.runtime.now),
         };
         let (content_type, extension) = match format {
@@ -92,12 +97,7 @@ fn parse_format(text: &str) -> Option<Format> {
 }
 
 /// The template arrives rendered, and escaped as [`ReportGenerator::escaping`] asked.
-fn from_template(
-    format: Format,
-    title: &str,
-    template: &Value,
-    context: &Context<'_>,
-) -> Result<String, ComponentError> {
+fn from_template(format: Format, template: &Value) -> Result<String, ComponentError> {
     match (format, template) {
         (Format::Json, Value::String(text)) => {
             let value: Value = serde_json::from_str(text)
@@ -106,9 +106,21 @@ fn from_template(
         }
         (Format::Json, value) => Ok(pretty(value)),
         (Format::Markdown, Value::String(text)) => Ok(text.clone()),
-        (Format::Html, Value::String(text)) => Ok(html::page(title, text, &context.runtime.now)),
         (_, other) => Err(wrong("template", format!("must give text; got {}", brief(other)))),
     }
+}
+
+async fn own_html(title: String, template: String, now: String) -> Result<String, ComponentError> {
+    let made = tokio::task::spawn_blocking(move || html::page(&title, &template, &now)).await;
+    made.map_err(|error| ComponentError::new("internal", error.to_string()))?.map_err(|why| wrong("template", why))
+}
+
+/// HTML that is no report's, made harmless in the same way: a model's or a page's.
+///
+/// # Errors
+/// In words for the author: it takes too long, or becomes too long.
+pub fn harmless_html(html: &str) -> Result<String, String> {
+    if harmless::is_document(html) { harmless::document(html) } else { harmless::part(html) }
 }
 
 fn from_nodes(format: Format, title: &str, sections: &[(String, Option<&Value>)], now: &str) -> String {

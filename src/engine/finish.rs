@@ -15,8 +15,11 @@ use super::{
 };
 use crate::{
     base::{AuditId, Usd},
-    catalog::{model::OutputFormat, template::Scope},
-    components::ComponentError,
+    catalog::{
+        model::OutputFormat,
+        template::{Scope, TemplateError},
+    },
+    components::{ComponentError, harmless_html},
     tasks::{TaskOutput, TaskStatus, lease::Claimed},
 };
 
@@ -112,9 +115,6 @@ impl Run<'_> {
     async fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
         let plan = &self.runnable.plan;
         let spec = plan.recipe().workflow.output.as_ref();
-        let source = spec.map(|spec| spec.source.split('.').next().unwrap_or_default());
-        let report = source.and_then(|node| outputs.get(node));
-        let of_report = |key: &str| report.and_then(|r| r.get(key)).and_then(Value::as_str).map(str::to_owned);
         let (runnable, names) = (Arc::clone(&self.runnable), scope.clone());
         let work = move || Ok((runnable.plan.output(&names)?, runnable.plan.file_name(&names)?));
         let (value, filename) = if plan.output_only_copies() {
@@ -127,13 +127,35 @@ impl Run<'_> {
             None => last_outputs(plan.steps(), outputs),
         };
         let format = spec.and_then(|spec| spec.format);
-        let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value).to_owned());
-        let filename = match filename {
-            Some(name) => name,
-            None => of_report("filename")
-                .unwrap_or_else(|| format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type))),
+        let report = self.report(outputs).filter(|_| value.is_string());
+        let of_report = |key: &str| report.and_then(|report| report.get(key)).and_then(Value::as_str);
+        let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value)).to_owned();
+        let value = match value {
+            Value::String(html) if content_type.starts_with("text/html") && of_report("output") != Some(&html) => {
+                self.harmless(html).await?
+            }
+            value => value,
         };
+        let named = || format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type));
+        let filename = filename.unwrap_or_else(|| of_report("filename").map_or_else(named, str::to_owned));
         Ok(TaskOutput { content_type, filename, value })
+    }
+
+    /// What the node that the output is taken from gave, if it is a report. What another
+    /// component gave under the names of a report's fields, a page may have chosen.
+    fn report<'a>(&self, outputs: &'a Outputs) -> Option<&'a Value> {
+        let spec = self.runnable.plan.recipe().workflow.output.as_ref()?;
+        let source = spec.source.split('.').next()?;
+        let mut steps = self.runnable.plan.steps().iter();
+        steps.find(|step| step.node.id.as_str() == source && step.node.component == "ReportGenerator")?;
+        outputs.get(source).map(Arc::as_ref)
+    }
+
+    /// HTML that a model or a page may have written. It takes a stranger's time, as templates do.
+    async fn harmless(&self, html: String) -> Result<Value, ComponentError> {
+        let failure = |message| TemplateError { node: String::new(), path: "output".to_owned(), message };
+        let work = move || harmless_html(&html).map(Value::String).map_err(failure);
+        Ok(self.parts.rendering.run(self.claimed.scope().agency_id(), work).await?)
     }
 }
 

@@ -1,19 +1,19 @@
 //! A whole installation whose every connection goes through a proxy and whose every process can be killed.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use sqlx::PgPool;
-use tempfile::TempDir;
 
 use super::{
     checker::{self, Findings},
+    honest::Honest,
     load::Load,
     postgres::{Postgres, free_port},
+    provider::Provider,
     proxy::Proxy,
     random::Random,
 };
@@ -44,6 +44,12 @@ pub struct Bench {
     /// Whether tickets are made old while that is waited for: the dispatcher's patience
     /// with a ticket is not what most tests try.
     pub hurry: bool,
+    /// Whose times are taken beside hostile ones.
+    pub honest: Option<Honest>,
+    /// For how long at a time.
+    pub calm: Duration,
+    /// The most memory that a process had, by kind, in MiB.
+    pub peaks: BTreeMap<&'static str, u64>,
 }
 
 /// The connections between the processes.
@@ -53,14 +59,6 @@ pub struct Net {
     pub api_redis: Proxy,
     pub worker_redis: Proxy,
     pub provider: Proxy,
-}
-
-/// `teamai provider-sim`, at one port however often it is started.
-pub struct Provider {
-    process: Process,
-    port: u16,
-    log: PathBuf,
-    _dir: TempDir,
 }
 
 impl Bench {
@@ -135,6 +133,9 @@ impl Bench {
             kills: 0,
             patience: Duration::from_mins(2),
             hurry: true,
+            honest: None,
+            calm: Duration::from_secs(8),
+            peaks: BTreeMap::new(),
         };
         for _ in 0..workers {
             bench.hire();
@@ -165,6 +166,15 @@ impl Bench {
         for worker in self.workers.drain(..) {
             worker.kill();
             self.kills += 1;
+        }
+    }
+
+    /// Takes down the most memory that each process that runs ever had.
+    pub fn note_memory(&mut self) {
+        let workers = self.workers.iter().map(|worker| ("worker", worker));
+        for (what, process) in workers.chain([("API", &self.stack.api)]) {
+            let most = self.peaks.entry(what).or_default();
+            *most = (*most).max(process.memory_mib("VmHWM:").unwrap_or_default());
         }
     }
 
@@ -246,44 +256,4 @@ impl Bench {
 /// Waits until the worker takes tasks.
 pub async fn is_up(worker: &Process) {
     eventually("a worker is up", async || worker.log().contains("worker started").then_some(())).await;
-}
-
-impl Provider {
-    async fn start() -> Self {
-        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
-        let log = dir.path().join("requests.jsonl");
-        let process = Self::spawn(&log, port);
-        let provider = Self { process, port, log, _dir: dir };
-        provider.ready().await;
-        provider
-    }
-
-    fn spawn(log: &std::path::Path, port: u16) -> Process {
-        let (port, log_file) = (port.to_string(), log.to_string_lossy());
-        let arguments = ["provider-sim", "--port", &port, "--log", &log_file];
-        Process::start(log.parent().unwrap(), "provider", &arguments, &std::collections::BTreeMap::new())
-    }
-
-    async fn ready(&self) {
-        eventually("the provider is up", async || self.process.log().contains("\"ready\":true").then_some(())).await;
-    }
-
-    pub fn kill(&mut self) {
-        self.process.signal("KILL");
-    }
-
-    pub async fn up(&mut self) {
-        self.process.ended().await;
-        self.process = Self::spawn(&self.log, self.port);
-        self.ready().await;
-    }
-
-    fn text(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Each request that it was sent.
-    pub fn requests(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
 }

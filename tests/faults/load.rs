@@ -105,10 +105,7 @@ impl Load {
                     }
                 }
                 Ok(answer) if answer.status() == 503 => {}
-                Ok(answer) => {
-                    let said = format!("{} {}", answer.status(), answer.text().await.unwrap_or_default());
-                    *self.0.odd.lock().unwrap().entry(said).or_default() += 1;
-                }
+                Ok(answer) => self.odd(format!("{} {}", answer.status(), answer.text().await.unwrap_or_default())),
                 // Nobody there, or the answer was lost.
                 Err(_) => {}
             }
@@ -142,6 +139,16 @@ impl Load {
 
     pub fn accepted(&self) -> Vec<String> {
         self.0.accepted.lock().unwrap().clone()
+    }
+
+    /// A task that was accepted of another agency.
+    pub fn also_accepted(&self, task: &str) {
+        self.0.accepted.lock().unwrap().push(task.to_owned());
+    }
+
+    /// An answer that nobody should get.
+    pub fn odd(&self, said: String) {
+        *self.0.odd.lock().unwrap().entry(said).or_default() += 1;
     }
 
     pub fn odd_answers(&self) -> BTreeMap<String, u32> {

@@ -15,7 +15,9 @@ use super::{
     api_killed,
     bench::Bench,
     checker::Findings,
-    clock_off, disk_full, everything_killed, poison,
+    clock_off, disk_full, everything_killed,
+    honest::{self, Honest},
+    poison,
     postgres::Postgres,
     postgres_gone, provider_faults,
     random::{Random, setting},
@@ -36,7 +38,7 @@ type Listed = (&'static str, Fault, usize);
 const CLOCKS: &str = "workers' clocks ten minutes off";
 const DISK: &str = "Postgres without room on its disk";
 
-const FAULTS: [Listed; 29] = [
+const FAULTS: [Listed; 30] = [
     ("worker killed in a step", |b| Box::pin(async move { worker_killed::mid_step(b) }), 4),
     ("worker killed before the commit", |b| Box::pin(worker_killed::between_answer_and_commit(b)), 3),
     ("task that takes its worker down each time", |b| Box::pin(poison::one_more(b)), 1),
@@ -65,6 +67,7 @@ const FAULTS: [Listed; 29] = [
     ("provider refuses connections", |b| Box::pin(provider_faults::refusing(b)), 1),
     ("provider killed", |b| Box::pin(provider_faults::killed(b)), 1),
     ("tickets repeated twenty times", |b| Box::pin(tickets::repeated(b)), 1),
+    ("hostile ones alone, and the times of others", |b| Box::pin(honest::measured(b)), 3),
     ("garbage tickets", |b| Box::pin(tickets::garbage(b)), 1),
 ];
 
@@ -78,7 +81,10 @@ async fn all_faults_mixed_lose_nothing_and_count_nothing_twice() {
     bench.hurry = false;
     // Tasks that lost all claims but one to what was away go one by one.
     bench.patience = Duration::from_mins(5);
+    bench.honest = Some(Honest::new(&bench.stack, &bench.load).await);
     let stop = Arc::new(AtomicU64::new(0));
+    // All the time, whatever else is wrong.
+    let hostile = honest::hostile_ones(&bench.stack, &bench.load, &stop).await;
     let models = [provider_faults::MODELS.as_slice(), &["scripted-small", "scripted-slow-900"].repeat(12)].concat();
     let submitting: Vec<_> = (0..4)
         .map(|_| {
@@ -88,11 +94,15 @@ async fn all_faults_mixed_lose_nothing_and_count_nothing_twice() {
         })
         .collect();
     let faults = inflict(&mut bench, time).await;
+    honest::measured(&mut bench).await;
     stop.store(1, Ordering::Relaxed);
-    for agency in submitting {
+    for agency in submitting.into_iter().chain(hostile) {
         agency.await.unwrap();
     }
-    let findings = bench.settled().await;
+    let mut findings = bench.settled().await;
+    for promise in honest::broken(&bench) {
+        findings.broken(promise);
+    }
     report(&bench, time, &faults, &findings);
     assert!(findings.broken.is_empty(), "seed {}:\n{:#?}", bench.random.seed, findings.broken);
 }
@@ -133,7 +143,9 @@ async fn inflict(bench: &mut Bench, time: Duration) -> BTreeMap<&'static str, u3
         let longest = if time >= LONG { 30_000 } else { 2_000 };
         bench.away = Duration::from_millis(bench.random.within(500..=longest));
         println!("{:>4} s before the end: {name}", end.saturating_duration_since(Instant::now()).as_secs());
+        bench.note_memory();
         fault(bench).await;
+        bench.note_memory();
         while bench.workers.len() < WORKERS {
             bench.hire();
         }
@@ -148,6 +160,18 @@ async fn inflict(bench: &mut Bench, time: Duration) -> BTreeMap<&'static str, u3
 fn report(bench: &Bench, time: Duration, faults: &BTreeMap<&'static str, u32>, findings: &Findings) {
     println!("\n| soak of {} s, seed {} | |\n|---|---|\n{findings}", time.as_secs(), bench.random.seed);
     println!("| tasks that took their worker down each time, all `dead` | {} |", bench.poisons.len());
+    if let Some(honest) = &bench.honest {
+        for (what, times) in [("tasks", &honest.tasks), ("answers of `/healthz`", &honest.health)] {
+            println!(
+                "| {} {what} beside hostile ones, 99 of 100 within | {} ms |",
+                times.len(),
+                honest::p99(times).as_millis()
+            );
+        }
+    }
+    for (what, mib) in &bench.peaks {
+        println!("| most memory of a process ({what}) | {mib} MiB |");
+    }
     println!("| processes killed | {} |", bench.kills);
     println!("| faults inflicted | {} |", faults.values().sum::<u32>());
     for (name, times) in faults {

@@ -153,6 +153,18 @@ impl Customer {
         task
     }
 
+    /// Cancels a task that may be over, whoever is down meanwhile.
+    pub async fn cancel(&self, task: &str) {
+        for _ in 0..300 {
+            let answer = self.request(Method::POST, &format!("/tasks/{task}/cancel")).send().await;
+            if answer.is_ok_and(|answer| [200, 409].contains(&answer.status().as_u16())) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("the task {task} cannot be cancelled for a minute");
+    }
+
     pub async fn find(&self, task: &str) -> Value {
         self.get(&format!("/tasks/{task}")).await.expect(200)
     }

@@ -1,7 +1,9 @@
 //! What surrounds every request: problems, headers, health, documents.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use poem::Request;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use sqlx::PgPool;
 
 use crate::support::Api;
@@ -37,9 +39,30 @@ async fn documents_are_served_and_every_operation_documents_its_errors(root: PgP
     }
     assert_eq!(api.get_open("/schemas/recipe.json").await.expect(200)["type"], "object");
     assert_eq!(api.get_open("/metrics").await.status, 200);
-    let docs = api.get_open("/docs").await;
-    assert_eq!(docs.status, 200);
-    assert!(docs.header("content-security-policy").unwrap().contains("script-src 'unsafe-inline'"));
+}
+
+/// Everything that the page runs is in the policy by hash, and so nothing else runs.
+#[sqlx::test(migrations = "./migrations")]
+async fn the_documents_page_runs_its_own_scripts_alone(root: PgPool) {
+    let api = Api::start(&root);
+    for path in ["/docs", "/docs/"] {
+        let docs = api.get_open(path).await;
+        assert_eq!((docs.status, docs.header("content-type")), (200, Some("text/html; charset=utf-8")), "{path}");
+        let policy = docs.header("content-security-policy").unwrap();
+        assert!(!policy.contains("unsafe") && policy.contains("default-src 'none'"), "{policy}");
+        let scripts: Vec<&str> = docs
+            .text
+            .split("</script>")
+            .filter_map(|part| part.split_once("<script"))
+            .map(|part| part.1.split_once('>').unwrap().1)
+            .collect();
+        assert!(scripts.len() == 2 && scripts[0].contains("SwaggerUIBundle") && scripts[1].contains("\"operationId\""));
+        for script in scripts {
+            let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+            assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
+        }
+    }
+    api.get_open("/docs/oauth-receiver.html").await.problem(404, "unknown_route");
 }
 
 #[sqlx::test(migrations = "./migrations")]

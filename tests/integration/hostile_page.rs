@@ -198,3 +198,72 @@ async fn a_recipe_that_lets_pages_choose_where_a_key_goes_is_not_published(root:
     assert_eq!(refused["errors"][0]["path"], "recipe.workflow.nodes[1].config.url", "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains("secret_hosts"), "{refused}");
 }
+
+/// Everything that a template can do wrong with what a page says. The last is what a page gives by itself.
+const OWN_HTML: &str = r#"
+recipe:
+  id: own-html
+  name: HTML of its own
+  version: "1.0"
+  inputs: [{ name: website_url, type: string, validation: url }]
+  workflow:
+    nodes:
+      - { id: page, component: HttpRequest, config: { url: "{{ inputs.website_url }}" } }
+      - id: report
+        component: ReportGenerator
+        depends_on: [page]
+        config:
+          format: html
+          template: |
+            <!doctype html>
+            <html lang="en"><head><title>{{ page.json.text }}</title><style>p { color: {{ page.json.text }} }</style></head>
+            <body onload="{{ page.json.code }}">
+            <a href="{{ page.json.link }}" onclick="{{ page.json.code }}">read</a> <a href={{ page.json.bare }}>on</a>
+            <img src="{{ page.json.image }}" alt="chart"> <p style="background: {{ page.json.style }}">kept</p>
+            {{ page.json.text | safe }}<script>let x = "{{ page.json.code }}";</script>
+            </body></html>
+    output: { type: report, format: html, source: SOURCE }
+"#;
+
+fn says(_: &Visit) -> Response {
+    let said = json!({
+        "text": "<img src=x onerror=alert(1)><script>alert(2)</script>", "code": "alert(3)",
+        "link": "javascript:alert(4)", "bare": "x onmouseover=alert(5) style=background:url(https://evil.example/5)",
+        "image": "https://evil.example/6.png", "style": "url(https://evil.example/7)",
+        "content_type": "text/html", "filename": "../../x.html",
+    });
+    Response::builder().content_type("application/json").body(said.to_string())
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn an_authors_html_runs_and_loads_nothing_of_a_page(root: PgPool) {
+    let site = Site::serve(says).await;
+    let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &*site.allowed())]).await;
+    let _worker = stack.worker();
+    let acme = Customer::new(&stack, "acme").await;
+    let sources = ["report.output", "page.json.text", "report", "page.json"];
+    for (n, source) in sources.into_iter().enumerate() {
+        let recipe = OWN_HTML.replace("SOURCE", source).replace("\"1.0\"", &format!("\"1.{n}\""));
+        acme.publish(&recipe).await;
+        let task = acme.complete(acme.task("own-html", json!({"website_url": site.url()}))).await;
+        let output = acme.output(task["id"].as_str().unwrap()).await;
+        let is_html = output.header("content-type") == Some("text/html; charset=utf-8");
+        assert_eq!(is_html, n < 2, "{source}: {:?}", output.header("content-type"));
+        assert!(output.header("content-disposition").unwrap().contains("\"own-html.") || n == 0, "{source}");
+        if !is_html {
+            continue;
+        }
+        for sign in ["alert(3)", "javascript:", "<script", "onclick", "onload=", "<img", "url(", " onmouseover"] {
+            assert!(!output.text.contains(sign), "{sign} in {source}: {}", output.text);
+        }
+        if n == 0 {
+            assert!(
+                output.text.contains("<p style=\"background: none(https://evil.example/7)\">kept</p>"),
+                "{}",
+                output.text
+            );
+            assert!(output.text.contains("Content-Security-Policy"), "{}", output.text);
+            assert!(output.text.contains("<a href=\"https://evil.example/6.png\" rel=\"noopener nofollow\">chart</a>"));
+        }
+    }
+}

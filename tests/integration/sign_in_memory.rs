@@ -12,20 +12,13 @@ const TRIES: usize = 300;
 /// Two buffers for hashing, and what connections, threads and a first use of everything take.
 const MAY_GROW_MIB: u64 = 80;
 
-/// Resident memory of a process.
-fn resident_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
-}
-
 /// Half of them are for accounts that are there, half for none.
 #[sqlx::test(migrations = "./migrations")]
 async fn three_hundred_wrong_logins_leave_the_process_where_it_was(root: PgPool) {
     let settings = [("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "100000"), ("TEAMAI_HTTP__TRUSTED_PROXIES", "127.0.0.0/8")];
     let stack = Stack::start(&root, &settings).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let before = resident_mib(stack.api.pid());
+    let before = stack.api.memory_mib("VmRSS:").unwrap();
     for n in 0..=TRIES / 8 {
         let body = json!({"agency_name": "Acme", "email": format!("known-{n}@example.com"), "password": PASSWORD});
         let made = http.post(format!("{}/auth/register", stack.base)).json(&body).send().await.unwrap();
@@ -49,6 +42,6 @@ async fn three_hundred_wrong_logins_leave_the_process_where_it_was(root: PgPool)
         .collect()
         .await;
     assert!(statuses.iter().all(|status| *status == 401), "{statuses:?}");
-    let after = resident_mib(stack.api.pid());
+    let after = stack.api.memory_mib("VmRSS:").unwrap();
     assert!(after < before + MAY_GROW_MIB, "{before} MiB before and {after} MiB after, in {:?}", started.elapsed());
 }

@@ -182,6 +182,13 @@ impl Process {
         self.child.id()
     }
 
+    /// A line of its status, `VmRSS:` (now) or `VmHWM:` (at its highest). `None`: it has ended.
+    pub fn memory_mib(&self, line: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;
+        let line = status.lines().find_map(|found| found.strip_prefix(line))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024)
+    }
+
     pub fn signal(&self, name: &str) {
         let arguments = [format!("-{name}"), self.child.id().to_string()];
         assert!(Command::new("kill").args(arguments).status().unwrap().success());

@@ -4,7 +4,11 @@ use std::fmt::Write as _;
 
 use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
-use super::{blocks::Block, prose::is_safe};
+use super::{
+    blocks::Block,
+    harmless::{self, POLICY},
+    prose::is_safe,
+};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2128}\
 h1,h2,h3,h4{line-height:1.2;margin-top:2rem}h2{border-bottom:1px solid #d0d7de;padding-bottom:.25rem}\
@@ -22,18 +26,20 @@ pub fn document(title: &str, blocks: &[Block], now: &str) -> String {
     frame(title, &body, now)
 }
 
-/// A template's own document as it is; a fragment in a document of ours.
-pub fn page(title: &str, template: &str, now: &str) -> String {
-    let head = template.trim_start().get(..15).unwrap_or(template.trim_start()).to_ascii_lowercase();
-    if head.starts_with("<!doctype") || head.starts_with("<html") {
-        return template.to_owned();
+/// A template's own document, or a part in a document of ours. Nothing in either runs or loads.
+///
+/// # Errors
+/// As [`harmless::document`].
+pub fn page(title: &str, template: &str, now: &str) -> Result<String, String> {
+    if harmless::is_document(template) {
+        return harmless::document(template);
     }
-    frame(title, template, now)
+    Ok(frame(title, &harmless::part(template)?, now))
 }
 
 fn frame(title: &str, body: &str, now: &str) -> String {
     format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{POLICY}\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n\
          <style>{STYLE}</style>\n</head>\n<body>\n{body}\n<footer>Generated {}</footer>\n</body>\n</html>\n",
         escape_once(title),
@@ -116,7 +122,7 @@ fn linked(text: &str) -> String {
     if is_address { format!("<a href=\"{escaped}\" rel=\"noopener nofollow\">{escaped}</a>") } else { escaped }
 }
 
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
