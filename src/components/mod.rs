@@ -8,6 +8,7 @@ mod http_request;
 mod llm_processor;
 mod markdown;
 mod model;
+mod nodes;
 mod outgoing;
 mod page;
 mod quality_judge;
@@ -24,16 +25,17 @@ mod website_connector;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use indexmap::IndexMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd},
+    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd, apart::Apart},
     catalog::model::Node,
     egress, providers,
 };
+
+pub use nodes::Nodes;
 
 /// A step's kind of work. Config arrives rendered: what it holds is data.
 #[async_trait]
@@ -60,8 +62,7 @@ pub enum Escaping {
 pub struct Context<'a> {
     pub runtime: &'a Runtime,
     pub inputs: &'a Map<String, Value>,
-    /// Outputs of the finished nodes, by node id, in the order in which they finished.
-    pub nodes: &'a IndexMap<String, Arc<Value>>,
+    pub nodes: &'a dyn Nodes,
     /// The node as its author wrote it, templates and all: what a secret may do is read here.
     pub node: &'a Node,
     /// The node's own `secrets:`, by their local name. Never put one in an output.
@@ -69,6 +70,8 @@ pub struct Context<'a> {
     pub keys: &'a dyn ProviderKeys,
     pub meter: &'a dyn Meter,
     pub turns: &'a dyn Turns,
+    /// For what a stranger's schema or text may make long.
+    pub apart: &'a Apart,
     pub egress: &'a egress::Client,
     pub providers: &'a providers::Registry,
     /// Cancelled when the task is, or when its lease is lost.

@@ -14,9 +14,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals, Turns};
+use super::{
+    CallOutcome, Component, ComponentError, Context, Meter, NewCall, Nodes, ProviderKeys, Runtime, Totals, Turns,
+};
 use crate::{
-    base::Usd,
+    base::{Usd, apart::Apart},
     catalog::model::Node,
     egress::{Client, Policy},
     providers::{Provider, Registry},
@@ -33,9 +35,20 @@ pub struct World {
     pub keys: Keys,
     pub meter: Recorder,
     pub turns: Kept,
+    pub apart: Apart,
     pub egress: Client,
     pub providers: Registry,
     pub cancel: CancellationToken,
+}
+
+impl Nodes for IndexMap<String, Arc<Value>> {
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+
+    fn output(&self, name: &str, _most: usize) -> Option<Option<Value>> {
+        self.get(name).map(|output| Some(output.as_ref().clone()))
+    }
 }
 
 impl World {
@@ -60,6 +73,7 @@ impl World {
             keys: Keys::default(),
             meter: Recorder::default(),
             turns: Kept::default(),
+            apart: Apart::start().unwrap(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
             providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
@@ -86,6 +100,7 @@ impl World {
             keys: &self.keys,
             meter: &self.meter,
             turns: &self.turns,
+            apart: &self.apart,
             egress: &self.egress,
             providers: &self.providers,
             cancel: &self.cancel,

@@ -71,8 +71,8 @@ impl Kept {
         serde_json::from_slice(&found?).ok()
     }
 
-    pub async fn put(&self, slot: &Slot, result: &Value) {
-        let text = result.to_string();
+    /// `text` is the result as JSON.
+    pub async fn put(&self, slot: &Slot, text: &str) {
         if text.len() > MAX_BYTES {
             return;
         }

@@ -6,7 +6,10 @@ use std::sync::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::{base::spelling::spellings, components::ComponentError};
+use crate::{
+    base::{spelling::spellings, weight},
+    components::ComponentError,
+};
 
 /// A node's output as JSON text.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
@@ -81,7 +84,18 @@ impl Redactor {
     /// # Errors
     /// It is too large.
     pub fn output(&self, mut value: Value) -> Result<Value, ComponentError> {
-        let bytes = approximate_size(&value);
+        let (bytes, held) = (approximate_size(&value), weight::of(&value));
+        if held > weight::MOST {
+            return Err(ComponentError::new(
+                "output_too_large",
+                format!(
+                    "the output has so many values that they hold {} MiB of memory, and {} may be held: pick fewer \
+                     with a Transform",
+                    held >> 20,
+                    weight::MOST >> 20
+                ),
+            ));
+        }
         if bytes > MAX_OUTPUT_BYTES {
             return Err(ComponentError::new(
                 "output_too_large",

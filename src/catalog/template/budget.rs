@@ -8,6 +8,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::base::weight;
+
 /// Bytes of a rendered config, as JSON: as much as an output may have.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// One string is bounded by its fuel; thousands of them are by this.
@@ -17,6 +19,8 @@ const MAX_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Budget {
     bytes: Cell<usize>,
+    /// Of memory: many small values hold more than they say.
+    weight: Cell<usize>,
     until: Instant,
 }
 
@@ -30,7 +34,7 @@ impl Default for Budget {
 impl Budget {
     #[must_use]
     pub fn of(bytes: usize) -> Self {
-        Self { bytes: Cell::new(bytes), until: Instant::now() + MAX_TIME }
+        Self { bytes: Cell::new(bytes), weight: Cell::new(weight::MOST), until: Instant::now() + MAX_TIME }
     }
 
     /// Bytes that are left.
@@ -60,6 +64,12 @@ impl Budget {
     /// # Errors
     /// As [`Budget::take`]; the value is no data.
     pub fn take_value(&self, value: &impl Serialize) -> Result<(), String> {
+        let left = self.weight.get();
+        let Some(weight) = weight::of_any(value, left).map_err(|error| error.to_string())? else {
+            let most = weight::MOST >> 20;
+            return Err(format!("the values of one config hold more than {most} MiB of memory together; pick fewer"));
+        };
+        self.weight.set(left - weight);
         let mut counter = Counter { bytes: 0, most: self.bytes.get() };
         match serde_json::to_writer(&mut counter, value) {
             Ok(()) => self.take(counter.bytes),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minijinja::{Environment, Expression};
+use minijinja::{Environment, Expression, value::ValueKind};
 use serde_json::{Map, Value};
 
 use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens, tokens::Tag};
@@ -77,6 +77,15 @@ impl Expr {
         }
         serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.source))
     }
+}
+
+/// What a `for_each` runs over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Items {
+    /// Each as JSON.
+    pub texts: Vec<Box<str>>,
+    /// Of all, those that are left out with them.
+    pub count: usize,
 }
 
 /// A JSON value, its strings compiled.
@@ -252,6 +261,30 @@ impl Templates {
     /// It has no value.
     pub fn holds(expression: &Expr, scope: &Scope, path: &str) -> Result<bool, TemplateError> {
         expression.eval(scope).map(|value| value.is_true()).map_err(|message| fault(path, message))
+    }
+
+    /// The entries of the expression's value, at most so many of them; what it is instead, if it is no list.
+    ///
+    /// # Errors
+    /// It has no value, or too large a one.
+    pub fn items(expression: &Expr, scope: &Scope, most: usize) -> Result<Result<Items, Value>, TemplateError> {
+        let named = |message| fault("for_each", message);
+        let value = Scope::plain(expression.eval(scope).map_err(named)?);
+        let (ValueKind::Seq | ValueKind::Iterable) = value.kind() else {
+            return Self::eval(expression, scope, "for_each").map(Err);
+        };
+        let budget = Budget::default();
+        let mut items = Items { texts: Vec::new(), count: 0 };
+        for item in value.try_iter().map_err(|error| named(engine::explain(&error)))? {
+            items.count += 1;
+            if items.count <= most {
+                let refused = |error| named(format!("the value of `{}` is refused: {error}", expression.source));
+                budget.take_value(&item).map_err(refused)?;
+                let text = serde_json::to_string(&item).map_err(|error| refused(error.to_string()))?;
+                items.texts.push(text.into());
+            }
+        }
+        Ok(Ok(items))
     }
 
     /// The expression's value.

@@ -12,14 +12,16 @@ mod growth;
 mod helpers;
 #[cfg(test)]
 mod hostile_tests;
+mod kept;
 mod methods;
 mod names;
 mod scope;
 mod tokens;
 
 pub use budget::Budget;
-pub use compile::{Compiled, Compiler, Expr, Templates};
+pub use compile::{Compiled, Compiler, Expr, Items, Templates};
 pub use escape::Escape;
+pub use kept::Kept;
 pub use names::{References, SyntaxFault, references, references_of_expression};
 pub use scope::Scope;
 
