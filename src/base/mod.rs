@@ -10,6 +10,7 @@ pub mod network;
 pub mod page;
 pub mod random;
 pub mod scope;
+pub mod secret_host;
 pub mod shares;
 pub mod spelling;
 pub mod usage;
@@ -25,4 +26,5 @@ pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, Use
 pub use money::Usd;
 pub use page::{Page, Paged};
 pub use scope::{Actor, Role, RunScope, TenantScope};
+pub use secret_host::{MAX_SECRET_HOSTS, SecretHost};
 pub use usage::Usage;

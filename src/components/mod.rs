@@ -9,6 +9,7 @@ mod llm_processor;
 mod markdown;
 mod model;
 mod nodes;
+mod opened;
 mod outgoing;
 mod page;
 mod quality_judge;
@@ -25,6 +26,7 @@ mod website_connector;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+pub use opened::{Bound, Opened};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -65,8 +67,9 @@ pub struct Context<'a> {
     pub nodes: &'a dyn Nodes,
     /// The node as its author wrote it, templates and all: what a secret may do is read here.
     pub node: &'a Node,
-    /// The node's own `secrets:`, by their local name. Never put one in an output.
-    pub secrets: &'a [(String, SecretString)],
+    /// The node's own `secrets:`. Never put one in an output, nor in a request that
+    /// [`Opened::may_go_to`] was not asked about.
+    pub secrets: &'a [Opened],
     pub keys: &'a dyn ProviderKeys,
     pub meter: &'a dyn Meter,
     pub turns: &'a dyn Turns,
@@ -98,6 +101,9 @@ pub struct Runtime {
 #[async_trait]
 pub trait ProviderKeys: Send + Sync {
     /// `own`: whether the node's `secrets.api_key` is meant for this provider.
+    ///
+    /// # Errors
+    /// The node's own key may not go to this provider; the locker cannot be read.
     async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError>;
     /// The provider of a bare model name, from the price book.
     fn provider_of(&self, model: &str) -> Option<String>;

@@ -134,9 +134,9 @@ fn from_nodes(format: Format, title: &str, sections: &[(String, Option<Value>)],
 /// The sections asked for, or every finished node: `node` or `node.field`. One
 /// that does not exist stays, empty, so that its absence is seen.
 fn sections(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<(String, Option<Value>)>, ComponentError> {
-    let named = settings.texts("include_sections")?.filter(|names| !names.is_empty());
-    let all = named.is_none();
-    let names = named.unwrap_or_else(|| context.nodes.names().into_iter().map(str::to_owned).collect());
+    let wanted = settings.texts("include_sections")?.filter(|names| !names.is_empty());
+    let all = wanted.is_none();
+    let names = wanted.unwrap_or_else(|| context.nodes.names().into_iter().map(str::to_owned).collect());
     let mut left = weight::MOST;
     let mut sections = Vec::with_capacity(names.len());
     for name in names {
@@ -158,8 +158,8 @@ fn find(nodes: &dyn Nodes, name: &str, most: usize) -> Result<Option<Value>, Com
     let mut parts = name.trim().split('.');
     let Some(found) = nodes.output(parts.next().unwrap_or_default(), weight::MOST) else { return Ok(None) };
     let found = found.and_then(|first| {
-        let rest = parts.filter(|part| *part != "output");
-        let part = rest.fold(Some(first), |value, part| value.and_then(|mut value| Some(value.get_mut(part)?.take())));
+        let mut rest = parts.filter(|part| *part != "output");
+        let part = rest.try_fold(first, |mut value, part| Some(value.get_mut(part)?.take()));
         part.map_or(Some(None), |part| (weight::of(&part) <= most).then_some(Some(part)))
     });
     found.ok_or_else(|| {

@@ -250,7 +250,7 @@ impl Run<'_> {
     ) -> Result<Value, ComponentError> {
         let node = &work.step.node;
         let secrets = self.secrets.of_node(&node.secrets).await?;
-        let own = secrets.iter().find(|(name, _)| name == "api_key").map(|(_, value)| value);
+        let own = secrets.iter().find(|secret| secret.local == "api_key");
         let keys = NodeKeys { run: &self.secrets, own };
         let context = Context {
             runtime: &self.runtime,

@@ -122,7 +122,8 @@ impl Run<'_> {
         let of_report = |key: &str| report.and_then(|r| r.get(key)).and_then(Value::as_str).map(str::to_owned);
         let (runnable, names) = (Arc::clone(&self.runnable), scope.clone());
         let work = move || Ok((runnable.plan.output(&names)?, runnable.plan.file_name(&names)?));
-        let (value, filename) = if plan.output_only_copies() && self.room.is_light() { work()? } else { self.apart(work).await? };
+        let (value, filename) =
+            if plan.output_only_copies() && self.room.is_light() { work()? } else { self.apart(work).await? };
         let value = match value {
             Some(value) => value,
             None => last_outputs(plan.steps(), outputs)?,

@@ -69,7 +69,7 @@ impl Run<'_> {
     pub(super) fn committed_end(&self, step: &Step, occurrence: i32, part: Part) -> Option<NodeEnd> {
         let committed = self.past.take(&(step.node.id.to_string(), occurrence))?;
         Some(match committed.status.as_str() {
-            "completed" => self.taken(self.restore(committed, part)),
+            "completed" => Self::taken(self.restore(committed, part)),
             "skipped" => NodeEnd::Skipped { unwritten: None },
             _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
         })
@@ -81,10 +81,10 @@ impl Run<'_> {
     }
 
     pub(super) fn failure_as_output(&self, error: &ComponentError) -> NodeEnd {
-        self.taken(self.say(&json!({"error": error_json(error)})))
+        Self::taken(self.say(&json!({"error": error_json(error)})))
     }
 
-    fn taken(&self, output: Result<Output, Short>) -> NodeEnd {
+    fn taken(output: Result<Output, Short>) -> NodeEnd {
         match output {
             Ok(output) => NodeEnd::Done { output, unwritten: None },
             Err(Short::Process) => NodeEnd::NoRoom,
@@ -117,7 +117,7 @@ impl Run<'_> {
         };
         match self.write_unless_last(Record { step: Some(write), ..Record::default() }).await {
             Ok(unwritten) => match output {
-                Some(output) => match self.taken(self.say(&output)) {
+                Some(output) => match Self::taken(self.say(&output)) {
                     NodeEnd::Done { output, .. } => NodeEnd::Done { output, unwritten },
                     end => end,
                 },

@@ -114,7 +114,7 @@ impl<'a> Run<'a> {
         let agency = scope.agency_id();
         let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
         let room = Room::new(&parts.rooms, agency);
-        let _inputs = room.hold(COPIES_OF_INPUTS * weight::of(&claimed.inputs))?;
+        let held = room.hold(COPIES_OF_INPUTS * weight::of(&claimed.inputs))?;
         let past = db::bounded(db::ANSWER_WITHIN, Past::read(&scope, &parts.pool, claimed, &room)).await??;
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
@@ -137,6 +137,7 @@ impl<'a> Run<'a> {
             scope: claimed.scope(),
             redactor: Arc::default(),
             prices,
+            providers: parts.providers.clone(),
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
         let to_do = AtomicUsize::new(runnable.plan.steps().len());
@@ -154,7 +155,7 @@ impl<'a> Run<'a> {
             stop,
             past,
             room,
-            _inputs,
+            _inputs: held,
             rest: Rest::default(),
             doomed: Mutex::default(),
             deadline,

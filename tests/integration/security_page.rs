@@ -38,7 +38,7 @@ fn is_there(name: &str) -> bool {
     // A fuzz target and the script of CI are tests as a whole.
     let is_whole = path.starts_with("fuzz/") || path == ".ci/run";
     match function {
-        "*" => is_whole || ["#[test]", "#[tokio::test]", "#[sqlx::test("].iter().any(|test| text.contains(test)),
+        "*" => is_whole || ["#[test]", "#[tokio::test", "#[sqlx::test("].iter().any(|test| text.contains(test)),
         function => text.contains(&format!("fn {function}(")),
     }
 }

@@ -17,7 +17,7 @@ use teamai::{
         Auth, keys,
         oidc::{self, Oidc},
     },
-    base::{AgentRoleId, UserId, apart::Apart, clock::ManualClock},
+    base::{AgentRoleId, SecretHost, UserId, apart::Apart, clock::ManualClock},
     config::{Limits, OidcProvider},
     egress,
     events::Streams,
@@ -114,6 +114,10 @@ struct Probe;
 impl KeyProbe for Probe {
     fn provider(&self, key_name: &str) -> Option<String> {
         key_name.strip_suffix("_api_key").filter(|provider| ["openai", "groq"].contains(provider)).map(str::to_owned)
+    }
+
+    fn host(&self, provider: &str) -> Option<SecretHost> {
+        SecretHost::parse(&format!("api.{provider}.example")).ok()
     }
 
     fn key_names(&self) -> Vec<String> {

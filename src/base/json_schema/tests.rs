@@ -1,3 +1,5 @@
+//! Schemas that strangers write: measured before they are compiled.
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};

@@ -4,6 +4,7 @@
 //! again, so page text such as `{{ 7*7 }}` stays text.
 
 mod budget;
+mod charges;
 mod compile;
 mod engine;
 mod escape;
@@ -15,11 +16,17 @@ mod hostile_tests;
 mod kept;
 mod methods;
 mod names;
+#[cfg(test)]
+mod paid_tests;
+mod program;
+mod rebuild;
 mod scope;
+mod syntax;
 mod tokens;
 
 pub use budget::Budget;
-pub use compile::{Compiled, Compiler, Expr, Items, Templates};
+pub(in crate::catalog) use compile::render_map;
+pub use compile::{Compiled, Expr, Items};
 pub use escape::Escape;
 pub use kept::Kept;
 pub use names::{References, SyntaxFault, references, references_of_expression};

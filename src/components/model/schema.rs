@@ -46,12 +46,12 @@ impl Schema {
     pub async fn read(
         &self,
         context: &Context<'_>,
-        content: &str,
+        answer: &str,
         finish_reason: Option<&str>,
     ) -> Result<Value, Misfit> {
         let (schema, key) = (self.clone(), self.key);
-        let (content, reason) = (content.to_owned(), finish_reason.map(str::to_owned));
-        let work = move || schema.read_now(&content, reason.as_deref());
+        let (answer, reason) = (answer.to_owned(), finish_reason.map(str::to_owned));
+        let work = move || schema.read_now(&answer, reason.as_deref());
         context.apart.run(context.runtime.agency_id, work).await.unwrap_or_else(|why| {
             let problems = format!("it cannot be checked against the schema: {why}; make the schema simpler");
             Err(Misfit { problems, path: String::new(), cut: true, key })
