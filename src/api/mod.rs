@@ -65,7 +65,7 @@ pub use security::{Admin, Member, Open, Person, PersonAdmin};
 pub use crate::auth::need;
 use crate::{
     auth::{Auth, oidc::Oidc},
-    base::Clock,
+    base::{Clock, apart::Apart},
     egress,
     events::Streams,
     limits::Limiter,
@@ -93,6 +93,8 @@ pub struct ApiState {
     pub standstill: Standstill,
     /// Who follows tasks in this process.
     pub streams: Streams,
+    /// For what a stranger's recipe, schema or text may make long.
+    pub apart: Arc<Apart>,
     /// What webhooks will be sent with: here it only looks at their addresses.
     pub egress: egress::Client,
     pub limiter: Limiter,

@@ -1,5 +1,6 @@
 //! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares; and a small cache.
 
+pub mod apart;
 pub mod cache;
 pub mod clock;
 pub mod ids;
@@ -14,6 +15,7 @@ pub mod secret_host;
 pub mod shares;
 pub mod spelling;
 pub mod usage;
+pub mod weight;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{

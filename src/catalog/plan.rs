@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     file_name, graph,
     model::{Node, Recipe},
-    template::{self, Budget, Compiled, Escape, Expr, Scope, TemplateError},
+    template::{self, Budget, Compiled, Escape, Expr, Items, Scope, TemplateError},
 };
 
 /// One recipe version, compiled. Share it between runs in an [`Arc`].
@@ -198,16 +198,16 @@ impl Step {
         }
     }
 
-    /// The entries that a `for_each` runs over; `None` without one. Run each in
-    /// [`Scope::with_item`].
+    /// The entries that a `for_each` runs over, at most so many of them; `None` without one.
+    /// Run each in [`Scope::with_item`].
     ///
     /// # Errors
     /// The expression has no value, or it is no list.
-    pub fn items(&self, scope: &Scope) -> Result<Option<Vec<Value>>, TemplateError> {
+    pub fn items(&self, scope: &Scope, most: usize) -> Result<Option<Items>, TemplateError> {
         let Some(for_each) = &self.for_each else { return Ok(None) };
-        match for_each.value(scope, "for_each").map_err(|error| named(&self.node, error))? {
-            Value::Array(items) => Ok(Some(items)),
-            other => {
+        match for_each.items(scope, most).map_err(|error| named(&self.node, error))? {
+            Ok(items) => Ok(Some(items)),
+            Err(other) => {
                 let message = format!("the value is no list but {}; give a list such as NODE.pages", kind(&other));
                 Err(TemplateError { node: self.node.id.to_string(), path: "for_each".to_owned(), message })
             }

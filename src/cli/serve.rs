@@ -17,7 +17,7 @@ use super::{key_probe::ProviderKeys, root_keys};
 use crate::{
     api::{self, ApiState, Browsers, Connections},
     auth::Auth,
-    base::{Clock, SystemClock, random},
+    base::{Clock, SystemClock, apart::Apart, random},
     billing::PriceBooks,
     catalog, components,
     config::{Config, ConfigError},
@@ -124,6 +124,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         tickets,
         standstill: Standstill::default(),
         streams,
+        apart: Arc::new(Apart::start().context("the threads for strangers' work cannot be started")?),
         egress: guarded(config)?,
         limiter,
         trusted_proxies: config.http.trusted_proxies.clone().into(),

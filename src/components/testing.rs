@@ -15,11 +15,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Bound, CallOutcome, Component, ComponentError, Context, Meter, NewCall, Opened, ProviderKeys, Runtime, Totals,
-    Turns,
+    Bound, CallOutcome, Component, ComponentError, Context, Meter, NewCall, Nodes, Opened, ProviderKeys, Runtime,
+    Totals, Turns,
 };
 use crate::{
-    base::{SecretHost, Usd},
+    base::{SecretHost, Usd, apart::Apart},
     catalog::model::Node,
     egress::{Client, Policy},
     providers::{Provider, Registry},
@@ -38,9 +38,20 @@ pub struct World {
     pub keys: Keys,
     pub meter: Recorder,
     pub turns: Kept,
+    pub apart: Apart,
     pub egress: Client,
     pub providers: Registry,
     pub cancel: CancellationToken,
+}
+
+impl Nodes for IndexMap<String, Arc<Value>> {
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+
+    fn output(&self, name: &str, _most: usize) -> Option<Option<Value>> {
+        self.get(name).map(|output| Some(output.as_ref().clone()))
+    }
 }
 
 impl World {
@@ -66,6 +77,7 @@ impl World {
             keys: Keys::default(),
             meter: Recorder::default(),
             turns: Kept::default(),
+            apart: Apart::start().unwrap(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
             providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
@@ -99,6 +111,7 @@ impl World {
             keys: &self.keys,
             meter: &self.meter,
             turns: &self.turns,
+            apart: &self.apart,
             egress: &self.egress,
             providers: &self.providers,
             cancel: &self.cancel,

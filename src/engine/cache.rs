@@ -7,7 +7,7 @@ use std::{
 };
 
 use redis::{AsyncCommands, aio::ConnectionManager};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::warn;
@@ -19,7 +19,8 @@ use crate::{
 
 /// A result larger than this, as JSON, is not kept.
 const MAX_BYTES: usize = 1024 * 1024;
-const MAX_INDEX: isize = MAX_BYTES.cast_signed();
+/// With what is around it, and a byte more.
+const MAX_INDEX: isize = MAX_BYTES.cast_signed() + 16;
 /// Kept no longer, whatever the recipe says.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// A Redis that does not answer must not hold up a node.
@@ -62,7 +63,7 @@ impl Slot {
 }
 
 /// As it lies in Redis. What does not read as this was not put there by us, and is a miss.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Laid<T> {
     result: T,
@@ -81,14 +82,15 @@ impl Kept {
         serde_json::from_slice(&found).ok().map(|laid: Laid<Value>| laid.result)
     }
 
-    pub async fn put(&self, slot: &Slot, result: &Value) {
-        let Ok(text) = serde_json::to_string(&Laid { result }) else { return };
+    /// `text` is the result as JSON.
+    pub async fn put(&self, slot: &Slot, text: &str) {
         if text.len() > MAX_BYTES {
             return;
         }
         let ms = u64::try_from(slot.ttl.as_millis()).unwrap_or(u64::MAX);
         let mut redis = self.redis.clone();
-        let _: Option<()> = self.within(redis.pset_ex(&slot.key, text, ms)).await;
+        let laid = format!(r#"{{"result":{text}}}"#);
+        let _: Option<()> = self.within(redis.pset_ex(&slot.key, laid, ms)).await;
     }
 
     async fn within<T>(&self, command: impl Future<Output = Result<T, redis::RedisError>>) -> Option<T> {

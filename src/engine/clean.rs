@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::{
-    base::spelling::{self, Spellings},
+    base::{
+        spelling::{self, Spellings},
+        weight,
+    },
     components::ComponentError,
 };
 
@@ -99,7 +102,18 @@ impl Redactor {
     /// # Errors
     /// It is too large.
     pub fn output(&self, mut value: Value) -> Result<Value, ComponentError> {
-        let bytes = approximate_size(&value);
+        let (bytes, held) = (approximate_size(&value), weight::of(&value));
+        if held > weight::MOST {
+            return Err(ComponentError::new(
+                "output_too_large",
+                format!(
+                    "the output has so many values that they hold {} MiB of memory, and {} may be held: pick fewer \
+                     with a Transform",
+                    held >> 20,
+                    weight::MOST >> 20
+                ),
+            ));
+        }
         if bytes > MAX_OUTPUT_BYTES {
             return Err(ComponentError::new(
                 "output_too_large",
@@ -121,14 +135,26 @@ impl Redactor {
     }
 }
 
-/// Bytes as JSON text, escapes aside.
+/// Bytes as JSON text.
 fn approximate_size(value: &Value) -> usize {
     match value {
-        Value::String(text) => text.len() + 2,
+        Value::String(text) => text.len() + escapes(text) + 2,
         Value::Array(items) => items.iter().map(|item| approximate_size(item) + 1).sum::<usize>() + 2,
-        Value::Object(map) => map.iter().map(|(k, v)| k.len() + 4 + approximate_size(v)).sum::<usize>() + 2,
+        Value::Object(map) => {
+            map.iter().map(|(k, v)| k.len() + escapes(k) + 4 + approximate_size(v)).sum::<usize>() + 2
+        }
         _ => 8,
     }
+}
+
+/// Bytes that a text has more as JSON.
+fn escapes(text: &str) -> usize {
+    let more = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.bytes().map(more).sum()
 }
 
 #[cfg(test)]
@@ -188,6 +214,10 @@ mod tests {
     fn an_output_over_the_bound_is_refused_with_a_remedy() {
         let error = Redactor::default().output(json!("x".repeat(MAX_OUTPUT_BYTES + 1))).unwrap_err();
         assert_eq!(error.code, "output_too_large");
+        let escaped = Redactor::default().output(json!("\u{1}".repeat(MAX_OUTPUT_BYTES / 4))).unwrap_err();
+        assert_eq!(escaped.code, "output_too_large", "six bytes each");
+        let many = Redactor::default().output(json!(vec![json!({}); 2_000_000])).unwrap_err();
+        assert_eq!(many.code, "output_too_large", "it holds more than it says");
         assert!(error.message.contains("max_pages"));
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use teamai::{
     base::{AgencyId, TaskId},
-    db::{self, lane::Flush},
+    db::{self, JsonText, lane::Flush},
     engine::record::{FinishWrite, IntentWrite, LineWrite, Record, RecordFlush, StepWrite},
     tasks::{
         lease::{self, ClaimFlush, Claimed},
@@ -35,7 +35,7 @@ async fn stores(owner: &PgPool) -> Stores {
             alone_from: 4,
             agency_limit: None,
         },
-        record: RecordFlush(worker.clone()),
+        record: RecordFlush::new(worker.clone()),
         worker,
     }
 }
@@ -96,7 +96,7 @@ fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
         occurrence: 0,
         status: "completed".to_owned(),
         attempts: 1,
-        output: Some(json!({"content": "yes"})),
+        output: JsonText::of(&json!({"content": "yes"})).ok(),
         error: None,
         tokens_used: 120,
         cost_usd: Decimal::new(2, 2),
@@ -113,7 +113,7 @@ fn finish(claim: (Uuid, i64)) -> Record {
         task_id: claim.0,
         epoch: claim.1,
         status: "completed".to_owned(),
-        output: Some(json!({"value": 1})),
+        output: JsonText::of(&json!({"value": 1})).ok(),
         error: None,
         quality_score: None,
     };

@@ -137,8 +137,8 @@ impl CatalogueApi {
     /// nothing: `warnings` tells then which secret needs hosts, given with PUT /secrets/{key_name}.
     #[oai(path = "/recipes", method = "post", operation_id = "publish_recipe")]
     async fn publish_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<PublishAnswer> {
-        let offered = |name: &str| admin.state.components.contains(&name);
-        let checked = check::recipe(&recipe.0, &offered)
+        let checked = checked(&admin, recipe)
+            .await?
             .map_err(|report| Problem::validation(fields(&report.problems)).with_code("invalid_recipe"))?;
         let (state, scope) = (&admin.state, admin.scope());
         let mut tx = db::tenant(&state.pool, scope.agency_id()).await?;
@@ -164,15 +164,29 @@ impl CatalogueApi {
 
     /// Check a recipe and report every problem, with path and line. Nothing is stored.
     #[oai(path = "/recipes/validate", method = "post", operation_id = "validate_recipe")]
-    #[expect(clippy::unused_async, reason = "the framework takes asynchronous handlers alone")]
     async fn validate_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<Json<Validation>> {
-        let offered = |name: &str| admin.state.components.contains(&name);
-        let (problems, warnings) = match check::recipe(&recipe.0, &offered) {
+        let (problems, warnings) = match checked(&admin, recipe).await? {
             Ok(checked) => (Vec::new(), checked.warnings),
             Err(report) => (report.problems, report.warnings),
         };
         Ok(Json(Validation::new(problems, warnings)))
     }
+}
+
+/// On threads apart: a recipe is a stranger's program.
+///
+/// # Errors
+/// 422: it takes too long.
+async fn checked(
+    admin: &Admin<need::RecipesWrite>,
+    recipe: RecipeText,
+) -> Result<std::result::Result<catalog::Checked, catalog::Report>> {
+    let components = admin.state.components;
+    let work = move || check::recipe(&recipe.0, &|name: &str| components.contains(&name));
+    admin.state.apart.run(admin.scope().agency_id(), work).await.map_err(|why| {
+        let message = format!("cannot be checked: {why}; make it shorter, and its schemas and templates simpler");
+        Problem::validation(vec![FieldError::new("recipe", message)]).with_code("invalid_recipe")
+    })
 }
 
 /// A problem's line is part of its message: `errors` has no other place for it.

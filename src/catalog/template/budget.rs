@@ -9,6 +9,7 @@ use std::{
 use serde::Serialize;
 
 use super::charges;
+use crate::base::{apart, weight};
 
 /// Bytes of a rendered config, as JSON: as much as an output may have.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -17,6 +18,8 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Budget {
     bytes: Cell<usize>,
+    /// Of memory: many small values hold more than they say.
+    weight: Cell<usize>,
     until: Instant,
 }
 
@@ -30,11 +33,12 @@ impl Default for Budget {
 impl Budget {
     /// By the clock on the wall, of all strings together. A program looks at it in its loops
     /// and before each work that is large.
-    pub const TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
+    pub const TIME: Duration = apart::END;
 
     #[must_use]
     pub fn of(bytes: usize) -> Self {
-        Self { bytes: Cell::new(bytes), until: Instant::now() + Self::TIME }
+        let (bytes, weight) = (Cell::new(bytes), Cell::new(weight::MOST));
+        Self { bytes, weight, until: Instant::now() + Self::TIME }
     }
 
     /// When its time is over.
@@ -71,11 +75,17 @@ impl Budget {
     /// As [`Budget::take`]; the value is no data.
     pub fn take_value(&self, value: &impl Serialize) -> Result<(), String> {
         let mut counter = Counter { bytes: 0, pieces: 0, most: self.bytes.get() };
-        match serde_json::to_writer(&mut counter, value) {
-            Ok(()) => self.take(counter.bytes),
-            Err(error) if error.is_io() => self.take(usize::MAX),
-            Err(error) => Err(error.to_string()),
+        let left = self.weight.get();
+        match weight::of_any(value, left, &mut counter) {
+            Ok(Some(weight)) => self.weight.set(left - weight),
+            Ok(None) if counter.bytes > counter.most => {}
+            Ok(None) => {
+                let most = weight::MOST >> 20;
+                return Err(format!("the values of one config hold more than {most} MiB of memory; pick fewer"));
+            }
+            Err(error) => return Err(error.to_string()),
         }
+        self.take(counter.bytes)
     }
 
     /// Bytes that a value would have as JSON, and pieces that it is written in; of a value

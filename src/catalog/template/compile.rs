@@ -1,5 +1,6 @@
 //! A node's config, compiled once for a recipe and rendered for each run.
 
+use minijinja::value::ValueKind;
 use serde_json::{Map, Value};
 
 use super::{Budget, Escape, Scope, TemplateError, charges, engine, names, program::Program, syntax};
@@ -62,6 +63,30 @@ impl Expr {
         self.json(scope, &Budget::default()).map_err(|message| fault(path, message))
     }
 
+    /// The entries of its value, at most so many of them; what it is instead, if it is no list.
+    ///
+    /// # Errors
+    /// It has no value, or too large a one.
+    pub fn items(&self, scope: &Scope, most: usize) -> Result<Result<Items, Value>, TemplateError> {
+        let named = |message| fault("for_each", message);
+        let budget = Budget::default();
+        let value = Scope::plain(self.eval(scope, &budget).map_err(named)?);
+        let (ValueKind::Seq | ValueKind::Iterable) = value.kind() else {
+            return self.value(scope, "for_each").map(Err);
+        };
+        let mut items = Items { texts: Vec::new(), count: 0 };
+        for item in value.try_iter().map_err(|error| named(engine::explain(&error)))? {
+            items.count += 1;
+            if items.count <= most {
+                let refused = |error| named(format!("the value of `{}` is refused: {error}", self.0.source()));
+                budget.take_value(&item).map_err(refused)?;
+                let text = serde_json::to_string(&item).map_err(|error| refused(error.to_string()))?;
+                items.texts.push(text.into());
+            }
+        }
+        Ok(Ok(items))
+    }
+
     /// The value, never undefined. The error is the message alone.
     fn eval(&self, scope: &Scope, budget: &Budget) -> Result<minijinja::Value, String> {
         let value = charges::until(budget.until(), || self.0.value(scope.root()));
@@ -79,6 +104,15 @@ impl Expr {
         }
         serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.0.source()))
     }
+}
+
+/// What a `for_each` runs over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Items {
+    /// Each as JSON.
+    pub texts: Vec<Box<str>>,
+    /// Of all, those that are left out with them.
+    pub count: usize,
 }
 
 /// A JSON value, its strings compiled.

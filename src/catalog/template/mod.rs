@@ -13,6 +13,7 @@ mod growth;
 mod helpers;
 #[cfg(test)]
 mod hostile_tests;
+mod kept;
 mod methods;
 mod names;
 #[cfg(test)]
@@ -25,8 +26,9 @@ mod tokens;
 
 pub use budget::Budget;
 pub(in crate::catalog) use compile::render_map;
-pub use compile::{Compiled, Expr};
+pub use compile::{Compiled, Expr, Items};
 pub use escape::Escape;
+pub use kept::Kept;
 pub use names::{References, SyntaxFault, references, references_of_expression};
 pub use scope::Scope;
 
