@@ -74,6 +74,9 @@ create table secret_locker (
   nonce        bytea not null check (octet_length(nonce) = 24),
   ciphertext   bytea not null,
   last4        text not null check (length(last4) <= 4),
+  -- where the value may be sent, HOST or HOST:PORT; nowhere while there is none
+  hosts        text[] not null default '{}'
+               check (cardinality(hosts) <= 20 and array_position(hosts, null) is null),
   created_at   timestamptz not null default clock_timestamp(),
   updated_at   timestamptz not null default clock_timestamp(),
   last_used_at timestamptz,

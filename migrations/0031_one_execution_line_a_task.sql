@@ -38,9 +38,9 @@ end $$;
 
 -- Closes the books of tasks that ended without a run, of which a claim before may have
 -- left calls behind: the customer is billed nothing for them. Tasks may be any
--- tenant's: each line's agency is its task's.
-create function app.close_unrun(p_ids uuid[]) returns void
-language plpgsql volatile security definer
+-- tenant's: each line's agency is its task's. With the rights of who calls it.
+create function app.close_books(p_ids uuid[]) returns void
+language plpgsql volatile
 set search_path = pg_catalog set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare
@@ -64,7 +64,15 @@ begin
   perform app.append_audit(v_lines);
 end $$;
 
-revoke all on function app.lose_calls(public.task_queue[]), app.close_unrun(uuid[]) from public;
+-- As close_books, for tasks of the context's agency.
+create function app.close_unrun(p_ids uuid[]) returns void
+language sql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+  select app.close_books(array(select t.id from public.task_queue t
+                                where t.id = any (p_ids) and t.agency_id = app.agency()))
+$$;
+
+revoke all on function app.lose_calls(public.task_queue[]), app.close_books(uuid[]), app.close_unrun(uuid[]) from public;
 grant execute on function app.close_unrun(uuid[]) to teamai_api;
 
 create or replace function app.claim_tasks(p_ids uuid[], p_worker text, p_lease_seconds integer, p_max_claims integer)
@@ -104,7 +112,7 @@ begin
 
   -- a first claim has none before it
   v_lost := app.lose_calls(array(select t from unnest(v_claimed) t where t.epoch > 1));
-  perform app.close_unrun(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
+  perform app.close_books(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
 
   return query
   select t.id, t.agency_id, t.team_id, t.agent_instance_id, t.recipe_id, t.recipe_slug, t.experiment_id, t.epoch,

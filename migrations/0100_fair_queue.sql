@@ -61,7 +61,9 @@ create table workers (
   -- tasks in flight, of all agencies
   running     integer not null default 0 check (running >= 0),
   started_at  timestamptz not null default clock_timestamp(),
-  seen_at     timestamptz not null default clock_timestamp()
+  seen_at     timestamptz not null default clock_timestamp(),
+  -- when it last claimed a task, to the second
+  claimed_at  timestamptz
 );
 grant select on workers to teamai_api;
 grant select, insert, update, delete on workers to teamai_worker;

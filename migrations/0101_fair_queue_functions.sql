@@ -151,7 +151,7 @@ begin
 
   -- a first claim has none before it
   v_lost := app.lose_calls(array(select t from unnest(v_claimed) t where t.epoch > 1));
-  perform app.close_unrun(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
+  perform app.close_books(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
 
   return query
   select t.id, t.agency_id, t.team_id, t.agent_instance_id, t.recipe_id, t.recipe_slug, t.experiment_id, t.epoch,

@@ -35,7 +35,10 @@ create table schedules (
 ) with (fillfactor = 70);
 create index schedules_due on schedules (next_run_at) where enabled;
 select app.protect('schedules');
-grant select, insert, delete on schedules to teamai_api;
+grant select, delete on schedules to teamai_api;
+-- What became of its times is the functions' to say.
+grant insert (id, agency_id, agent_instance_id, created_by, recipe, version, inputs, priority, subject, tags, cron,
+              time_zone, missed, enabled, next_run_at) on schedules to teamai_api;
 grant update (agent_instance_id, recipe, version, inputs, priority, subject, tags, cron, time_zone, missed, enabled,
               next_run_at, held_until, failures, last_error, updated_at) on schedules to teamai_api;
 
@@ -108,7 +111,7 @@ begin
        set next_run_at = p_next, enabled = p_next is not null, held_until = null where s.id = p_id;
     return 'gone';
   end if;
-  select r.outcome into v_outcome from app.submit_tasks(array[p_task]) r;
+  select r.outcome into v_outcome from app.write_tasks(array[p_task]) r;
   if v_outcome <> 'created' then
     -- nothing was written but the fire
     delete from public.schedule_fires f where f.agency_id = v_agency and f.schedule_id = p_id and f.fire_at = p_fire_at;

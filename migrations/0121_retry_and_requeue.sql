@@ -22,6 +22,9 @@ as $$
 declare
   v_done integer;
 begin
+  if p_task.agency_id is distinct from app.agency() then
+    raise exception 'a task of another agency than the context''s' using errcode = 'insufficient_privilege';
+  end if;
   perform from public.task_queue t
     where t.id = p_of and t.agency_id = p_task.agency_id and t.finished_at is not null
       and (p_task.member_team_id is null or t.team_id = p_task.member_team_id)
@@ -38,7 +41,7 @@ begin
     select p_task.id, s.agency_id, s.node_id, s.occurrence, s.status, s.attempts, s.output, s.error,
            s.started_at, s.finished_at, coalesce(s.copied_from, p_of)
       from public.task_steps s
-     where s.task_id = p_of and s.status <> 'failed' and s.node_id = any (p_keep);
+     where s.agency_id = p_task.agency_id and s.task_id = p_of and s.status <> 'failed' and s.node_id = any (p_keep);
     -- a node with an item that failed is not done
     select count(distinct s.node_id) into v_done
       from public.task_steps s
@@ -144,8 +147,8 @@ begin
 end $$;
 
 -- As in 0031. New: a task that was put back and ends again has one more line.
-create or replace function app.close_unrun(p_ids uuid[]) returns void
-language plpgsql volatile security definer
+create or replace function app.close_books(p_ids uuid[]) returns void
+language plpgsql volatile
 set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan set enable_seqscan = off
 as $$
 declare

@@ -44,7 +44,7 @@ begin
   update public.ab_test_results r
      set quality_score = p_score,
          metric_value = case when r.success_metric = 'quality_score' then p_score else r.metric_value end
-   where r.task_id = p_task
+   where r.agency_id = v_agency and r.task_id = p_task
      and (r.quality_score is null
           or exists (select from public.task_feedback f where f.agency_id = v_agency and f.task_id = p_task and f.counted));
   v_counted := found;

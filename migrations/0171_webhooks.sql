@@ -34,7 +34,8 @@ grant update (enabled, disabled_reason, failing_since) on webhooks to teamai_wor
 
 -- No reference to the webhook: its check would make a batch of tasks fail when somebody
 -- deletes a webhook at that moment. A delivery without its webhook is dropped when its
--- time comes.
+-- time comes. So each look compares the agency, and the key carries it: else a row of one
+-- agency could stand in the way of another's webhook.
 create table webhook_deliveries (
   id              uuid primary key,
   agency_id       uuid not null references agencies on delete cascade,
@@ -57,14 +58,15 @@ create table webhook_deliveries (
   error           text,
   delivered_at    timestamptz,
   created_at      timestamptz not null default clock_timestamp(),
-  constraint webhook_deliveries_event_key unique (webhook_id, event_seq),
+  constraint webhook_deliveries_event_key unique (agency_id, webhook_id, event_seq),
   constraint webhook_deliveries_pending check ((status = 'pending') = (next_attempt_at is not null))
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05);
 create index webhook_deliveries_due on webhook_deliveries (webhook_id, next_attempt_at) where status = 'pending';
 create index webhook_deliveries_listed on webhook_deliveries (agency_id, webhook_id, id);
 create index webhook_deliveries_over on webhook_deliveries (id) where status <> 'pending';
 select app.protect('webhook_deliveries');
-grant select, insert on webhook_deliveries to teamai_api;
+grant select on webhook_deliveries to teamai_api;
+grant insert (id, agency_id, webhook_id, event_seq, type, data, occurred_at) on webhook_deliveries to teamai_api;
 grant update (status, round_attempts, next_attempt_at, error) on webhook_deliveries to teamai_api;
 grant select on webhook_deliveries to teamai_worker;
 grant update (status, next_attempt_at, response_status, error, delivered_at) on webhook_deliveries to teamai_worker;
@@ -112,7 +114,7 @@ begin
      select q.team_id, jsonb_build_object('task_id', q.id, 'agency_id', q.agency_id, 'team_id', q.team_id,
               'agent_instance_id', q.agent_instance_id, 'recipe', q.recipe_slug, 'recipe_version', q.recipe_version,
               'status', q.status, 'tags', q.tags, 'tokens_used', q.tokens_used, 'cost_usd', q.cost_usd::text) as data
-       from public.task_queue q where q.id = e.task_id offset 0) t
+       from public.task_queue q where q.agency_id = e.agency_id and q.id = e.task_id offset 0) t
     join public.webhooks w on w.agency_id = e.agency_id and w.enabled and e.type = any (w.events)
      and (w.team_id is null or w.team_id = t.team_id);
   return null;
@@ -163,11 +165,12 @@ begin
   end if;
 
   delete from public.webhook_deliveries d
-   where d.id = any (v_due) and not exists (select from public.webhooks w where w.id = d.webhook_id);
+   where d.id = any (v_due)
+     and not exists (select from public.webhooks w where w.agency_id = d.agency_id and w.id = d.webhook_id);
   update public.webhook_deliveries d
      set status = 'failed', next_attempt_at = null, error = 'the webhook was switched off'
     from public.webhooks w
-   where d.id = any (v_due) and w.id = d.webhook_id and not w.enabled;
+   where d.id = any (v_due) and w.agency_id = d.agency_id and w.id = d.webhook_id and not w.enabled;
   return query
   update public.webhook_deliveries d
      set attempts = d.attempts + 1, round_attempts = d.round_attempts + 1, last_attempt_at = clock_timestamp(),
@@ -190,7 +193,8 @@ as $$
      order by o.id limit 10000 for update skip locked);
   delete from public.webhook_deliveries d where d.id in (
     select o.id from public.webhook_deliveries o
-     where o.status <> 'pending' and not exists (select from public.webhooks w where w.id = o.webhook_id)
+     where o.status <> 'pending'
+       and not exists (select from public.webhooks w where w.agency_id = o.agency_id and w.id = o.webhook_id)
      order by o.id limit 10000 for update skip locked);
 $$;
 revoke all on function app.keep_deliveries(integer) from public;

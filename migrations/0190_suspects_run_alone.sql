@@ -13,7 +13,7 @@ create table tasks_set_aside (
   admitted_at timestamptz
 );
 select app.protect('tasks_set_aside');
-grant select on workers to teamai_definer;
+grant select, update (claimed_at) on workers to teamai_definer;
 
 reset role;
 set local role teamai_definer;
@@ -167,9 +167,14 @@ begin
   )
   select array_agg(c.t) into v_claimed from claimed c;
 
+  if v_claimed is not null then
+    update public.workers w set claimed_at = clock_timestamp()
+     where w.name = p_worker and (w.claimed_at > clock_timestamp() - interval '1 second') is not true;
+  end if;
+
   -- a first claim has none before it
   v_lost := app.lose_calls(array(select t from unnest(v_claimed) t where t.epoch > 1));
-  perform app.close_unrun(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
+  perform app.close_books(array(select t.id from unnest(v_claimed) t where t.status <> 'running'));
 
   return query
   select t.id, t.agency_id, t.team_id, t.agent_instance_id, t.recipe_id, t.recipe_slug, t.experiment_id, t.epoch,

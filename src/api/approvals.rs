@@ -151,7 +151,9 @@ impl ApprovalsApi {
             Decision::Reject => Verdict::Reject,
         };
         let payload = body.0.payload.map(|payload| payload.0);
-        let decided = approvals::decide(member.scope(), &member.state.pool, id.0, verdict, payload).await?;
+        let decided =
+            approvals::decide(member.scope(), (&member.state.pool, &member.state.apart), id.0, verdict, payload)
+                .await?;
         Ok(Json((decided, false).into()))
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{ApiState, store};
-use crate::db;
+use crate::{db, tasks::workers::standstill};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -17,16 +17,18 @@ pub fn healthz() -> Response {
     poem::web::Json(json!({"status": "ok"})).into_response()
 }
 
-/// 200 when Postgres and Redis answer and the schema is this binary's, else 503;
+/// 200 when Postgres and Redis answer, the schema is this binary's and work moves, else 503;
 /// the body names each check.
 #[handler]
 pub async fn readyz(state: Data<&Arc<ApiState>>) -> Response {
     let (schema, redis) = tokio::join!(migrations(&state), redis(&state));
-    let (postgres, migrations) = match schema {
-        Ok(migrations) => (Ok(()), migrations),
-        Err(error) => (Err(error), Err("unknown while Postgres is away".to_owned())),
+    let unknown = |why: &str| Err(format!("unknown {why}"));
+    let (postgres, migrations, work) = match schema {
+        Ok(Ok(())) => (Ok(()), Ok(()), work(&state).await),
+        Ok(behind) => (Ok(()), behind, unknown("until they are applied")),
+        Err(error) => (Err(error), unknown("while Postgres is away"), unknown("while Postgres is away")),
     };
-    let checks = [("postgres", postgres), ("redis", redis), ("migrations", migrations)];
+    let checks = [("postgres", postgres), ("redis", redis), ("migrations", migrations), ("work", work)];
     let ready = checks.iter().all(|(_, check)| check.is_ok());
     let named: serde_json::Map<String, serde_json::Value> =
         checks.into_iter().map(|(name, check)| (name.to_owned(), json!(check.err().unwrap_or("ok".into())))).collect();
@@ -57,6 +59,24 @@ async fn redis(state: &ApiState) -> Result<(), String> {
             Err("does not answer".into())
         }
         Err(_) => Err("does not answer in time".into()),
+    }
+}
+
+async fn work(state: &ApiState) -> Result<(), String> {
+    match timeout(PATIENCE + standstill::SECOND_LOOK_AFTER, state.standstill.look(&state.pool)).await {
+        Ok(Ok(false)) => Ok(()),
+        Ok(Ok(true)) => {
+            tracing::warn!("not ready: work stands still");
+            Err(format!(
+                "tasks that could run have waited for more than {} s, and no worker claims any; look at the workers",
+                standstill::AFTER_SECONDS
+            ))
+        }
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "not ready: it cannot be seen whether work moves");
+            Err("cannot be seen".into())
+        }
+        Err(_) => Err("cannot be seen in time".into()),
     }
 }
 

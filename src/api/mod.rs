@@ -65,13 +65,13 @@ pub use security::{Admin, Member, Open, Person, PersonAdmin};
 pub use crate::auth::need;
 use crate::{
     auth::{Auth, oidc::Oidc},
-    base::Clock,
+    base::{Clock, apart::Apart},
     egress,
     events::Streams,
     limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
 };
 
 /// What handlers reach through their access argument; see [`security`].
@@ -89,8 +89,12 @@ pub struct ApiState {
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
     pub tickets: Tickets,
+    /// Whether work moves.
+    pub standstill: Standstill,
     /// Who follows tasks in this process.
     pub streams: Streams,
+    /// For what a stranger's recipe, schema or text may make long.
+    pub apart: Arc<Apart>,
     /// What webhooks will be sent with: here it only looks at their addresses.
     pub egress: egress::Client,
     pub limiter: Limiter,

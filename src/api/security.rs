@@ -27,7 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{ApiState, gate, problem::Problem};
 use crate::{
-    auth::{AuthError, Caller, Client, Need, Session},
+    auth::{AuthError, Caller, Client, Need, Scope, Session},
     base::TenantScope,
 };
 
@@ -97,6 +97,12 @@ impl<S> Admin<S> {
     #[must_use]
     pub fn scope(&self) -> &TenantScope {
         self.caller.scope()
+    }
+
+    /// Whether the credential may be used for something beside the operation's own need.
+    #[must_use]
+    pub fn may(&self, scope: Scope) -> bool {
+        self.caller.may(scope)
     }
 }
 

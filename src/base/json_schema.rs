@@ -16,26 +16,30 @@ const MAX_PATTERNS: u64 = 100;
 /// `unevaluatedProperties` and `unevaluatedItems`: each one below another doubles the work.
 const MAX_UNEVALUATED: u64 = 4;
 /// Bytes of one compiled pattern, and of its cache.
-const MAX_PATTERN_BYTES: usize = 256 * 1024;
-/// Size of a schema times size of an answer.
+const MAX_PATTERN_BYTES: usize = 64 * 1024;
+/// Size of a schema times size of an answer; for `uniqueItems`, items times the size of an answer.
 const MAX_WORK: u64 = 50_000_000;
+/// Patterns times bytes of text: a pattern may take steps for each byte as it has states.
+const MAX_MATCHED: u64 = 1024 * 1024;
 
 /// A compiled schema, and what it weighs.
 #[derive(Debug)]
 pub struct BoundedSchema {
     validator: Validator,
-    expanded: u64,
+    weight: Weight,
 }
 
 impl BoundedSchema {
     /// # Errors
     /// What is wrong with it, and the remedy, to be put after the name of its key.
     pub fn compile(schema: &Value) -> Result<Self, String> {
-        let expanded = measure(schema)?;
+        let weight = measure(schema)?;
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_BYTES).dfa_size_limit(MAX_PATTERN_BYTES);
-        let compiled = jsonschema::options().with_pattern_options(patterns).build(schema);
+        // An answer's text is not compiled: it could be as huge as a pattern of the schema may not.
+        let options = jsonschema::options().with_pattern_options(patterns).with_format("regex", |_: &str| true);
+        let compiled = options.build(schema);
         let validator = compiled.map_err(|error| format!("is not a usable JSON Schema: {error}"))?;
-        Ok(Self { validator, expanded })
+        Ok(Self { validator, weight })
     }
 
     /// The first `most` problems of an answer; none when it fits.
@@ -43,7 +47,11 @@ impl BoundedSchema {
     /// # Errors
     /// The answer is too large to be checked against this schema.
     pub fn problems<'a>(&self, answer: &'a Value, most: usize) -> Result<Vec<ValidationError<'a>>, String> {
-        if self.expanded.saturating_mul(size(answer)) > MAX_WORK {
+        let (size, text) = (size(answer), text_bytes(answer));
+        // Lists are compared as wholes where their hashes meet, and many can be made to.
+        let compared = self.weight.unique.saturating_mul(most_items(answer)).saturating_mul(size);
+        let work = self.weight.values.saturating_mul(size).max(compared);
+        if work > MAX_WORK || self.weight.patterns.saturating_mul(text) > MAX_MATCHED {
             return Err("is too large to be checked against its schema; make the answer or the schema smaller".into());
         }
         if self.validator.is_valid(answer) {
@@ -64,12 +72,36 @@ fn size(value: &Value) -> u64 {
     }
 }
 
+/// Of all texts, keys too.
+fn text_bytes(value: &Value) -> u64 {
+    match value {
+        Value::String(text) => text.len() as u64,
+        Value::Array(items) => items.iter().map(text_bytes).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() as u64 + text_bytes(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// Lists and mappings in the list that has most of them.
+fn most_items(value: &Value) -> u64 {
+    let below = |values: &mut dyn Iterator<Item = &Value>| values.map(most_items).max().unwrap_or(0);
+    match value {
+        Value::Array(items) => {
+            let own = items.iter().filter(|item| item.is_array() || item.is_object()).count() as u64;
+            own.max(below(&mut items.iter()))
+        }
+        Value::Object(fields) => below(&mut fields.values()),
+        _ => 0,
+    }
+}
+
 /// What a part of a schema comes to when its references are followed.
 #[derive(Debug, Clone, Copy, Default)]
 struct Weight {
     values: u64,
     patterns: u64,
     unevaluated: u64,
+    unique: u64,
     depth: usize,
 }
 
@@ -78,11 +110,12 @@ impl Weight {
         self.values = self.values.saturating_add(other.values);
         self.patterns = self.patterns.saturating_add(other.patterns);
         self.unevaluated = self.unevaluated.saturating_add(other.unevaluated);
+        self.unique = self.unique.saturating_add(other.unique);
         self.depth = self.depth.max(other.depth + 1);
     }
 }
 
-fn measure(schema: &Value) -> Result<u64, String> {
+fn measure(schema: &Value) -> Result<Weight, String> {
     let mut walk = Walk { root: schema, known: HashMap::new() };
     let weight = walk.weigh(schema, 0)?;
     if weight.values > MAX_EXPANDED {
@@ -95,7 +128,7 @@ fn measure(schema: &Value) -> Result<u64, String> {
         let message = "`unevaluatedProperties` and `unevaluatedItems`; write `additionalProperties` or `items`";
         return Err(format!("has more than {MAX_UNEVALUATED} {message}"));
     }
-    Ok(weight.values)
+    Ok(weight)
 }
 
 /// Each value is weighed once, so that measuring never takes longer than the text is long.
@@ -148,6 +181,7 @@ impl<'a> Walk<'a> {
             }
             ("pattern", Value::String(_)) => weight.patterns += 1,
             ("patternProperties", Value::Object(patterns)) => weight.patterns += patterns.len() as u64,
+            ("uniqueItems", Value::Bool(true)) => weight.unique += 1,
             ("unevaluatedProperties" | "unevaluatedItems", _) => weight.unevaluated += 1,
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares; and a small cache.
 
+pub mod apart;
 pub mod cache;
 pub mod clock;
 pub mod ids;
@@ -8,10 +9,13 @@ pub mod money;
 pub mod network;
 pub mod page;
 pub mod random;
+pub mod redis_type;
 pub mod scope;
+pub mod secret_host;
 pub mod shares;
 pub mod spelling;
 pub mod usage;
+pub mod weight;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{
@@ -23,4 +27,5 @@ pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, Use
 pub use money::Usd;
 pub use page::{Page, Paged};
 pub use scope::{Actor, Role, RunScope, TenantScope};
+pub use secret_host::{MAX_SECRET_HOSTS, SecretHost};
 pub use usage::Usage;

@@ -18,6 +18,7 @@ pub mod problem;
 pub mod publish;
 mod read;
 pub mod schema;
+pub mod sends;
 pub mod template;
 
 pub use check::{Checked, CheckedCookbook};

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     file_name, graph,
     model::{Node, Recipe},
-    template::{Budget, Compiled, Compiler, Escape, Expr, Scope, TemplateError, Templates},
+    template::{self, Budget, Compiled, Escape, Expr, Items, Scope, TemplateError},
 };
 
 /// One recipe version, compiled. Share it between runs in an [`Arc`].
@@ -17,7 +17,6 @@ pub struct Plan {
     steps: Vec<Arc<Step>>,
     output: Option<Expr>,
     file_name: Option<Compiled>,
-    templates: Templates,
 }
 
 /// A node in its place. Indexes are places in [`Plan::steps`].
@@ -31,7 +30,6 @@ pub struct Step {
     escape: Escape,
     when: Option<Expr>,
     for_each: Option<Expr>,
-    templates: Templates,
 }
 
 /// A stored recipe that does not hold together; validation lets none through.
@@ -67,19 +65,17 @@ impl Plan {
         };
         let dependents = graph::dependents(&after);
 
-        let mut compiler = Compiler::default();
         let drafts = order
             .iter()
             .map(|index| {
-                Draft::new(&nodes[*index], escape(&nodes[*index]), &mut compiler).map_err(|e| named(&nodes[*index], e))
+                Draft::new(&nodes[*index], escape(&nodes[*index])).map_err(|error| named(&nodes[*index], error))
             })
             .collect::<Result<Vec<_>, _>>()?;
         let output = match &recipe.workflow.output {
-            Some(output) => Some(compiler.expression(&output.source, "output.source")?),
+            Some(output) => Some(Expr::new(&output.source, "output.source")?),
             None => None,
         };
-        let file_name = file_name(&recipe, &mut compiler)?;
-        let templates = compiler.finish();
+        let file_name = file_name(&recipe)?;
         let steps = order
             .iter()
             .zip(drafts)
@@ -92,11 +88,10 @@ impl Plan {
                     escape: escape(&nodes[*index]),
                     when: draft.when,
                     for_each: draft.for_each,
-                    templates: templates.clone(),
                 })
             })
             .collect();
-        Ok(Self { recipe, steps, output, file_name, templates })
+        Ok(Self { recipe, steps, output, file_name })
     }
 
     #[must_use]
@@ -117,7 +112,7 @@ impl Plan {
     /// The pattern names what is not there, for instance because a node was skipped.
     pub fn file_name(&self, scope: &Scope) -> Result<Option<String>, TemplateError> {
         let Some(pattern) = &self.file_name else { return Ok(None) };
-        match self.templates.render(pattern, Escape::None, scope, "output.filename", &Budget::default()) {
+        match pattern.render(Escape::None, scope, "output.filename", &Budget::default()) {
             Ok(Value::String(name)) => Ok(Some(file_name::clean(&name))),
             Ok(other) => Ok(Some(file_name::clean(&other.to_string()))),
             Err(error) => Err(TemplateError { node: "output".to_owned(), ..error }),
@@ -137,13 +132,14 @@ impl Plan {
     /// The source has no value, for instance because its node was skipped.
     pub fn output(&self, scope: &Scope) -> Result<Option<Value>, TemplateError> {
         let Some(source) = &self.output else { return Ok(None) };
-        Templates::eval(source, scope, "output.source")
+        source
+            .value(scope, "output.source")
             .map(Some)
             .map_err(|error| TemplateError { node: "output".to_owned(), ..error })
     }
 }
 
-fn file_name(recipe: &Recipe, compiler: &mut Compiler) -> Result<Option<Compiled>, TemplateError> {
+fn file_name(recipe: &Recipe) -> Result<Option<Compiled>, TemplateError> {
     let Some(pattern) = recipe.workflow.output.as_ref().and_then(|output| output.filename.as_deref()) else {
         return Ok(None);
     };
@@ -153,7 +149,7 @@ fn file_name(recipe: &Recipe, compiler: &mut Compiler) -> Result<Option<Compiled
         path: "output.filename".to_owned(),
         message,
     })?;
-    compiler.value(&Value::String(template), Escape::None, "output.filename").map(Some)
+    Compiled::new(&Value::String(template), Escape::None, "output.filename").map(Some)
 }
 
 /// A node's templates, before those of all nodes are put together.
@@ -164,13 +160,12 @@ struct Draft {
 }
 
 impl Draft {
-    fn new(node: &Node, escape: Escape, compiler: &mut Compiler) -> Result<Self, TemplateError> {
+    fn new(node: &Node, escape: Escape) -> Result<Self, TemplateError> {
         let mut config = Vec::with_capacity(node.config.len());
         for (key, value) in &node.config {
-            config.push((key.clone(), compiler.value(value, escape, &format!("config.{key}"))?));
+            config.push((key.clone(), Compiled::new(value, escape, &format!("config.{key}"))?));
         }
-        let mut expression =
-            |text: &Option<String>, path| text.as_ref().map(|text| compiler.expression(text, path)).transpose();
+        let expression = |text: &Option<String>, path| text.as_ref().map(|text| Expr::new(text, path)).transpose();
         Ok(Self { config, when: expression(&node.when, "when")?, for_each: expression(&node.for_each, "for_each")? })
     }
 }
@@ -181,8 +176,7 @@ impl Step {
     /// # Errors
     /// Names the node, the key and what is undefined.
     pub fn render(&self, scope: &Scope) -> Result<Map<String, Value>, TemplateError> {
-        self.templates
-            .render_map(&self.config, self.escape, scope, "config", &Budget::default())
+        template::render_map(&self.config, self.escape, scope, "config", &Budget::default())
             .map_err(|error| named(&self.node, error))
     }
 
@@ -200,20 +194,20 @@ impl Step {
     pub fn should_run(&self, scope: &Scope) -> Result<bool, TemplateError> {
         match &self.when {
             None => Ok(true),
-            Some(when) => Templates::holds(when, scope, "when").map_err(|error| named(&self.node, error)),
+            Some(when) => when.holds(scope, "when").map_err(|error| named(&self.node, error)),
         }
     }
 
-    /// The entries that a `for_each` runs over; `None` without one. Run each in
-    /// [`Scope::with_item`].
+    /// The entries that a `for_each` runs over, at most so many of them; `None` without one.
+    /// Run each in [`Scope::with_item`].
     ///
     /// # Errors
     /// The expression has no value, or it is no list.
-    pub fn items(&self, scope: &Scope) -> Result<Option<Vec<Value>>, TemplateError> {
+    pub fn items(&self, scope: &Scope, most: usize) -> Result<Option<Items>, TemplateError> {
         let Some(for_each) = &self.for_each else { return Ok(None) };
-        match Templates::eval(for_each, scope, "for_each").map_err(|error| named(&self.node, error))? {
-            Value::Array(items) => Ok(Some(items)),
-            other => {
+        match for_each.items(scope, most).map_err(|error| named(&self.node, error))? {
+            Ok(items) => Ok(Some(items)),
+            Err(other) => {
                 let message = format!("the value is no list but {}; give a list such as NODE.pages", kind(&other));
                 Err(TemplateError { node: self.node.id.to_string(), path: "for_each".to_owned(), message })
             }

@@ -4,10 +4,13 @@ use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use sqlx::{Connection, PgConnection};
 
 use super::{Env, dev, exit};
-use crate::config::Config;
+use crate::{
+    config::Config,
+    db,
+    tasks::workers::{Standstill, standstill},
+};
 
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -16,7 +19,7 @@ pub struct Args {
     /// What to ask [default: /readyz of the configured address]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// Ask Postgres and Redis instead, as the worker does, which answers no requests
+    /// Ask Postgres and Redis instead, as the worker does, which answers no requests, and whether work moves
     #[arg(long, conflicts_with = "url")]
     servers: bool,
 }
@@ -44,10 +47,15 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
 
 async fn servers(config: &Config) -> anyhow::Result<()> {
     let url = config.database.worker_url.expose_secret();
-    PgConnection::connect(url).await.context("Postgres does not let the worker in")?.close().await?;
+    let pool = db::connect(url, "teamai healthcheck", 1).context("TEAMAI_DATABASE__WORKER_URL")?;
+    let stands = Standstill::default().look(&pool).await.context("Postgres does not let the worker in")?;
+    pool.close().await;
     let redis = redis::Client::open(config.redis_url.expose_secret()).context("REDIS_URL")?;
     let mut connection = redis.get_multiplexed_async_connection().await.context("Redis does not let the worker in")?;
-    Ok(redis::cmd("PING").exec_async(&mut connection).await?)
+    redis::cmd("PING").exec_async(&mut connection).await?;
+    let seconds = standstill::AFTER_SECONDS;
+    anyhow::ensure!(!stands, "tasks that could run have waited for more than {seconds} s, and no worker claims any");
+    Ok(())
 }
 
 fn bind(env: &Env) -> anyhow::Result<std::net::SocketAddr> {

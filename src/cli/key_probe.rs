@@ -4,12 +4,10 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use crate::{
+    base::SecretHost,
     locker::{KeyProbe, Probed},
-    providers::{Registry, key_secret},
+    providers::{Registry, key_secret, provider_of_key},
 };
-
-/// What `<provider>_api_key` ends in.
-const SUFFIX: &str = "_api_key";
 
 #[derive(Debug)]
 pub struct ProviderKeys(pub Registry);
@@ -17,8 +15,12 @@ pub struct ProviderKeys(pub Registry);
 #[async_trait]
 impl KeyProbe for ProviderKeys {
     fn provider(&self, key_name: &str) -> Option<String> {
-        let provider = key_name.strip_suffix(SUFFIX)?;
+        let provider = provider_of_key(key_name)?;
         self.0.get(provider).map(|_| provider.to_owned())
+    }
+
+    fn host(&self, provider: &str) -> Option<SecretHost> {
+        self.0.get(provider)?.host()
     }
 
     fn key_names(&self) -> Vec<String> {

@@ -17,7 +17,7 @@ use super::{key_probe::ProviderKeys, root_keys};
 use crate::{
     api::{self, ApiState, Browsers, Connections},
     auth::Auth,
-    base::{Clock, SystemClock, random},
+    base::{Clock, SystemClock, apart::Apart, random},
     billing::PriceBooks,
     catalog, components,
     config::{Config, ConfigError},
@@ -29,7 +29,7 @@ use crate::{
     locker::Locker,
     providers::Registry,
     queue::{self, Tickets},
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
     webhooks::Deliverer,
     worker::{self, Worker},
 };
@@ -122,7 +122,9 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         locker: Arc::clone(&shared.locker),
         key_probe: Arc::new(ProviderKeys(providers)),
         tickets,
+        standstill: Standstill::default(),
         streams,
+        apart: Arc::new(Apart::start().context("the threads for strangers' work cannot be started")?),
         egress: guarded(config)?,
         limiter,
         trusted_proxies: config.http.trusted_proxies.clone().into(),

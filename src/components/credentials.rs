@@ -3,11 +3,12 @@
 //! A header or query value that is exactly `secret:NAME` stands for the node's
 //! secret of that local name, if the author wrote it there: what a template gave is
 //! text. A secret called `api_key` or `bearer_token` that is not placed that way
-//! goes into `Authorization: Bearer`. None goes to a host that the author did not name.
+//! goes into `Authorization: Bearer`. None goes to a host that it is not bound to, or that the
+//! author did not name.
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
 
-use super::{ComponentError, Context, settings::wrong};
+use super::{ComponentError, Context, Opened, settings::wrong};
 use crate::{
     catalog::destination,
     egress::{
@@ -54,10 +55,10 @@ pub fn apply(
     headers: &[(String, String)],
     query: &[(String, String)],
 ) -> Result<(), ComponentError> {
-    let mut placed = Vec::new();
+    let mut placed = Vec::<&Opened>::new();
     for (name, value) in query {
         match reference(context, ("query", name), value, &mut placed)? {
-            Some(secret) => request.url.query_pairs_mut().append_pair(name, secret.expose_secret()),
+            Some(secret) => request.url.query_pairs_mut().append_pair(name, secret.value.expose_secret()),
             None => request.url.query_pairs_mut().append_pair(name, value),
         };
     }
@@ -68,23 +69,26 @@ pub fn apply(
             return Err(wrong(&key, "is set by the client itself; leave it out"));
         }
         let secret = reference(context, ("headers", name), value, &mut placed)?;
-        let text = secret.map_or(value.as_str(), |secret| secret.expose_secret());
+        let text = secret.map_or(value.as_str(), |secret| secret.value.expose_secret());
         let mut value =
             HeaderValue::from_str(text).map_err(|_| wrong(&key, "has characters that a header cannot carry"))?;
         value.set_sensitive(secret.is_some() || header == AUTHORIZATION);
         request.headers.insert(header, value);
     }
     if !request.headers.contains_key(AUTHORIZATION)
-        && let Some((name, secret)) = context.secrets.iter().find(|(name, _)| BEARER.contains(&name.as_str()))
-        && !placed.contains(name)
+        && let Some(secret) = context.secrets.iter().find(|secret| BEARER.contains(&secret.local.as_str()))
+        && !placed.iter().any(|other| other.local == secret.local)
     {
-        request.headers.insert(AUTHORIZATION, bearer(name, secret)?);
-        placed.push(name.clone());
+        request.headers.insert(AUTHORIZATION, bearer(secret)?);
+        placed.push(secret);
     }
     if placed.is_empty() {
         return Ok(());
     }
-    only_to_its_hosts(context, &request.url)?;
+    for secret in &placed {
+        secret.may_go_to(&request.url)?;
+    }
+    only_to_its_hosts(context, &request.url, &placed)?;
     only_encrypted(context, &request.url)
 }
 
@@ -93,25 +97,26 @@ fn reference<'a>(
     context: &Context<'a>,
     (part, key): (&str, &str),
     value: &str,
-    placed: &mut Vec<String>,
-) -> Result<Option<&'a SecretString>, ComponentError> {
+    placed: &mut Vec<&'a Opened>,
+) -> Result<Option<&'a Opened>, ComponentError> {
     let Some(name) = value.strip_prefix(PREFIX) else { return Ok(None) };
     let written = context.node.config.get(part).and_then(|values| values.get(key)).and_then(|text| text.as_str());
     if written != Some(value) {
         return Ok(None);
     }
-    let found = context.secrets.iter().find(|(own, _)| own == name);
-    let (own, secret) = found.ok_or_else(|| {
+    let found = context.secrets.iter().find(|secret| secret.local == name);
+    let secret = found.ok_or_else(|| {
         let message =
             format!("config.{part}.{key} names the secret \"{name}\", which the node does not list under secrets:");
         ComponentError::new("secret_missing", message).field(format!("secrets.{name}"))
     })?;
-    placed.push(own.clone());
+    placed.push(secret);
     Ok(Some(secret))
 }
 
-fn bearer(name: &str, secret: &SecretString) -> Result<HeaderValue, ComponentError> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret())).map_err(|_| {
+fn bearer(secret: &Opened) -> Result<HeaderValue, ComponentError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.value.expose_secret())).map_err(|_| {
+        let name = &secret.local;
         let message = format!("the secret {name} has characters that a header cannot carry; store it again");
         ComponentError::new("secret_invalid", message).field(format!("secrets.{name}"))
     })?;
@@ -120,14 +125,16 @@ fn bearer(name: &str, secret: &SecretString) -> Result<HeaderValue, ComponentErr
 }
 
 /// Pages and answers can make up an address; they do not get the node's secrets.
-fn only_to_its_hosts(context: &Context<'_>, url: &Url) -> Result<(), ComponentError> {
+fn only_to_its_hosts(context: &Context<'_>, url: &Url, placed: &[&Opened]) -> Result<(), ComponentError> {
     if destination::permits(context.node, url) {
         return Ok(());
     }
+    let names: Vec<_> = placed.iter().map(|secret| secret.key_name.as_str()).collect();
     let message = format!(
-        "config.url leads to {}, which the recipe does not name, and the node's secrets go nowhere else; write scheme \
-         and host out in the url, or list the host under the node's secret_hosts",
-        url.host_str().unwrap_or_default()
+        "config.url leads to {}, which the recipe does not name, and the node's secrets, here {}, go nowhere else; write \
+         scheme and host out in the url, or list the host under the node's secret_hosts",
+        url.host_str().unwrap_or_default(),
+        names.join(", ")
     );
     Err(ComponentError::new("secret_host", message).field("config.url"))
 }

@@ -6,10 +6,13 @@ use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::make, http
 use serde_json::{Value, json};
 
 use super::HttpRequest;
-use crate::components::{
-    CallStatus, Retry,
-    data_fetcher::DataFetcher,
-    testing::{World, nowhere, serve},
+use crate::{
+    base::SecretHost,
+    components::{
+        Bound, CallStatus, Component, Retry,
+        data_fetcher::DataFetcher,
+        testing::{World, nowhere, serve},
+    },
 };
 
 /// Says what it was asked.
@@ -162,6 +165,35 @@ async fn inputs_and_pages_choose_neither_the_secret_nor_its_host() {
     assert_eq!(world.calls().len(), 1, "nothing left");
     world.node.secret_hosts = serde_json::from_value(json!([elsewhere])).unwrap();
     assert_eq!(world.run(&DataFetcher, other).await.unwrap()["json"]["authorization"], "Bearer s3cret");
+}
+
+/// Whatever the author wrote: where a secret may go is bound to the secret.
+#[tokio::test]
+async fn a_secret_is_sent_to_the_hosts_that_it_is_bound_to() {
+    let (address, elsewhere) = (server().await, server().await);
+    let to = |host: &str| Bound::To(vec![SecretHost::parse(host).unwrap()]);
+    let world = World::allowing(&[&address, &elsewhere]);
+    let world =
+        world.bound_secret("key", "s3cret", to(&elsewhere)).bound_secret("none", "0ther", Bound::To(Vec::new()));
+    let world = world.bound_secret("fits", "f1ts", to(&address));
+    let url = format!("http://{address}/echo");
+    for (part, name) in [("headers", "key"), ("query", "key"), ("headers", "none"), ("query", "none")] {
+        // One that may go does not help another.
+        let config = json!({"url": url, part: {"x-one": format!("secret:{name}"), "x-two": "secret:fits"}});
+        for component in [&HttpRequest as &dyn Component, &DataFetcher] {
+            let error = world.run(component, config.clone()).await.unwrap_err();
+            assert_eq!((error.code, error.field), ("secret_host", Some(format!("secrets.{name}"))));
+            assert!(error.message.contains(&address) && error.message.contains("PUT /secrets/"), "{}", error.message);
+        }
+    }
+    assert_eq!(world.calls().len(), 0, "nothing left");
+    let placed = json!({"url": url, "query": {"k": "secret:fits"}});
+    assert_eq!(world.run(&HttpRequest, placed).await.unwrap()["json"]["query"], "k=f1ts");
+    for name in ["api_key", "bearer_token"] {
+        let world = World::allowing(&[&address]).bound_secret(name, "s3cret", to(&elsewhere));
+        let error = world.run(&HttpRequest, json!({"url": url})).await.unwrap_err();
+        assert_eq!((error.code, world.calls().len()), ("secret_host", 0), "{name}");
+    }
 }
 
 #[tokio::test]

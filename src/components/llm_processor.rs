@@ -37,8 +37,10 @@ impl Component for LLMProcessor {
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
         let settings = Settings::new("LLMProcessor", config, &KEYS)?;
-        let compile = |source| Schema::compile("response_schema", source);
-        let schema = settings.value("response_schema").map(compile).transpose()?;
+        let schema = match settings.value("response_schema") {
+            Some(source) => Some(Schema::compile(context, "response_schema", source).await?),
+            None => None,
+        };
         let mut request = Request {
             prompt: settings.required_prose("prompt_template")?,
             response_schema: schema.as_ref().map(|schema| schema.source.clone()),

@@ -8,6 +8,8 @@ mod http_request;
 mod llm_processor;
 mod markdown;
 mod model;
+mod nodes;
+mod opened;
 mod outgoing;
 mod page;
 mod quality_judge;
@@ -24,17 +26,18 @@ mod website_connector;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use indexmap::IndexMap;
+pub use opened::{Bound, Opened};
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd},
+    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd, apart::Apart},
     catalog::model::Node,
     egress, providers,
 };
 
+pub use nodes::Nodes;
 pub use report_generator::harmless_html;
 
 /// A step's kind of work. Config arrives rendered: what it holds is data.
@@ -62,15 +65,17 @@ pub enum Escaping {
 pub struct Context<'a> {
     pub runtime: &'a Runtime,
     pub inputs: &'a Map<String, Value>,
-    /// Outputs of the finished nodes, by node id, in the order in which they finished.
-    pub nodes: &'a IndexMap<String, Arc<Value>>,
+    pub nodes: &'a dyn Nodes,
     /// The node as its author wrote it, templates and all: what a secret may do is read here.
     pub node: &'a Node,
-    /// The node's own `secrets:`, by their local name. Never put one in an output.
-    pub secrets: &'a [(String, SecretString)],
+    /// The node's own `secrets:`. Never put one in an output, nor in a request that
+    /// [`Opened::may_go_to`] was not asked about.
+    pub secrets: &'a [Opened],
     pub keys: &'a dyn ProviderKeys,
     pub meter: &'a dyn Meter,
     pub turns: &'a dyn Turns,
+    /// For what a stranger's schema or text may make long.
+    pub apart: &'a Apart,
     pub egress: &'a egress::Client,
     pub providers: &'a providers::Registry,
     /// Cancelled when the task is, or when its lease is lost.
@@ -97,6 +102,9 @@ pub struct Runtime {
 #[async_trait]
 pub trait ProviderKeys: Send + Sync {
     /// `own`: whether the node's `secrets.api_key` is meant for this provider.
+    ///
+    /// # Errors
+    /// The node's own key may not go to this provider; the locker cannot be read.
     async fn key(&self, provider: &str, own: bool) -> Result<Option<SecretString>, ComponentError>;
     /// The provider of a bare model name, from the price book.
     fn provider_of(&self, model: &str) -> Option<String>;

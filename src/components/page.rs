@@ -29,6 +29,10 @@ const MAX_TEXT: usize = 2_000;
 /// Longer addresses are left out: servers refuse them.
 const MAX_URL: usize = 4_000;
 /// Bytes between two looks at the clock.
+/// Bytes that a text holds beside itself once it is a value, an image, and a page.
+const VALUE: usize = 56;
+const IMAGE: usize = 800;
+const PAGE: usize = 4_000;
 const CHUNK: usize = 16 * 1024;
 /// A page that takes longer is hostile; what was read by then counts.
 const MAX_PARSE: Duration = Duration::from_secs(3);
@@ -59,9 +63,10 @@ impl Page {
     /// Bytes that the page takes up in a report, roughly.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let texts = self.links.iter().chain(&self.h1_tags).chain(&self.h2_tags).map(String::len);
-        let images = self.images.iter().map(|image| image.src.len() + image.alt.as_ref().map_or(0, String::len));
-        texts.chain(images).sum()
+        let texts = self.links.iter().chain(&self.h1_tags).chain(&self.h2_tags).map(|text| VALUE + text.len());
+        let images =
+            self.images.iter().map(|image| IMAGE + image.src.len() + image.alt.as_ref().map_or(0, String::len));
+        texts.chain(images).sum::<usize>() + PAGE
     }
 }
 

@@ -39,7 +39,7 @@ impl Component for QualityJudge {
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
         let settings = Settings::new("QualityJudge", config, &KEYS)?;
         let (rubric, subject) = (settings.required_prose("rubric")?, settings.required_prose("subject")?);
-        let schema = Schema::compile("subject", &answer_schema())?;
+        let schema = Schema::compile(context, "subject", &answer_schema()).await?;
         let mut request = Request {
             system: Some(ROLE.to_owned()),
             prompt: format!("Rubric:\n{rubric}\n\nBEGIN SUBJECT\n{}\nEND SUBJECT", quoted(&subject)),

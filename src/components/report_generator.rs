@@ -13,17 +13,15 @@ mod prose;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use indexmap::IndexMap;
 use serde_json::{Map, Value, json};
 
 use self::blocks::Block;
 use super::{
-    Component, ComponentError, Context, Escaping,
+    Component, ComponentError, Context, Escaping, Nodes,
     settings::{Settings, brief, wrong},
 };
+use crate::base::weight;
 
 const KEYS: [&str; 4] = ["format", "title", "template", "include_sections"];
 
@@ -123,10 +121,10 @@ pub fn harmless_html(html: &str) -> Result<String, String> {
     if harmless::is_document(html) { harmless::document(html) } else { harmless::part(html) }
 }
 
-fn from_nodes(format: Format, title: &str, sections: &[(String, Option<&Value>)], now: &str) -> String {
+fn from_nodes(format: Format, title: &str, sections: &[(String, Option<Value>)], now: &str) -> String {
     if format == Format::Json {
         let named: Map<_, _> =
-            sections.iter().map(|(name, value)| (name.clone(), value.cloned().unwrap_or_default())).collect();
+            sections.iter().map(|(name, value)| (name.clone(), value.clone().unwrap_or_default())).collect();
         return pretty(&json!({ "title": title, "generated_at": now, "sections": named }));
     }
     let mut content = Vec::new();
@@ -147,33 +145,41 @@ fn from_nodes(format: Format, title: &str, sections: &[(String, Option<&Value>)]
 
 /// The sections asked for, or every finished node: `node` or `node.field`. One
 /// that does not exist stays, empty, so that its absence is seen.
-fn sections<'a>(
-    context: &Context<'a>,
-    settings: &Settings<'_>,
-) -> Result<Vec<(String, Option<&'a Value>)>, ComponentError> {
-    let Some(names) = settings.texts("include_sections")?.filter(|names| !names.is_empty()) else {
-        let shown = context.nodes.iter().filter(|(_, value)| !is_report(value));
-        return Ok(shown.map(|(name, value)| (name.clone(), Some(value.as_ref()))).collect());
-    };
-    let sections: Vec<_> = names
-        .into_iter()
-        .map(|name| {
-            let value = find(context.nodes, &name);
-            (name, value)
-        })
-        .collect();
-    if sections.iter().all(|(_, value)| value.is_none()) {
-        let finished: Vec<_> = context.nodes.keys().map(String::as_str).collect();
-        let why = format!("names no finished node; finished are: {}", finished.join(", "));
+fn sections(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<(String, Option<Value>)>, ComponentError> {
+    let wanted = settings.texts("include_sections")?.filter(|names| !names.is_empty());
+    let all = wanted.is_none();
+    let names = wanted.unwrap_or_else(|| context.nodes.names().into_iter().map(str::to_owned).collect());
+    let mut left = weight::MOST;
+    let mut sections = Vec::with_capacity(names.len());
+    for name in names {
+        let value = find(context.nodes, &name, left)?;
+        if !(all && value.as_ref().is_some_and(is_report)) {
+            left = left.saturating_sub(value.as_ref().map_or(0, weight::of));
+            sections.push((name, value));
+        }
+    }
+    if !all && sections.iter().all(|(_, value)| value.is_none()) {
+        let why = format!("names no finished node; finished are: {}", context.nodes.names().join(", "));
         return Err(wrong("include_sections", why));
     }
     Ok(sections)
 }
 
-fn find<'a>(nodes: &'a IndexMap<String, Arc<Value>>, name: &str) -> Option<&'a Value> {
+/// A copy of what the name stands for, which may hold `most` bytes of memory.
+fn find(nodes: &dyn Nodes, name: &str, most: usize) -> Result<Option<Value>, ComponentError> {
     let mut parts = name.trim().split('.');
-    let first = nodes.get(parts.next()?)?.as_ref();
-    parts.filter(|part| *part != "output").try_fold(first, |value, part| value.get(part))
+    let Some(found) = nodes.output(parts.next().unwrap_or_default(), weight::MOST) else { return Ok(None) };
+    let found = found.and_then(|first| {
+        let mut rest = parts.filter(|part| *part != "output");
+        let part = rest.try_fold(first, |mut value, part| Some(value.get_mut(part)?.take()));
+        part.map_or(Some(None), |part| (weight::of(&part) <= most).then_some(Some(part)))
+    });
+    found.ok_or_else(|| {
+        let most = weight::MOST >> 20;
+        let why =
+            format!("would put more than {most} MiB into one report, at {name}; name fewer nodes or their fields");
+        wrong("include_sections", why)
+    })
 }
 
 /// Whether a node's output is another report: it would hold everything twice.

@@ -14,9 +14,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{CallOutcome, Component, ComponentError, Context, Meter, NewCall, ProviderKeys, Runtime, Totals, Turns};
+use super::{
+    Bound, CallOutcome, Component, ComponentError, Context, Meter, NewCall, Nodes, Opened, ProviderKeys, Runtime,
+    Totals, Turns,
+};
 use crate::{
-    base::Usd,
+    base::{SecretHost, Usd, apart::Apart},
     catalog::model::Node,
     egress::{Client, Policy},
     providers::{Provider, Registry},
@@ -29,13 +32,26 @@ pub struct World {
     pub nodes: IndexMap<String, Arc<Value>>,
     /// As the author wrote it. Its config is that of the run unless it is set.
     pub node: Node,
-    pub secrets: Vec<(String, SecretString)>,
+    pub secrets: Vec<Opened>,
+    /// Where secrets may be sent that are added without a word of it.
+    pub hosts: Vec<SecretHost>,
     pub keys: Keys,
     pub meter: Recorder,
     pub turns: Kept,
+    pub apart: Apart,
     pub egress: Client,
     pub providers: Registry,
     pub cancel: CancellationToken,
+}
+
+impl Nodes for IndexMap<String, Arc<Value>> {
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+
+    fn output(&self, name: &str, _most: usize) -> Option<Option<Value>> {
+        self.get(name).map(|output| Some(output.as_ref().clone()))
+    }
 }
 
 impl World {
@@ -57,9 +73,11 @@ impl World {
             nodes: IndexMap::new(),
             node: Node::default(),
             secrets: Vec::new(),
+            hosts: pairs.iter().chain(&["example.com"]).map(|host| SecretHost::parse(host).unwrap()).collect(),
             keys: Keys::default(),
             meter: Recorder::default(),
             turns: Kept::default(),
+            apart: Apart::start().unwrap(),
             egress: Client::new(Policy::new(pairs).unwrap()).unwrap(),
             providers: Registry::from_providers(Vec::new()),
             cancel: CancellationToken::new(),
@@ -71,8 +89,15 @@ impl World {
         self
     }
 
-    pub fn secret(mut self, name: &str, value: &str) -> Self {
-        self.secrets.push((name.into(), value.into()));
+    /// A secret that may go to every host that is let through.
+    pub fn secret(self, name: &str, value: &str) -> Self {
+        let bound = Bound::To(self.hosts.clone());
+        self.bound_secret(name, value, bound)
+    }
+
+    pub fn bound_secret(mut self, name: &str, value: &str, bound: Bound) -> Self {
+        let key_name = format!("{name}_in_the_locker");
+        self.secrets.push(Opened { local: name.into(), key_name, value: value.into(), bound });
         self
     }
 
@@ -86,6 +111,7 @@ impl World {
             keys: &self.keys,
             meter: &self.meter,
             turns: &self.turns,
+            apart: &self.apart,
             egress: &self.egress,
             providers: &self.providers,
             cancel: &self.cancel,

@@ -21,6 +21,7 @@ use super::{
     CallKind, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, outgoing,
     settings::{Settings, parse_url, wrong},
 };
+use crate::base::weight;
 use crate::egress::{self, Url, header::HeaderValue};
 
 const KEYS: [&str; 8] =
@@ -28,7 +29,7 @@ const KEYS: [&str; 8] =
 /// Of all bodies together; they are not kept.
 const MAX_BYTES: usize = 512 * 1024 * 1024;
 /// Of what is kept of all pages, for the report.
-const MAX_KEPT_BYTES: usize = 64 * 1024 * 1024;
+const MAX_KEPT_BYTES: usize = weight::MOST / 4 * 3;
 const MAX_DURATION: Duration = Duration::from_mins(30);
 
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::warn;
 
 const PAUSE: Duration = Duration::from_millis(100);
+/// A statement is copied for the wire: large operations are written a few at a time.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Writes one batch, or looks one up; answers in the batch's order, one answer an operation.
 pub trait Flush: Send + Sync + 'static {
@@ -17,6 +19,11 @@ pub trait Flush: Send + Sync + 'static {
 
     /// How long the lane goes on trying once the database is away.
     const PATIENCE: Duration = Duration::from_secs(8);
+
+    /// Bytes of an operation; batches are cut where these come to more than [`MAX_BATCH_BYTES`].
+    fn weight(_operation: &Self::Op) -> usize {
+        0
+    }
 
     /// Repeating a batch whose answer was lost must be harmless.
     fn flush(&self, batch: &[Self::Op]) -> impl Future<Output = Result<Vec<Self::Answer>, sqlx::Error>> + Send;
@@ -69,12 +76,24 @@ impl<F: Flush> Lane<F> {
 async fn run<F: Flush>(flush: F, mut receiver: mpsc::Receiver<Entry<F>>, max_batch: usize) {
     let mut entries = Vec::with_capacity(max_batch);
     while receiver.recv_many(&mut entries, max_batch).await > 0 {
-        let (ops, waiters): (Vec<_>, Vec<_>) = entries.drain(..).unzip();
-        for (waiter, answer) in waiters.into_iter().zip(answers(&flush, &ops).await) {
-            // A caller that went away needs no answer; its write stands.
-            drop(waiter.send(answer));
+        while !entries.is_empty() {
+            let (ops, waiters): (Vec<_>, Vec<_>) = entries.drain(..fitting::<F>(&entries)).unzip();
+            for (waiter, answer) in waiters.into_iter().zip(answers(&flush, &ops).await) {
+                // A caller that went away needs no answer; its write stands.
+                drop(waiter.send(answer));
+            }
         }
     }
+}
+
+/// How many of the first entries go into one batch: at least one.
+fn fitting<F: Flush>(entries: &[Entry<F>]) -> usize {
+    let mut bytes = 0;
+    let fits = |(op, _): &&Entry<F>| {
+        bytes += F::weight(op);
+        bytes <= MAX_BATCH_BYTES
+    };
+    entries.iter().take_while(fits).count().max(1)
 }
 
 async fn answers<F: Flush>(flush: &F, ops: &[F::Op]) -> Vec<Result<F::Answer, LaneError>> {

@@ -1,8 +1,12 @@
-//! The pool, transactions in a tenant's context, migrations, and batching lanes.
+//! The pool, transactions in a tenant's context, migrations, batching lanes, JSON as text.
 
+mod by_agency;
+pub mod json_text;
 pub mod lane;
 pub mod pool;
 
+pub use by_agency::Parts;
+pub use json_text::JsonText;
 pub use pool::{ANSWER_WITHIN, bounded, connect, tenant};
 
 /// Every schema change, embedded in the binary.

@@ -1,6 +1,6 @@
 //! One request: checked, sent, redirected by hand, read within its limits.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, fmt, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{Url, redirect};
@@ -27,9 +27,40 @@ pub struct Client {
     /// For the operator's own `host:port` pairs. A pool of its own, because a
     /// resolver is told the host and not the port.
     open: reqwest::Client,
+    /// Where answers are counted while they are read.
+    room: Option<Arc<dyn Room>>,
 }
 
+/// Memory that answers may take up while they are read.
+pub trait Room: fmt::Debug + Send + Sync {
+    /// Room for so many bytes, until what is given is dropped.
+    ///
+    /// # Errors
+    /// There is none; says why, and whether there may be later.
+    fn take(&self, bytes: usize) -> Result<Box<dyn Send + Sync>, (String, bool)>;
+}
+
+/// A body grows into twice its length.
+const COPIES: usize = 2;
+/// Bytes of it that are counted at once: chunks can be tiny.
+const STEP: usize = 8 * 1024;
+
 impl Client {
+    /// The same client, whose answers take up this room.
+    #[must_use]
+    pub fn within(&self, room: Arc<dyn Room>) -> Self {
+        Self { room: Some(room), ..self.clone() }
+    }
+
+    /// Room for what is kept of answers. `None` where nothing is counted.
+    ///
+    /// # Errors
+    /// There is none; as [`Client::send`] would say.
+    pub fn hold(&self, bytes: usize) -> Result<Option<Box<dyn Send + Sync>>, ErrorKind> {
+        let taken = self.room.as_ref().map(|room| room.take(bytes)).transpose();
+        taken.map_err(|(why, later)| ErrorKind::NoRoom { why, later })
+    }
+
     /// # Errors
     /// `Setup`: the TLS library could not be started.
     pub fn new(policy: Policy) -> Result<Self, Error> {
@@ -43,7 +74,7 @@ impl Client {
     pub fn with_lookup(policy: Policy, lookup: Arc<dyn Lookup>) -> Result<Self, Error> {
         let guarded = build(Resolver { lookup: Arc::clone(&lookup), refusal: Some(policy.refusal) })?;
         let open = build(Resolver { lookup, refusal: None })?;
-        Ok(Self { policy: Arc::new(policy), guarded, open })
+        Ok(Self { policy: Arc::new(policy), guarded, open, room: None })
     }
 
     /// Checks a URL as far as it can be without resolving its name.
@@ -96,7 +127,7 @@ impl Client {
             }
             let headers = response.headers().clone();
             let body = if (request.wanted)(status, &headers) {
-                read(response, request.limits.body_bytes).await?
+                self.read(response, request.limits.body_bytes).await?
             } else {
                 Bytes::new()
             };
@@ -126,6 +157,31 @@ impl Client {
             classify(&error)
         })
     }
+
+    /// Reads the body, decompressed as it streams, and stops at the limit.
+    async fn read(&self, mut response: reqwest::Response, limit: usize) -> Result<Bytes, ErrorKind> {
+        let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+        if announced.is_some_and(|length| length > limit) {
+            return Err(ErrorKind::TooLarge(limit));
+        }
+        let mut body = BytesMut::new();
+        let (mut held, mut counted) = (Vec::new(), 0);
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(ErrorKind::TooLarge(limit));
+            }
+            if body.is_empty() {
+                body.reserve(announced.unwrap_or(chunk.len()));
+            }
+            if body.len() + chunk.len() > counted {
+                let more = chunk.len().max(STEP);
+                held.push(self.hold(COPIES * more)?);
+                counted += more;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
 }
 
 /// How far a request came, for the error.
@@ -148,25 +204,6 @@ fn build(resolver: Resolver) -> Result<reqwest::Client, Error> {
         .dns_resolver(resolver)
         .build()
         .map_err(|error| Error { kind: ErrorKind::Setup(root_cause(&error)), url: "client".into(), sent: false })
-}
-
-/// Reads the body, decompressed as it streams, and stops at the limit.
-async fn read(mut response: reqwest::Response, limit: usize) -> Result<Bytes, ErrorKind> {
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(ErrorKind::TooLarge(limit));
-    }
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
-        if body.len() + chunk.len() > limit {
-            return Err(ErrorKind::TooLarge(limit));
-        }
-        if body.is_empty() {
-            body.reserve(announced.unwrap_or(chunk.len()));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }
 
 fn classify(error: &reqwest::Error) -> ErrorKind {

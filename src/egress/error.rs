@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Broken(String),
     #[error("the answer cannot be decoded ({0}); the server names the wrong content-encoding")]
     Undecodable(String),
+    #[error("{why}")]
+    NoRoom { why: String, later: bool },
     #[error("stopped before the answer came")]
     Cancelled,
     #[error("the HTTP client could not be made ({0})")]
@@ -52,6 +54,8 @@ impl ErrorKind {
             Self::TooLarge(_) => "too_large",
             Self::TooManyRedirects(_) => "too_many_redirects",
             Self::Broken(_) | Self::Undecodable(_) => "broken_answer",
+            Self::NoRoom { later: true, .. } => "room_awaited",
+            Self::NoRoom { .. } => "run_too_large",
             Self::Cancelled => "cancelled",
             Self::Setup(_) => "setup",
         }
@@ -62,6 +66,7 @@ impl ErrorKind {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NameNotFound(_) | Self::Unreachable(_) | Self::Timeout(_) | Self::Broken(_) => true,
+            Self::NoRoom { later, .. } => *later,
             Self::InvalidUrl(_)
             | Self::Refused(_)
             | Self::TooLarge(_)

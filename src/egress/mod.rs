@@ -17,7 +17,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
+pub use client::{Client, Room};
 pub use error::{Error, ErrorKind};
 pub use policy::{Policy, parse_url, shown};
 pub use request::{Limits, Redirect, Request, Response};

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{
+    accept::{Accepted, Output, Outputs, Part},
     cache::Slot,
     meter::{self, NodeMeter},
     node::error_json,
@@ -15,12 +16,13 @@ use super::{
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
     retry::{self, Policy},
-    run::{Outputs, Run},
+    room::{Answers, Passing},
+    run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
 };
 use crate::{
-    base::{Usd, random},
+    base::{Usd, random, weight},
     catalog::{
         Step,
         model::{Node, OnUnknown, RetryPolicy},
@@ -32,9 +34,10 @@ use crate::{
 /// A node that says nothing has this long for one attempt.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How an occurrence came out; the record is still to be written.
+/// How an occurrence came out; the record is still to be written. Without an output there
+/// was no room for it.
 pub enum AttemptEnd {
-    Done { output: Value, record: Record },
+    Done { output: Option<Output>, record: Record, writing: Passing },
     Failed { error: ComponentError, record: Record },
     Stopped,
 }
@@ -90,7 +93,7 @@ impl Tally {
 type Meters<'a> = (&'a Arc<NodeMeter>, &'a NodeTurns<'a>);
 
 impl Run<'_> {
-    pub(super) async fn occurrence(&self, work: &Work<'_>, closes_node: bool) -> AttemptEnd {
+    pub(super) async fn occurrence(&self, work: &Work<'_>, part: Part) -> AttemptEnd {
         let before = self.past.progress.get(&(work.node_id().to_owned(), work.occurrence));
         let meter = self.meter(work.node_id(), work.occurrence);
         let mut tally = Tally::of(before, self.parts.clock.now());
@@ -105,9 +108,12 @@ impl Run<'_> {
         if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
             return AttemptEnd::Stopped;
         }
-        let result = result.and_then(|output| self.secrets.redactor.output(output));
-        if let (Ok(output), Some(slot), false) = (&result, &tally.slot, tally.cached) {
-            self.parts.kept.put(slot, output).await;
+        let result = match result.and_then(|output| self.secrets.redactor.output(output)) {
+            Ok(output) => self.accept(output, part).await,
+            Err(error) => Err(error),
+        };
+        if let (Ok(accepted), Some(slot), false) = (&result, &tally.slot, tally.cached) {
+            self.parts.kept.put(slot, accepted.text.as_str()).await;
         }
         self.forget(&meter);
         let lines = meter.drain(CallStatus::Unknown);
@@ -116,14 +122,15 @@ impl Run<'_> {
             attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
             tokens_used: tokens,
             cost_usd: cost.0,
-            closes_node,
+            closes_node: part == Part::Whole,
             cached: tally.cached,
             ..self.blank_step(work.step, work.occurrence, tally.started_at)
         };
         match result {
-            Ok(output) => {
-                let step = StepWrite { output: Some(output.clone()), ..step };
-                AttemptEnd::Done { output, record: Record { lines, step: Some(step), ..Record::default() } }
+            Ok(Accepted { text, output, writing }) => {
+                let step = StepWrite { output: Some(text), ..step };
+                let record = Record { lines, step: Some(step), ..Record::default() };
+                AttemptEnd::Done { output, record, writing }
             }
             Err(error) => {
                 let error = self.secrets.redactor.error(error);
@@ -148,7 +155,7 @@ impl Run<'_> {
             self.rest.sleep(Nap::Until(Instant::now() + progress.wait), progress.wait).await;
         }
         let policy = policy(work.step.node.retry.as_ref());
-        let turns = NodeTurns::new(self.parts, self.claimed, work.node_id(), work.occurrence, meter);
+        let turns = NodeTurns::new(self.parts, self.claimed, &self.room, work.node_id(), work.occurrence, meter);
         loop {
             tally.attempts += 1;
             let error = match self.attempt(work, (meter, &turns), tally).await {
@@ -219,8 +226,11 @@ impl Run<'_> {
             )
             .field("component"));
         };
+        let rendering = self.room.rendering().await?;
         let mut config = self.render(work.step, work.scope, Step::render).await?;
         self.clamp(&node.component, &mut config);
+        let _held = self.room.pass(weight_of(&config)).await?;
+        drop(rendering);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
         if let Some(slot) = &tally.slot
             && let Some(found) = self.parts.kept.get(slot).await
@@ -240,7 +250,7 @@ impl Run<'_> {
     ) -> Result<Value, ComponentError> {
         let node = &work.step.node;
         let secrets = self.secrets.of_node(&node.secrets).await?;
-        let own = secrets.iter().find(|(name, _)| name == "api_key").map(|(_, value)| value);
+        let own = secrets.iter().find(|secret| secret.local == "api_key");
         let keys = NodeKeys { run: &self.secrets, own };
         let context = Context {
             runtime: &self.runtime,
@@ -251,7 +261,8 @@ impl Run<'_> {
             keys: &keys,
             meter: meter.as_ref(),
             turns,
-            egress: &self.parts.egress,
+            apart: &self.parts.apart,
+            egress: &self.parts.egress.within(Arc::new(Answers(Arc::clone(&self.room)))),
             providers: &self.parts.providers,
             cancel: self.stop.token(),
         };
@@ -294,6 +305,10 @@ fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
     if asked.is_some_and(|pages| pages > u64::from(cap)) {
         config.insert("max_pages".to_owned(), cap.into());
     }
+}
+
+fn weight_of(config: &Map<String, Value>) -> usize {
+    config.values().map(weight::of).sum()
 }
 
 /// What one try may take.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use redis::{AsyncCommands, aio::ConnectionManager};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::warn;
@@ -18,6 +19,8 @@ use crate::{
 
 /// A result larger than this, as JSON, is not kept.
 const MAX_BYTES: usize = 1024 * 1024;
+/// With what is around it, and a byte more.
+const MAX_INDEX: isize = MAX_BYTES.cast_signed() + 16;
 /// Kept no longer, whatever the recipe says.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// A Redis that does not answer must not hold up a node.
@@ -59,6 +62,13 @@ impl Slot {
     }
 }
 
+/// As it lies in Redis. What does not read as this was not put there by us, and is a miss.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Laid<T> {
+    result: T,
+}
+
 impl Kept {
     #[must_use]
     pub fn new(redis: ConnectionManager) -> Self {
@@ -67,18 +77,20 @@ impl Kept {
 
     pub async fn get(&self, slot: &Slot) -> Option<Value> {
         let mut redis = self.redis.clone();
-        let found: Option<Vec<u8>> = self.within(redis.get(&slot.key)).await?;
-        serde_json::from_slice(&found?).ok()
+        // A byte more than was put is enough to see that it is another's.
+        let found: Vec<u8> = self.within(redis.getrange(&slot.key, 0, MAX_INDEX)).await?;
+        serde_json::from_slice(&found).ok().map(|laid: Laid<Value>| laid.result)
     }
 
-    pub async fn put(&self, slot: &Slot, result: &Value) {
-        let text = result.to_string();
+    /// `text` is the result as JSON.
+    pub async fn put(&self, slot: &Slot, text: &str) {
         if text.len() > MAX_BYTES {
             return;
         }
         let ms = u64::try_from(slot.ttl.as_millis()).unwrap_or(u64::MAX);
         let mut redis = self.redis.clone();
-        let _: Option<()> = self.within(redis.pset_ex(&slot.key, text, ms)).await;
+        let laid = format!(r#"{{"result":{text}}}"#);
+        let _: Option<()> = self.within(redis.pset_ex(&slot.key, laid, ms)).await;
     }
 
     async fn within<T>(&self, command: impl Future<Output = Result<T, redis::RedisError>>) -> Option<T> {
@@ -87,6 +99,8 @@ impl Kept {
         }
         match tokio::time::timeout(PATIENCE, command).await {
             Ok(Ok(answer)) => return Some(answer),
+            // Redis is there; the result takes the place of what is.
+            Ok(Err(error)) if error.code() == Some("WRONGTYPE") => return None,
             Ok(Err(error)) => warn!(%error, "the cache of results is away"),
             Err(_) => warn!("the cache of results does not answer"),
         }

@@ -1,67 +1,88 @@
 //! The one gate that outputs, errors and ledger lines pass before they are written:
 //! secrets out, what Postgres cannot keep replaced, size bounded.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::{base::spelling::spellings, components::ComponentError};
+use crate::{
+    base::{
+        spelling::{self, Spellings},
+        weight,
+    },
+    components::ComponentError,
+};
 
 /// A node's output as JSON text.
 const MAX_OUTPUT_BYTES: usize = 16 * 1024 * 1024;
 /// Shorter secrets would blank out ordinary text.
 const MIN_SECRET_CHARS: usize = 6;
+/// Each is searched for in every text that the run writes.
+const MAX_OPENED_BYTES: usize = 256 * 1024;
 const REDACTED: &str = "[redacted]";
 
-/// Every secret that a run has opened, in each of its spellings.
-///
-/// The longest spellings come first, so that none is cut by one that it contains.
+/// Every secret that a run has opened, as it is searched for.
 #[derive(Debug, Default)]
-pub struct Redactor(Mutex<Vec<SecretString>>);
+pub struct Redactor(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    opened: Vec<SecretString>,
+    spellings: Vec<Spellings>,
+    bytes: usize,
+}
 
 impl Redactor {
-    pub fn add(&self, secret: &SecretString) {
-        if secret.expose_secret().chars().count() < MIN_SECRET_CHARS {
-            return;
+    /// # Errors
+    /// The run has opened more than can be searched for in everything that it writes.
+    pub fn add(&self, secret: &SecretString) -> Result<(), ComponentError> {
+        let text = secret.expose_secret();
+        let mut known = self.known();
+        if text.chars().count() < MIN_SECRET_CHARS || known.opened.iter().any(|other| other.expose_secret() == text) {
+            return Ok(());
         }
-        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.iter().any(|k| k.expose_secret() == secret.expose_secret()) {
-            return;
+        if known.bytes + text.len() > MAX_OPENED_BYTES {
+            let message = format!(
+                "the secrets that this run opens have more than {} KiB together; split the recipe, or store shorter ones",
+                MAX_OPENED_BYTES >> 10
+            );
+            return Err(ComponentError::new("secrets_too_large", message));
         }
-        for spelling in spellings(secret.expose_secret()) {
-            if !known.iter().any(|k| k.expose_secret() == spelling) {
-                known.push(spelling.into());
-            }
-        }
-        known.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose_secret().len()));
+        known.bytes += text.len();
+        known.spellings.push(Spellings::of(text));
+        known.opened.push(secret.clone());
+        Ok(())
     }
 
     /// The text without secrets and NUL characters, which jsonb refuses.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        let known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut clean = text.replace('\0', "\u{fffd}");
-        for secret in known.iter() {
-            if clean.contains(secret.expose_secret()) {
-                clean = clean.replace(secret.expose_secret(), REDACTED);
-            }
-        }
-        clean
+        self.changed(text).unwrap_or_else(|| text.to_owned())
     }
 
-    fn is_clean(&self, text: &str) -> bool {
-        let known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        !text.contains('\0') && !known.iter().any(|secret| text.contains(secret.expose_secret()))
+    /// `None` if the text may stand as it is.
+    fn changed(&self, text: &str) -> Option<String> {
+        let without_nul = text.contains('\0').then(|| text.replace('\0', "\u{fffd}"));
+        let clean = spelling::without(without_nul.as_deref().unwrap_or(text), &self.known().spellings, REDACTED);
+        clean.or(without_nul)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Cleans every string of a value, keys included.
     pub fn value(&self, value: &mut Value) {
         match value {
-            Value::String(text) if !self.is_clean(text) => *text = self.text(text),
+            Value::String(text) => {
+                if let Some(clean) = self.changed(text) {
+                    *text = clean;
+                }
+            }
             Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
             Value::Object(map) => {
-                if map.keys().any(|key| !self.is_clean(key)) {
+                if map.keys().any(|key| self.changed(key).is_some()) {
                     *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
                 }
                 map.values_mut().for_each(|value| self.value(value));
@@ -81,7 +102,18 @@ impl Redactor {
     /// # Errors
     /// It is too large.
     pub fn output(&self, mut value: Value) -> Result<Value, ComponentError> {
-        let bytes = approximate_size(&value);
+        let (bytes, held) = (approximate_size(&value), weight::of(&value));
+        if held > weight::MOST {
+            return Err(ComponentError::new(
+                "output_too_large",
+                format!(
+                    "the output has so many values that they hold {} MiB of memory, and {} may be held: pick fewer \
+                     with a Transform",
+                    held >> 20,
+                    weight::MOST >> 20
+                ),
+            ));
+        }
         if bytes > MAX_OUTPUT_BYTES {
             return Err(ComponentError::new(
                 "output_too_large",
@@ -103,14 +135,26 @@ impl Redactor {
     }
 }
 
-/// Bytes as JSON text, escapes aside.
+/// Bytes as JSON text.
 fn approximate_size(value: &Value) -> usize {
     match value {
-        Value::String(text) => text.len() + 2,
+        Value::String(text) => text.len() + escapes(text) + 2,
         Value::Array(items) => items.iter().map(|item| approximate_size(item) + 1).sum::<usize>() + 2,
-        Value::Object(map) => map.iter().map(|(k, v)| k.len() + 4 + approximate_size(v)).sum::<usize>() + 2,
+        Value::Object(map) => {
+            map.iter().map(|(k, v)| k.len() + escapes(k) + 4 + approximate_size(v)).sum::<usize>() + 2
+        }
         _ => 8,
     }
+}
+
+/// Bytes that a text has more as JSON.
+fn escapes(text: &str) -> usize {
+    let more = |byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    text.bytes().map(more).sum()
 }
 
 #[cfg(test)]
@@ -122,7 +166,7 @@ mod tests {
     #[test]
     fn a_secret_is_taken_out_of_every_corner() {
         let redactor = Redactor::default();
-        redactor.add(&"sk-canary-123456".into());
+        redactor.add(&"sk-canary-123456".into()).unwrap();
         let mut value = json!({"a": ["x sk-canary-123456 y"], "sk-canary-123456": {"b": "sk-canary-123456"}});
         redactor.value(&mut value);
         assert!(!value.to_string().contains("canary"), "{value}");
@@ -135,16 +179,27 @@ mod tests {
         for order in [["inside", "all around inside"], ["all around inside", "inside"]] {
             let redactor = Redactor::default();
             for secret in order {
-                redactor.add(&secret.into());
+                redactor.add(&secret.into()).unwrap();
             }
             assert_eq!(redactor.text("<all around inside>"), "<[redacted]>");
         }
     }
 
     #[test]
+    fn secrets_that_cannot_be_searched_for_are_not_opened() {
+        let redactor = Redactor::default();
+        for nth in 0..16 {
+            redactor.add(&format!("{nth:02}{}", "x".repeat(16_382)).into()).unwrap();
+        }
+        let error = redactor.add(&"one-more".into()).unwrap_err();
+        assert_eq!(error.code, "secrets_too_large");
+        redactor.add(&format!("00{}", "x".repeat(16_382)).into()).unwrap();
+    }
+
+    #[test]
     fn a_short_secret_does_not_blank_out_ordinary_text() {
         let redactor = Redactor::default();
-        redactor.add(&"a".into());
+        redactor.add(&"a".into()).unwrap();
         assert_eq!(redactor.text("banana"), "banana");
     }
 
@@ -159,6 +214,10 @@ mod tests {
     fn an_output_over_the_bound_is_refused_with_a_remedy() {
         let error = Redactor::default().output(json!("x".repeat(MAX_OUTPUT_BYTES + 1))).unwrap_err();
         assert_eq!(error.code, "output_too_large");
+        let escaped = Redactor::default().output(json!("\u{1}".repeat(MAX_OUTPUT_BYTES / 4))).unwrap_err();
+        assert_eq!(escaped.code, "output_too_large", "six bytes each");
+        let many = Redactor::default().output(json!(vec![json!({}); 2_000_000])).unwrap_err();
+        assert_eq!(many.code, "output_too_large", "it holds more than it says");
         assert!(error.message.contains("max_pages"));
     }
 }

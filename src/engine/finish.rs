@@ -3,23 +3,26 @@
 use std::{sync::Arc, time::Duration};
 
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tracing::warn;
 
 use super::{
     Outcome, Parts, StopReason,
+    accept::Outputs,
     node::error_json,
     plans::LoadError,
     record::{FinishWrite, LineWrite, PauseWrite, Record, RecordError},
-    run::{Outputs, Run, WalkEnd},
+    room::{RUN_TOO_LARGE, Short},
+    run::{Run, WalkEnd, come_back},
 };
 use crate::{
-    base::{AuditId, Usd},
+    base::{AuditId, Usd, weight},
     catalog::{
         model::OutputFormat,
         template::{Scope, TemplateError},
     },
-    components::{ComponentError, harmless_html},
+    components::{ComponentError, Retry, harmless_html},
+    db::JsonText,
     tasks::{TaskOutput, TaskStatus, lease::Claimed},
 };
 
@@ -31,7 +34,11 @@ impl Run<'_> {
     pub(super) async fn finish(&self, end: WalkEnd, mut record: Record) -> Outcome {
         record.lines.extend(self.cut_off());
         let finish = match end {
-            WalkEnd::Completed { scope, outputs } => self.completed(&scope, &outputs).await,
+            WalkEnd::Completed { scope, outputs } => match self.completed(scope, outputs).await {
+                Ok(finish) => finish,
+                Err(error) if error.retry == Retry::Stop => return self.pause(come_back(), record).await,
+                Err(error) => self.failed(None, &error),
+            },
             WalkEnd::Failed { node_id, error } => self.failed(node_id.as_deref(), &error),
             WalkEnd::Waiting(left_alone) => return self.pause(left_alone, record).await,
             WalkEnd::Stopped(StopReason::Cancelled) => self.end(TaskStatus::Cancelled, None, None),
@@ -48,22 +55,26 @@ impl Run<'_> {
         outcome(self.write(record).await, status)
     }
 
-    async fn completed(&self, scope: &Scope, outputs: &Outputs) -> FinishWrite {
-        match self.output(scope, outputs).await {
-            Ok(output) => FinishWrite {
-                quality_score: self.quality_score(outputs),
-                ..self.end(TaskStatus::Completed, Some(output), None)
-            },
-            Err(error) => self.failed(None, &error),
-        }
+    async fn completed(&self, scope: Scope, outputs: Outputs) -> Result<FinishWrite, ComponentError> {
+        let quality_score = self.quality_score(&outputs);
+        let output = self.output(&scope, &outputs).await?;
+        // What it was made of makes room for it.
+        drop((scope, outputs));
+        let _held = self.room.hold(weight::of(&output.value))?;
+        let output = JsonText::of(&output)
+            .map_err(|error| ComponentError::new("output_unreadable", format!("the output is no JSON: {error}")))?;
+        Ok(FinishWrite { quality_score, ..self.end(TaskStatus::Completed, Some(output), None) })
     }
 
     /// The mean of what the judges gave; of a `for_each`, each entry is one.
     fn quality_score(&self, outputs: &Outputs) -> Option<Decimal> {
         let judges = self.runnable.plan.steps().iter().filter(|step| step.node.component == "QualityJudge");
-        let given = judges.filter_map(|step| outputs.get(step.node.id.as_str()));
+        let given = judges.filter_map(|step| outputs.get(step.node.id.as_str())?.kept.json(weight::MOST));
         let scores: Vec<Decimal> = given
-            .flat_map(|output| output.as_array().map_or_else(|| std::slice::from_ref(output.as_ref()), Vec::as_slice))
+            .flat_map(|output| match output {
+                Value::Array(each) => each,
+                one => vec![one],
+            })
             .filter_map(|judged| judged["quality_score"].to_string().parse().ok())
             .collect();
         let count = Decimal::from(scores.len());
@@ -78,27 +89,20 @@ impl Run<'_> {
         self.end(TaskStatus::Failed, None, Some(kept))
     }
 
-    fn end(&self, status: TaskStatus, output: Option<TaskOutput>, error: Option<Value>) -> FinishWrite {
+    fn end(&self, status: TaskStatus, output: Option<JsonText>, error: Option<Value>) -> FinishWrite {
         FinishWrite {
             task_id: self.claimed.id,
             epoch: self.claimed.epoch,
             status: status.as_str().to_owned(),
-            output: output.and_then(|output| serde_json::to_value(output).ok()),
+            output,
             error,
             quality_score: None,
         }
     }
 
     /// Lets go of the task: it is queued again when there is news, or after `at_most`.
-    async fn pause(&self, at_most: Duration, mut record: Record) -> Outcome {
-        let (task_id, epoch) = (self.claimed.id, self.claimed.epoch);
-        let delay_ms = i64::try_from((at_most + WAKE_LATER).as_millis()).unwrap_or(i64::MAX);
-        record.pause = Some(PauseWrite { task_id, epoch, delay_ms });
-        match self.write(record).await {
-            Ok(()) => Outcome::Waiting,
-            Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
-            Err(error) => Outcome::Unwritten(error),
-        }
+    async fn pause(&self, at_most: Duration, record: Record) -> Outcome {
+        pause(self.parts, self.claimed, at_most, record).await
     }
 
     /// Writes what was done and what was in flight, so that the next claim need not guess.
@@ -117,18 +121,15 @@ impl Run<'_> {
         let spec = plan.recipe().workflow.output.as_ref();
         let (runnable, names) = (Arc::clone(&self.runnable), scope.clone());
         let work = move || Ok((runnable.plan.output(&names)?, runnable.plan.file_name(&names)?));
-        let (value, filename) = if plan.output_only_copies() {
-            work()?
-        } else {
-            self.parts.rendering.run(self.claimed.scope().agency_id(), work).await?
-        };
+        let (value, filename) =
+            if plan.output_only_copies() && self.room.is_light() { work()? } else { self.apart(work).await? };
         let value = match value {
             Some(value) => value,
-            None => last_outputs(plan.steps(), outputs),
+            None => last_outputs(plan.steps(), outputs)?,
         };
         let format = spec.and_then(|spec| spec.format);
         let report = self.report(outputs).filter(|_| value.is_string());
-        let of_report = |key: &str| report.and_then(|report| report.get(key)).and_then(Value::as_str);
+        let of_report = |key: &str| report.as_ref().and_then(|report| report.get(key)).and_then(Value::as_str);
         let content_type = of_report("content_type").unwrap_or_else(|| content_type(format, &value)).to_owned();
         let value = match value {
             Value::String(html) if content_type.starts_with("text/html") && of_report("output") != Some(&html) => {
@@ -143,31 +144,49 @@ impl Run<'_> {
 
     /// What the node that the output is taken from gave, if it is a report. What another
     /// component gave under the names of a report's fields, a page may have chosen.
-    fn report<'a>(&self, outputs: &'a Outputs) -> Option<&'a Value> {
+    fn report(&self, outputs: &Outputs) -> Option<Value> {
         let spec = self.runnable.plan.recipe().workflow.output.as_ref()?;
         let source = spec.source.split('.').next()?;
         let mut steps = self.runnable.plan.steps().iter();
         steps.find(|step| step.node.id.as_str() == source && step.node.component == "ReportGenerator")?;
-        outputs.get(source).map(Arc::as_ref)
+        outputs.get(source)?.kept.json(weight::MOST)
     }
 
     /// HTML that a model or a page may have written. It takes a stranger's time, as templates do.
     async fn harmless(&self, html: String) -> Result<Value, ComponentError> {
         let failure = |message| TemplateError { node: String::new(), path: "output".to_owned(), message };
         let work = move || harmless_html(&html).map(Value::String).map_err(failure);
-        Ok(self.parts.rendering.run(self.claimed.scope().agency_id(), work).await?)
+        Ok(self.apart(work).await?)
     }
 }
 
-fn last_outputs(steps: &[Arc<crate::catalog::Step>], outputs: &Outputs) -> Value {
-    let mut last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
-    let value = |node: &str| outputs.get(node).map_or(Value::Null, |output| output.as_ref().clone());
-    match (last.next(), last.next()) {
-        (Some(only), None) => value(only),
-        (first, second) => {
-            first.into_iter().chain(second).chain(last).map(|node| (node.to_owned(), value(node))).collect()
-        }
+/// # Errors
+/// They are larger together than an output may be.
+fn last_outputs(steps: &[Arc<crate::catalog::Step>], outputs: &Outputs) -> Result<Value, ComponentError> {
+    let last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
+    let mut left = weight::MOST;
+    let mut values = Map::new();
+    for node in last {
+        let value = match outputs.get(node) {
+            Some(output) => output.kept.json(left).ok_or_else(too_large)?,
+            None => Value::Null,
+        };
+        left = left.saturating_sub(weight::of(&value));
+        values.insert(node.to_owned(), value);
     }
+    if values.len() > 1 {
+        return Ok(Value::Object(values));
+    }
+    Ok(values.into_iter().next().map_or(Value::Null, |(_, only)| only))
+}
+
+fn too_large() -> ComponentError {
+    let message = format!(
+        "what the last nodes gave holds more than {} MiB of memory together: name the one that counts under \
+         workflow.output.source",
+        weight::MOST >> 20
+    );
+    ComponentError::new("output_too_large", message).field("workflow.output")
 }
 
 fn content_type(format: Option<OutputFormat>, value: &Value) -> &'static str {
@@ -190,12 +209,25 @@ fn extension(content_type: &str) -> &'static str {
     }
 }
 
+async fn pause(parts: &Parts, claimed: &Claimed, at_most: Duration, mut record: Record) -> Outcome {
+    let (task_id, epoch) = (claimed.id, claimed.epoch);
+    let delay_ms = i64::try_from((at_most + WAKE_LATER).as_millis()).unwrap_or(i64::MAX);
+    record.pause = Some(PauseWrite { task_id, epoch, delay_ms });
+    match parts.recorder.write((task_id, epoch), record).await {
+        Ok(()) => Outcome::Waiting,
+        Err(RecordError::LeaseLost) => Outcome::Stopped(StopReason::LeaseLost),
+        Err(error) => Outcome::Unwritten(error),
+    }
+}
+
 /// A task whose recipe could not be made ready. A database that is away leaves it to the next claim.
 pub(super) async fn unprepared(parts: &Parts, claimed: &Claimed, error: LoadError) -> Outcome {
     let code = match &error {
         LoadError::Database(error) if crate::db::is_unavailable(error) => {
             return Outcome::Unwritten(RecordError::Lane(crate::db::lane::LaneError::Unavailable));
         }
+        LoadError::Room(Short::Process) => return pause(parts, claimed, come_back(), Record::default()).await,
+        LoadError::Room(Short::Run) => RUN_TOO_LARGE,
         LoadError::Gone => "recipe_gone",
         LoadError::Plan(_) => "recipe_invalid",
         LoadError::Database(_) => "recipe_unreadable",

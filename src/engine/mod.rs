@@ -1,7 +1,8 @@
 //! The run of a task: graph walk, steps, checkpoints, and the ledger's side of calls.
 //!
 //! - [`run`]: the walk of the graph, from claim to finish
-//! - [`node`]: one node: `when`, `for_each`, its committed result
+//! - [`node`], [`each`]: one node: `when`, `for_each`, its committed result
+//! - [`room`], [`accept`]: the memory that runs may hold, and outputs that are taken in
 //! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
 //! - [`rendering`]: the threads that templates are rendered on
 //! - [`rest`], [`waits`]: nodes that wait, and letting go of a task that can only wait
@@ -13,10 +14,13 @@
 //! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
 //! - [`secrets`], [`clean`]: what a node may open, and keeping it out of everything written
 
+mod accept;
 mod attempt;
 mod cache;
 mod clean;
 mod codes;
+mod each;
+mod facts;
 mod finish;
 mod meter;
 mod node;
@@ -26,6 +30,7 @@ pub mod record;
 mod rendering;
 mod rest;
 mod retry;
+mod room;
 mod run;
 mod run_ledger;
 mod secrets;
@@ -40,7 +45,7 @@ use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 
 use crate::{
-    base::Clock,
+    base::{Clock, apart::Apart},
     billing::PriceBooks,
     components::{Component, Shared},
     db::lane::Lane,
@@ -71,7 +76,8 @@ pub struct Parts {
     kept: cache::Kept,
     pub turns: Lane<turns::TurnFlush>,
     plans: plans::Plans,
-    rendering: rendering::Rendering,
+    apart: Arc<Apart>,
+    rooms: Arc<room::Rooms>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -108,7 +114,7 @@ impl Engine {
         components: BTreeMap<&'static str, Shared>,
         redis: ConnectionManager,
     ) -> std::io::Result<Self> {
-        let rendering = rendering::Rendering::start()?;
+        let apart = Arc::new(Apart::start()?);
         let kept = cache::Kept::new(redis);
         let recorder = Recorder::start(&pool);
         let turns = turns::lane(&pool);
@@ -125,7 +131,8 @@ impl Engine {
             kept,
             turns,
             plans,
-            rendering,
+            apart,
+            rooms: Arc::default(),
         })))
     }
 

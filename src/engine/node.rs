@@ -1,34 +1,28 @@
 //! One node: whether it runs, over what, and its committed result.
 
-use std::sync::{
-    Arc, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
+use std::sync::{Arc, PoisonError, atomic::Ordering};
 
 use chrono::{DateTime, Utc};
-use futures::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
+    accept::{Output, Outputs, Part},
     attempt::{AttemptEnd, Work},
     codes,
+    each::MAX_ITEMS,
     record::{Record, RecordError, StepWrite},
-    rest::Begun,
-    run::{NodeEnd, Outputs, Run},
+    room::Short,
+    run::{NodeEnd, Run},
 };
 use crate::{
     base::Usd,
     catalog::{
         Step,
-        template::{Scope, TemplateError},
+        template::{Items, Scope, TemplateError},
     },
     components::{ComponentError, Retry},
+    db::JsonText,
 };
-
-/// Entries of a `for_each` in work at once, unless the node says otherwise.
-const MAX_PARALLEL: u32 = 4;
-/// Entries that a `for_each` may have.
-const MAX_ITEMS: usize = 10_000;
 
 impl Run<'_> {
     pub(super) async fn node(&self, index: usize, scope: &Scope, outputs: &Outputs) -> NodeEnd {
@@ -43,128 +37,68 @@ impl Run<'_> {
         self.left.fetch_sub(1, Ordering::AcqRel);
         match end {
             // The recipe goes on without it; templates find the failure under NODE.error.
-            NodeEnd::Failed(error) if step.node.allow_failure => {
-                NodeEnd::Done { output: json!({"error": error_json(&error)}), unwritten: None }
-            }
+            NodeEnd::Failed(error) if self.allows(step) => self.failure_as_output(&error),
             end => end,
         }
     }
 
     async fn once(&self, step: &Arc<Step>, scope: &Scope, outputs: &Outputs) -> NodeEnd {
-        if let Some(end) = self.committed_end(step, 0) {
+        if let Some(end) = self.committed_end(step, 0, Part::Whole) {
             return end;
         }
-        match self.occurrence(&Work { step, scope, outputs, occurrence: 0 }, true).await {
-            AttemptEnd::Done { output, record } => match self.write_unless_last(record).await {
-                Ok(unwritten) => NodeEnd::Done { output, unwritten },
+        match self.occurrence(&Work { step, scope, outputs, occurrence: 0 }, Part::Whole).await {
+            AttemptEnd::Done { output: Some(output), record, writing: _writing } => {
+                match self.write_unless_last(record).await {
+                    Ok(unwritten) => NodeEnd::Done { output, unwritten },
+                    Err(error) => NodeEnd::Unwritten(error),
+                }
+            }
+            AttemptEnd::Done { record, .. } => match self.write(record).await {
+                Ok(()) => NodeEnd::NoRoom,
                 Err(error) => NodeEnd::Unwritten(error),
             },
             AttemptEnd::Failed { error, record } => match self.write(record).await {
                 Ok(()) => NodeEnd::Failed(error),
                 Err(error) => NodeEnd::Unwritten(error),
             },
-            AttemptEnd::Stopped => NodeEnd::Stopped,
-        }
-    }
-
-    /// Runs the node once for each item, a few at a time. The node's output is the list of theirs.
-    async fn each(
-        &self,
-        step: &Arc<Step>,
-        scope: &Scope,
-        outputs: &Outputs,
-        items: Vec<Value>,
-        begun: Begun<'_>,
-    ) -> NodeEnd {
-        if items.is_empty() {
-            return self.skip_with(step, Some(json!([]))).await;
-        }
-        if items.len() > MAX_ITEMS {
-            let message = format!("the list has {} entries and at most {MAX_ITEMS} are run", items.len());
-            return self.refuse(step, ComponentError::new("too_many_items", message).field("for_each")).await;
-        }
-        let node_id = step.node.id.as_str();
-        let is_committed = |n: &usize| self.past.committed.contains_key(&(node_id.to_owned(), index(*n)));
-        let left = AtomicUsize::new((0..items.len()).filter(|n| !is_committed(n)).count());
-        let parallel = step.node.max_parallel.unwrap_or(MAX_PARALLEL).max(1) as usize;
-        let mut results = vec![Value::Null; items.len()];
-        let mut failure = None;
-        // After a failure no item starts; what runs may finish, and its result is kept.
-        let failed = AtomicBool::new(false);
-        let runs: Vec<_> = items
-            .iter()
-            .enumerate()
-            .map(|(n, item)| {
-                let (scope, left, failed) = (scope.with_item(item, n), &left, &failed);
-                async move {
-                    if failed.load(Ordering::Acquire) {
-                        return (n, NodeEnd::Skipped { unwritten: None });
-                    }
-                    (n, self.item(step, &scope, outputs, n, left).await)
-                }
-                .boxed()
-            })
-            .collect();
-        let mut work = stream::iter(runs).buffer_unordered(parallel);
-        // From here on its items are counted.
-        drop(begun);
-        while let Some((n, end)) = work.next().await {
-            match end {
-                NodeEnd::Done { output, .. } => results[n] = output,
-                NodeEnd::Failed(error) if step.node.allow_failure => results[n] = json!({"error": error_json(&error)}),
-                NodeEnd::Failed(error) => {
-                    failed.store(true, Ordering::Release);
-                    let error = ComponentError { message: format!("item {n}: {}", error.message), ..error };
-                    self.doom(step, &error);
-                    failure.get_or_insert(error);
-                }
-                NodeEnd::Skipped { .. } => {}
-                end => return end,
-            }
-        }
-        drop(work);
-        match failure {
-            Some(error) => NodeEnd::Failed(error),
-            None => NodeEnd::Done { output: Value::Array(results), unwritten: None },
-        }
-    }
-
-    async fn item(&self, step: &Arc<Step>, scope: &Scope, outputs: &Outputs, n: usize, left: &AtomicUsize) -> NodeEnd {
-        if let Some(end) = self.committed_end(step, index(n)) {
-            return end;
-        }
-        let _begun = self.rest.begin();
-        let end = self.occurrence(&Work { step, scope, outputs, occurrence: index(n) }, false).await;
-        let closes = left.fetch_sub(1, Ordering::AcqRel) == 1;
-        let closing = |mut record: Record| {
-            if let Some(step) = &mut record.step {
-                step.closes_node = closes;
-            }
-            record
-        };
-        let (result, record) = match end {
-            AttemptEnd::Done { output, record } => (NodeEnd::Done { output, unwritten: None }, record),
-            AttemptEnd::Failed { error, record } => (NodeEnd::Failed(error), record),
-            AttemptEnd::Stopped => return NodeEnd::Stopped,
-        };
-        match self.write(closing(record)).await {
-            Ok(()) => result,
-            Err(error) => NodeEnd::Unwritten(error),
+            AttemptEnd::Stopped => self.stopped(),
         }
     }
 
     /// What an older claim committed of an occurrence: it is not run again.
-    fn committed_end(&self, step: &Step, occurrence: i32) -> Option<NodeEnd> {
-        let committed = self.past.committed.get(&(step.node.id.to_string(), occurrence))?;
+    pub(super) fn committed_end(&self, step: &Step, occurrence: i32, part: Part) -> Option<NodeEnd> {
+        let committed = self.past.take(&(step.node.id.to_string(), occurrence))?;
         Some(match committed.status.as_str() {
-            "completed" => NodeEnd::Done { output: committed.output.clone().unwrap_or_default(), unwritten: None },
+            "completed" => Self::taken(self.restore(committed, part)),
             "skipped" => NodeEnd::Skipped { unwritten: None },
             _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
         })
     }
 
+    /// Whether the recipe goes on if the node fails. What is wrong with the whole run ends it.
+    pub(super) fn allows(&self, step: &Step) -> bool {
+        step.node.allow_failure && !self.room.is_over()
+    }
+
+    pub(super) fn failure_as_output(&self, error: &ComponentError) -> NodeEnd {
+        Self::taken(self.say(&json!({"error": error_json(error)})))
+    }
+
+    fn taken(output: Result<Output, Short>) -> NodeEnd {
+        match output {
+            Ok(output) => NodeEnd::Done { output, unwritten: None },
+            Err(Short::Process) => NodeEnd::NoRoom,
+            Err(Short::Run) => NodeEnd::Failed(Short::Run.into()),
+        }
+    }
+
+    /// Work that was stopped by a signal, or because others have the room that it needs.
+    pub(super) fn stopped(&self) -> NodeEnd {
+        if self.stop.reason().is_none() && self.room.is_short() { NodeEnd::NoRoom } else { NodeEnd::Stopped }
+    }
+
     /// Makes known that the task will fail, so that it does not wait for the other items.
-    fn doom(&self, step: &Step, error: &ComponentError) {
+    pub(super) fn doom(&self, step: &Step, error: &ComponentError) {
         let mut doomed = self.doomed.lock().unwrap_or_else(PoisonError::into_inner);
         doomed.get_or_insert_with(|| (step.node.id.to_string(), error.clone()));
     }
@@ -173,17 +107,20 @@ impl Run<'_> {
         self.skip_with(step, None).await
     }
 
-    async fn skip_with(&self, step: &Step, output: Option<Value>) -> NodeEnd {
+    pub(super) async fn skip_with(&self, step: &Step, output: Option<Value>) -> NodeEnd {
         let now = self.parts.clock.now();
         let write = StepWrite {
             status: "skipped".to_owned(),
             attempts: 0,
-            output: output.clone(),
+            output: output.as_ref().and_then(|output| JsonText::of(output).ok()),
             ..self.blank_step(step, 0, now)
         };
         match self.write_unless_last(Record { step: Some(write), ..Record::default() }).await {
             Ok(unwritten) => match output {
-                Some(output) => NodeEnd::Done { output, unwritten },
+                Some(output) => match Self::taken(self.say(&output)) {
+                    NodeEnd::Done { output, .. } => NodeEnd::Done { output, unwritten },
+                    end => end,
+                },
                 None => NodeEnd::Skipped { unwritten },
             },
             Err(error) => NodeEnd::Unwritten(error),
@@ -191,7 +128,7 @@ impl Run<'_> {
     }
 
     /// A node that failed before it was tried.
-    async fn refuse(&self, step: &Step, error: ComponentError) -> NodeEnd {
+    pub(super) async fn refuse(&self, step: &Step, error: ComponentError) -> NodeEnd {
         let error = self.secrets.redactor.error(error);
         let write = StepWrite {
             status: "failed".to_owned(),
@@ -240,7 +177,7 @@ impl Run<'_> {
 enum Times {
     None,
     Once,
-    Each(Vec<Value>),
+    Each(Items),
 }
 
 impl Times {
@@ -248,12 +185,8 @@ impl Times {
         if !step.should_run(scope)? {
             return Ok(Self::None);
         }
-        Ok(step.items(scope)?.map_or(Self::Once, Self::Each))
+        Ok(step.items(scope, MAX_ITEMS)?.map_or(Self::Once, Self::Each))
     }
-}
-
-fn index(n: usize) -> i32 {
-    i32::try_from(n).unwrap_or(i32::MAX)
 }
 
 /// What a step or a task keeps of a failure.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::Parts;
+use super::{Parts, room::Short};
 use crate::{
     base::{AgencyId, RecipeId, RunScope},
     catalog::{self, Plan, PlanError, model::SubscriptionLimits, template::Escape},
@@ -33,6 +33,8 @@ pub enum LoadError {
     Gone,
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(transparent)]
+    Room(#[from] Short),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }

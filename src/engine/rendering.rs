@@ -1,193 +1,51 @@
-//! Where templates are rendered: on threads of their own, so that a stranger's program
-//! holds up nobody's heartbeats, cancels or answers.
+//! Where templates are rendered: on threads apart, so that a stranger's program holds up
+//! nobody's heartbeats, cancels or answers.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
-
-use tokio::{
-    runtime::{self, Runtime},
-    sync::Semaphore,
-};
+use std::sync::Arc;
 
 use super::run::Run;
 use crate::{
-    base::AgencyId,
+    base::apart::{END, Unfinished},
     catalog::{
         Step,
         template::{Scope, TemplateError},
     },
 };
 
-/// Renderings in work at once, of all agencies.
-const THREADS: usize = 16;
-/// Of these, for one agency.
-const SHARE: usize = 2;
-/// Bytes. What an expression may have of links and nesting needs about a tenth of it.
-const STACK: usize = 32 * 1024 * 1024;
-/// Of one string of a config and of all together, by the clock on the wall. A thread cannot be
-/// ended from outside: one that is late keeps its agency's place until it is through, and
-/// the run goes on without it.
-const END: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
-/// More agencies than this are not remembered without a rendering in work.
-const REMEMBERED: usize = 1_000;
-
-/// A pool of threads for renderings, with a share for each agency.
-pub struct Rendering {
-    /// Only its blocking threads are used. None while it is dropped.
-    runtime: Option<Runtime>,
-    places: Arc<Semaphore>,
-    shares: Mutex<HashMap<AgencyId, Weak<Semaphore>>>,
-}
-
-impl fmt::Debug for Rendering {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rendering").field("free", &self.places.available_permits()).finish_non_exhaustive()
-    }
-}
-
-impl Rendering {
-    /// # Errors
-    /// The operating system gives no event queue.
-    pub fn start() -> std::io::Result<Self> {
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .max_blocking_threads(THREADS)
-            .thread_stack_size(STACK)
-            .thread_name("render")
-            .build()?;
-        Ok(Self { runtime: Some(runtime), places: Arc::new(Semaphore::new(THREADS)), shares: Mutex::default() })
-    }
-
-    /// Does the work on one of the pool's threads. It waits as long as the agency has its
-    /// share of them in use; the end by the clock counts from when it has a place.
-    ///
-    /// # Errors
-    /// Those of the work; it took too long; it panicked.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        agency: AgencyId,
-        work: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
-    ) -> Result<T, TemplateError> {
-        let share = self.share(agency);
-        let (Ok(own), Ok(place)) = (share.acquire_owned().await, Arc::clone(&self.places).acquire_owned().await) else {
-            return Err(failure("the process is stopping"));
-        };
-        let Some(runtime) = &self.runtime else { return Err(failure("the process is stopping")) };
-        let ended = runtime.spawn_blocking(move || {
-            // Given back when the work is really over, however long nobody has waited for it.
-            let _held = (own, place);
-            work()
-        });
-        match tokio::time::timeout(END, ended).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(failure("the template broke the engine; write it in another way")),
-            Err(_) => Err(failure(&format!("the templates take more than {} s; loop over less", END.as_secs()))),
-        }
-    }
-
-    fn share(&self, agency: AgencyId) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&agency).and_then(Weak::upgrade) {
-            return share;
-        }
-        if shares.len() >= REMEMBERED {
-            shares.retain(|_, share| share.strong_count() > 0);
-        }
-        let share = Arc::new(Semaphore::new(SHARE));
-        shares.insert(agency, Arc::downgrade(&share));
-        share
-    }
-}
-
-impl Drop for Rendering {
-    fn drop(&mut self) {
-        // A runtime that is dropped where futures run would wait for its threads, and must not.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-fn failure(message: &str) -> TemplateError {
-    TemplateError { node: String::new(), path: "config".to_owned(), message: message.to_owned() }
+fn failure(unfinished: Unfinished) -> TemplateError {
+    let message = match unfinished {
+        Unfinished::Late => format!("the templates take more than {} s; loop over less", END.as_secs()),
+        Unfinished::Broken => "the template broke the engine; write it in another way".to_owned(),
+        Unfinished::Stopping => unfinished.to_string(),
+    };
+    TemplateError { node: String::new(), path: "config".to_owned(), message }
 }
 
 impl Run<'_> {
-    /// Renders on the pool, or at once what only copies values.
+    /// Renders on the pool, or at once what only copies small values.
     ///
     /// # Errors
-    /// As [`Rendering::run`].
+    /// As [`Run::apart`].
     pub(super) async fn render<T: Send + 'static>(
         &self,
         step: &Arc<Step>,
         scope: &Scope,
         how: impl FnOnce(&Step, &Scope) -> Result<T, TemplateError> + Send + 'static,
     ) -> Result<T, TemplateError> {
-        if step.only_copies() {
+        if step.only_copies() && self.room.is_light() {
             return how(step, scope);
         }
         let (step, scope) = (Arc::clone(step), scope.clone());
-        self.parts.rendering.run(self.claimed.scope().agency_id(), move || how(&step, &scope)).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    /// One agency's work that does not end takes its own share and nobody else's.
-    #[tokio::test]
-    async fn what_does_not_end_holds_up_its_own_agency_alone() {
-        let rendering = Arc::new(Rendering::start().unwrap());
-        let (hostile, other) = (AgencyId(uuid::Uuid::from_u128(1)), AgencyId(uuid::Uuid::from_u128(2)));
-        let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
-        let (release, wait) = mpsc::channel::<()>();
-        let wait = Arc::new(Mutex::new(wait));
-        for _ in 0..SHARE + 3 {
-            let (rendering, wait, begun) = (Arc::clone(&rendering), Arc::clone(&wait), begun.clone());
-            tokio::spawn(async move {
-                let work = move || {
-                    begun.send(()).ok();
-                    wait.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
-                    Ok(())
-                };
-                rendering.run(hostile, work).await
-            });
-        }
-        for _ in 0..SHARE {
-            has_begun.recv().await.unwrap();
-        }
-        assert_eq!(rendering.places.available_permits(), THREADS - SHARE);
-        let answer = tokio::time::timeout(Duration::from_secs(5), rendering.run(other, || Ok(7))).await;
-        assert_eq!(answer.unwrap(), Ok(7));
-        assert!(has_begun.try_recv().is_err(), "more than its share is at work");
-        drop(release);
+        self.apart(move || how(&step, &scope)).await
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_run_does_not_wait_for_what_is_late() {
-        let rendering = Rendering::start().unwrap();
-        let (release, wait) = mpsc::channel::<()>();
-        let late = rendering.run(AgencyId(uuid::Uuid::from_u128(1)), move || {
-            wait.recv().ok();
-            Ok(())
-        });
-        assert!(late.await.unwrap_err().message.contains("take more than"));
-        assert_eq!(rendering.places.available_permits(), THREADS - 1);
-        drop(release);
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_failure_of_its_run() {
-        let rendering = Rendering::start().unwrap();
-        let broken = rendering.run::<()>(AgencyId(uuid::Uuid::from_u128(1)), || panic!("out of bounds"));
-        assert!(broken.await.unwrap_err().message.contains("broke the engine"));
-        assert_eq!(rendering.run(AgencyId(uuid::Uuid::from_u128(1)), || Ok(1)).await, Ok(1));
+    /// # Errors
+    /// Those of the work; it took too long; it panicked.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
+    ) -> Result<T, TemplateError> {
+        let ended = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;
+        ended.unwrap_or_else(|unfinished| Err(failure(unfinished)))
     }
 }

@@ -9,30 +9,33 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
     Outcome, Parts, StopReason, StopSignal,
+    accept::{Output, Outputs},
+    facts,
     meter::NodeMeter,
     past::Past,
     plans::{LoadError, Runnable},
     record::{LineWrite, Record, RecordError},
     rest::Rest,
+    room::{Held, Room},
     run_ledger::{Budget, RunLedger},
     secrets::RunSecrets,
 };
 use crate::{
-    base::Usd,
+    base::{Usd, random, weight},
     catalog::template::Scope,
     components::{CallStatus, ComponentError, Runtime, Totals},
     db,
     tasks::lease::Claimed,
 };
 
-/// Outputs of the finished nodes, in the order in which they finished.
-pub type Outputs = IndexMap<String, Arc<Value>>;
+/// As they came, as the run's, and as templates see them.
+const COPIES_OF_INPUTS: usize = 3;
+const SOON: Duration = Duration::from_secs(1);
 
 /// One run of one task.
 pub struct Run<'a> {
@@ -45,6 +48,9 @@ pub struct Run<'a> {
     pub secrets: RunSecrets,
     pub stop: &'a StopSignal,
     pub past: Past,
+    pub room: Arc<Room>,
+    /// For the inputs.
+    _inputs: Held,
     /// Which nodes are at work and which wait.
     pub rest: Rest,
     /// The failure of a node whose other items still wait.
@@ -61,7 +67,7 @@ pub struct Run<'a> {
 pub enum NodeEnd {
     /// `unwritten` is to go with the finish.
     Done {
-        output: Value,
+        output: Output,
         unwritten: Option<Record>,
     },
     Skipped {
@@ -70,6 +76,8 @@ pub enum NodeEnd {
     /// Its failure is committed.
     Failed(ComponentError),
     Unwritten(RecordError),
+    /// Others have the room for its output; if it has one, it is committed.
+    NoRoom,
     /// The run was told to stop.
     Stopped,
 }
@@ -105,7 +113,9 @@ impl<'a> Run<'a> {
         let scope = claimed.scope();
         let agency = scope.agency_id();
         let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
-        let past = db::bounded(db::ANSWER_WITHIN, Past::read(&scope, &parts.pool, claimed)).await?;
+        let room = Room::new(&parts.rooms, agency);
+        let held = room.hold(COPIES_OF_INPUTS * weight::of(&claimed.inputs))?;
+        let past = db::bounded(db::ANSWER_WITHIN, Past::read(&scope, &parts.pool, claimed, &room)).await??;
         let prices = parts.prices.current();
         let recipe = runnable.plan.recipe();
         let own = recipe.budget.max_tokens;
@@ -127,10 +137,11 @@ impl<'a> Run<'a> {
             scope: claimed.scope(),
             redactor: Arc::default(),
             prices,
+            providers: parts.providers.clone(),
         };
         let inputs = claimed.inputs.as_object().cloned().unwrap_or_default();
         let to_do = AtomicUsize::new(runnable.plan.steps().len());
-        let runtime = runtime(claimed);
+        let runtime = facts::runtime(claimed);
         let timeout = recipe.workflow.timeout.map(|timeout| timeout.get().saturating_sub(past.elapsed));
         let deadline = timeout.map(|left| Instant::now() + left);
         Ok(Self {
@@ -143,6 +154,8 @@ impl<'a> Run<'a> {
             secrets,
             stop,
             past,
+            room,
+            _inputs: held,
             rest: Rest::default(),
             doomed: Mutex::default(),
             deadline,
@@ -154,15 +167,16 @@ impl<'a> Run<'a> {
     /// `unwritten` gets the last node's result, which is to go with the finish, however the walk ends.
     async fn walk(&self, unwritten: &mut Option<Record>) -> WalkEnd {
         let steps = self.runnable.plan.steps();
-        let mut scope = Scope::new(&self.inputs, template_runtime(&self.runtime));
+        let mut scope = Scope::new(&self.inputs, facts::for_templates(&self.runtime));
         let mut outputs = Outputs::new();
         let mut waiting: Vec<usize> = steps.iter().map(|step| step.depends_on.len()).collect();
         let mut ready: Vec<usize> = (0..steps.len()).filter(|index| waiting[*index] == 0).collect();
         let mut in_work = FuturesUnordered::new();
         let mut failure = None;
+        let mut no_room = false;
         loop {
             // After a failure nothing new starts; what runs may finish, and its result is kept.
-            for index in ready.drain(..).filter(|_| failure.is_none()) {
+            for index in ready.drain(..).filter(|_| failure.is_none() && !no_room) {
                 let (scope, outputs) = (scope.clone(), outputs.clone());
                 in_work.push(async move { (index, self.node(index, &scope, &outputs).await) });
             }
@@ -179,6 +193,10 @@ impl<'a> Run<'a> {
                     // What waits is of no use any more.
                     match failure {
                         Some(_) => break,
+                        None if no_room => break,
+                        None if self.room.is_short() => {
+                            return WalkEnd::Waiting(self.until_deadline(alone.min(come_back())));
+                        }
                         None => return WalkEnd::Waiting(self.until_deadline(alone)),
                     }
                 }
@@ -187,7 +205,7 @@ impl<'a> Run<'a> {
             let node_id = steps[index].node.id.as_str();
             match end {
                 NodeEnd::Done { output, unwritten: last } => {
-                    scope.finish(node_id, &output);
+                    scope.finish_kept(node_id, &output.kept);
                     outputs.insert(node_id.to_owned(), Arc::new(output));
                     *unwritten = last.or(unwritten.take());
                 }
@@ -197,6 +215,10 @@ impl<'a> Run<'a> {
                 }
                 NodeEnd::Failed(error) => {
                     failure.get_or_insert((node_id.to_owned(), error));
+                    continue;
+                }
+                NodeEnd::NoRoom => {
+                    no_room = true;
                     continue;
                 }
                 NodeEnd::Unwritten(error) => return WalkEnd::Unwritten(error),
@@ -212,6 +234,8 @@ impl<'a> Run<'a> {
         drop(in_work);
         match failure {
             Some((node_id, error)) => WalkEnd::Failed { node_id: Some(node_id), error },
+            // What is done is committed. Others have room then, and so will this one.
+            None if no_room => WalkEnd::Waiting(self.until_deadline(come_back())),
             None => WalkEnd::Completed { scope, outputs },
         }
     }
@@ -246,6 +270,12 @@ impl<'a> Run<'a> {
     }
 }
 
+/// When a run looks again whether there is room. So far apart that of two, each with what the
+/// other needs, one has gone on before the other is back.
+pub fn come_back() -> Duration {
+    SOON + 5 * SOON.mul_f64(random::bytes::<1>().map_or(1.0, |[byte]| f64::from(byte) / 255.0))
+}
+
 /// Never, without a deadline.
 async fn over(deadline: Option<Instant>) {
     match deadline {
@@ -256,35 +286,4 @@ async fn over(deadline: Option<Instant>) {
 
 fn overdue() -> ComponentError {
     ComponentError::new("task_timeout", "the task did not end within workflow.timeout").field("workflow.timeout")
-}
-
-fn runtime(claimed: &Claimed) -> Runtime {
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-    let agent = (text(&claimed.configuration, "provider"), text(&claimed.configuration, "model"));
-    // As a pair: the agent's model with the agency's provider would fit by luck only.
-    let (default_provider, default_model) = match agent {
-        (None, None) => (text(&claimed.settings, "default_provider"), text(&claimed.settings, "default_model")),
-        agent => agent,
-    };
-    Runtime {
-        task_id: claimed.id.into(),
-        agency_id: claimed.agency_id.into(),
-        team_id: claimed.team_id.into(),
-        agent_instance_id: claimed.agent_instance_id.into(),
-        recipe_id: claimed.recipe_id.into(),
-        now: claimed.started_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
-        default_provider,
-        default_model,
-    }
-}
-
-fn template_runtime(runtime: &Runtime) -> Value {
-    serde_json::json!({
-        "task_id": runtime.task_id,
-        "agency_id": runtime.agency_id,
-        "team_id": runtime.team_id,
-        "agent_instance_id": runtime.agent_instance_id,
-        "recipe_id": runtime.recipe_id,
-        "now": runtime.now,
-    })
 }

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::Event;
 use crate::{
-    base::{TaskId, TenantScope},
-    db,
+    base::{AgencyId, TaskId, TenantScope},
+    db::{self, Parts},
 };
 
 /// Some of a task's events, oldest first.
@@ -85,19 +85,35 @@ pub async fn after(
     Ok(Some(Events { items, at_the_end }))
 }
 
-/// The newest event of each of these tasks, by when each was created; a task without one is left out.
+/// A task that is followed, and whose it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Followed {
+    pub agency: AgencyId,
+    pub task: TaskId,
+    pub created_at: DateTime<Utc>,
+}
+
+/// The newest event of each of these tasks, each looked for in its agency's context; a task
+/// without one is left out.
 ///
 /// # Errors
 /// The database is away.
-pub async fn newest(
-    pool: &PgPool,
-    tasks: &[Uuid],
-    created_at: &[DateTime<Utc>],
-) -> Result<Vec<(TaskId, i64)>, sqlx::Error> {
+pub async fn newest(pool: &PgPool, mut followed: Vec<Followed>) -> Result<Vec<(TaskId, i64)>, sqlx::Error> {
+    followed.sort_by_key(|one| one.agency.0);
+    let parts = Parts::of(followed.iter().map(|one| one.agency.0));
+    let (tasks, created_at): (Vec<Uuid>, Vec<_>) = followed.iter().map(|one| (one.task.0, one.created_at)).unzip();
     let rows = sqlx::query!(
-        r#"select task_id as "task_id!: TaskId", seq as "seq!" from app.newest_events($1, $2)"#,
-        tasks,
-        created_at,
+        r#"select r.task_id as "task_id!: TaskId", r.seq as "seq!"
+             from unnest($3::uuid[], $4::int[], $5::int[]) a (agency, first, last)
+            cross join lateral (select set_config('app.agency_id', a.agency::text, true)) c (entered)
+            cross join lateral app.newest_events(
+                case when c.entered is not null then ($1::uuid[])[a.first:a.last] end,
+                ($2::timestamptz[])[a.first:a.last]) r"#,
+        &tasks,
+        &created_at,
+        &parts.agencies,
+        &parts.first,
+        &parts.last,
     )
     .fetch_all(pool)
     .await?;

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::store;
+use super::store::{self, Followed};
 use crate::base::{
     AgencyId, TaskId, TenantScope,
     shares::{Full, Place, Shares},
@@ -60,6 +60,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Task {
+    agency: AgencyId,
     created_at: DateTime<Utc>,
     newest: watch::Sender<i64>,
     streams: usize,
@@ -103,8 +104,12 @@ impl Streams {
             Full::All => TooMany::OfAll,
         })?;
         let mut tasks = self.lock();
-        let watched =
-            tasks.entry(task).or_insert_with(|| Task { created_at, newest: watch::Sender::new(0), streams: 0 });
+        let watched = tasks.entry(task).or_insert_with(|| Task {
+            agency: scope.agency_id(),
+            created_at,
+            newest: watch::Sender::new(0),
+            streams: 0,
+        });
         watched.streams += 1;
         let newest = watched.newest.subscribe();
         drop(tasks);
@@ -118,11 +123,11 @@ impl Streams {
 
     async fn look(self, pool: PgPool) {
         loop {
-            let (tasks, created_at): (Vec<Uuid>, Vec<_>) =
-                self.lock().iter().map(|(id, task)| (id.0, task.created_at)).unzip();
+            let followed = self.followed();
+            let nobody = followed.is_empty();
             let mut pause = LOOK_EVERY;
-            if !tasks.is_empty() {
-                match store::newest(&pool, &tasks, &created_at).await {
+            if !nobody {
+                match store::newest(&pool, followed).await {
                     Ok(newest) => self.tell(&newest),
                     Err(error) => {
                         warn!(%error, "could not look for new events");
@@ -131,7 +136,7 @@ impl Streams {
                 }
             }
             let next = async {
-                if tasks.is_empty() {
+                if nobody {
                     self.0.opened.notified().await;
                 } else {
                     tokio::time::sleep(pause).await;
@@ -142,6 +147,12 @@ impl Streams {
                 () = next => {}
             }
         }
+    }
+
+    fn followed(&self) -> Vec<Followed> {
+        let of =
+            |(id, task): (&TaskId, &Task)| Followed { agency: task.agency, task: *id, created_at: task.created_at };
+        self.lock().iter().map(of).collect()
     }
 
     fn tell(&self, newest: &[(TaskId, i64)]) {

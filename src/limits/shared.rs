@@ -5,20 +5,24 @@ use std::{sync::LazyLock, time::Duration};
 use redis::{RedisError, Script, aio::ConnectionManager};
 
 use super::{Bucket, Sized};
+use crate::base::redis_type::KEEP;
 
 /// Takes from all buckets or from none, by Redis' own clock, in microseconds.
 /// KEYS: buckets. ARGV: needed, wanted, then the size of each bucket.
-/// Gives {granted, 0} or {0, microseconds to wait}.
+/// Gives {granted, 0} or {0, microseconds to wait}. A bucket that holds no time that could
+/// have been given is full.
 static TAKE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local minute = 60000000
+    let take = "local minute = 60000000
          local time = redis.call('TIME')
          local now = time[1] * 1000000 + time[2]
          local need, grant, wait = tonumber(ARGV[1]), tonumber(ARGV[2]), 0
          local full = {}
          for i, key in ipairs(KEYS) do
            local each = minute / tonumber(ARGV[i + 2])
-           full[i] = math.max(tonumber(redis.call('GET', key) or 0), now)
+           keep(key, 'string')
+           local at = tonumber(redis.call('GET', key) or 0)
+           if not (at and at <= now + 2 * minute) then at = now end
+           full[i] = math.max(at, now)
            local available = math.floor((now + minute - full[i]) / each + 0.000001)
            if available < need then
              wait = math.max(wait, full[i] + need * each - now - minute)
@@ -30,8 +34,8 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| {
            local at = full[i] + grant * minute / tonumber(ARGV[i + 2])
            redis.call('SET', key, string.format('%.3f', at), 'PX', math.ceil((at - now) / 1000) + 1)
          end
-         return {grant, 0}",
-    )
+         return {grant, 0}";
+    Script::new(&format!("{KEEP}{take}"))
 });
 
 /// What Redis says.

@@ -3,12 +3,14 @@
 //! The root key wraps a key for each agency, which seals its secrets. The root
 //! key lives in the configuration alone, so a copy of the database opens nothing.
 
+mod bind;
 mod envelope;
 mod error;
 mod probe;
 mod root;
 mod rotate;
 mod seal;
+mod secret;
 mod signing;
 mod store;
 mod value;
@@ -20,15 +22,17 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 use zeroize::Zeroizing;
 
+pub use bind::{Bindable, bindable};
 pub use envelope::Envelope;
 pub use error::LockerError;
 pub use probe::{CheckError, Checked, KeyProbe, Probed};
 pub use rotate::{Rewrapped, Rotated, agencies_with_keys, root_keys_in_use};
+pub use secret::{Lookup, Opened, Secret};
 pub use store::{get, list};
 pub use value::{Invalid, KeyName, SecretValue};
 
 use crate::{
-    base::{AgencyId, RunScope, SecretId, TeamId, TenantScope, cache::Cache, random},
+    base::{AgencyId, RunScope, SecretHost, SecretId, TeamId, TenantScope, cache::Cache, random},
     config::SecretBytes,
     db,
 };
@@ -45,31 +49,6 @@ const MAX_KEYS: usize = 10_000;
 /// Tries to store a secret that others keep making, deleting and re-encrypting meanwhile.
 const WRITE_ATTEMPTS: usize = 5;
 
-/// What may be shown of a secret: never its value.
-#[derive(Debug, Clone)]
-pub struct Secret {
-    pub id: SecretId,
-    pub key_name: String,
-    /// `None` for the whole agency's.
-    pub team_id: Option<TeamId>,
-    /// 1, then one more with each new value.
-    pub version: i32,
-    /// The end of a value of 12 characters or more, else empty.
-    pub last4: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// To the minute.
-    pub last_used_at: Option<DateTime<Utc>>,
-}
-
-/// Where a secret is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Lookup {
-    /// The team's own, else the agency's.
-    TeamThenAgency,
-    TeamOnly,
-}
-
 /// A value on its way in.
 #[derive(Clone, Copy)]
 struct Write<'a> {
@@ -77,6 +56,8 @@ struct Write<'a> {
     team: Option<TeamId>,
     name: &'a KeyName,
     value: &'a SecretValue,
+    /// `None` leaves those that there are.
+    hosts: Option<&'a [SecretHost]>,
     /// The id of the secret if there is none yet; `None` writes only over one that is there.
     if_absent: Option<SecretId>,
 }
@@ -130,7 +111,8 @@ impl Locker {
     }
 
     /// Stores a value under a name: a new secret, or the next version of the one
-    /// there. Says whether it is new.
+    /// there. Says whether it is new. Without `hosts` those that there are stay: they are
+    /// changed with the value alone, so that whoever does not know it cannot send it elsewhere.
     ///
     /// # Errors
     /// The team is not the agency's; the database is away.
@@ -140,10 +122,10 @@ impl Locker {
         pool: &PgPool,
         team: Option<TeamId>,
         name: &KeyName,
-        value: &SecretValue,
+        (value, hosts): (&SecretValue, Option<&[SecretHost]>),
         now: DateTime<Utc>,
     ) -> Result<(Secret, bool), LockerError> {
-        let write = Write { scope, team, name, value, if_absent: Some(SecretId::at(now)) };
+        let write = Write { scope, team, name, value, hosts, if_absent: Some(SecretId::at(now)) };
         self.write(pool, &write).await?.ok_or(LockerError::Contended)
     }
 
@@ -159,7 +141,7 @@ impl Locker {
         name: &KeyName,
         value: &SecretValue,
     ) -> Result<Option<Secret>, LockerError> {
-        let write = Write { scope, team, name, value, if_absent: None };
+        let write = Write { scope, team, name, value, hosts: None, if_absent: None };
         Ok(self.write(pool, &write).await?.map(|(secret, _)| secret))
     }
 
@@ -175,24 +157,26 @@ impl Locker {
     }
 
     async fn try_write(&self, pool: &PgPool, write: &Write<'_>) -> Result<Option<(Secret, bool)>, LockerError> {
-        let Write { scope, team, name, value, if_absent } = *write;
+        let Write { scope, team, name, value, hosts, if_absent } = *write;
         let agency = scope.agency_id();
         let mut tx = db::tenant(pool, agency).await?;
         let present = store::lock(&mut tx, team, name).await?;
-        let Some((id, version)) = present.map(|(id, version)| (id, version + 1)).or(if_absent.map(|id| (id, 1))) else {
-            return Ok(None);
-        };
+        let is_new = present.is_none();
+        let next = present.map(|(id, version, hosts)| (id, version + 1, hosts));
+        let Some((id, version, before)) = next.or(if_absent.map(|id| (id, 1, Vec::new()))) else { return Ok(None) };
+        let hosts = hosts.map_or(before, written);
         let (key_version, key) = self.current_key(&mut tx, agency).await?;
-        let sealed = seal::seal(&key, &aad(agency, id, version, key_version), value.bytes())?;
-        let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: value.last4() };
-        let written = match present {
-            Some(_) => store::update(&mut tx, &row).await?,
-            None => store::insert(&mut tx, agency, team, name, &row).await?,
+        let sealed = seal::seal(&key, &aad(agency, id, version, key_version, &hosts), value.bytes())?;
+        let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: value.last4(), hosts };
+        let stored = if is_new {
+            store::insert(&mut tx, agency, team, name, &row).await?
+        } else {
+            store::update(&mut tx, &row).await?
         };
-        let secret = written.ok_or(LockerError::Contended)?;
+        let secret = stored.ok_or(LockerError::Contended)?;
         tx.commit().await?;
-        self.forget(agency, name);
-        Ok(Some((secret, present.is_none())))
+        self.doubt(agency, name.as_str());
+        Ok(Some((secret, is_new)))
     }
 
     /// Whether there was such a secret.
@@ -207,7 +191,7 @@ impl Locker {
         name: &KeyName,
     ) -> Result<bool, LockerError> {
         let deleted = store::delete(scope, pool, team, name).await?;
-        self.forget(scope.agency_id(), name);
+        self.doubt(scope.agency_id(), name.as_str());
         Ok(deleted)
     }
 
@@ -222,7 +206,7 @@ impl Locker {
         pool: &PgPool,
         name: &str,
         lookup: Lookup,
-    ) -> Result<Option<SecretString>, LockerError> {
+    ) -> Result<Option<Opened>, LockerError> {
         let cache_key = (run.agency_id(), run.team_id(), lookup, name.to_owned());
         let stored = match self.sealed.get(&cache_key) {
             Ok(stored) => stored,
@@ -235,7 +219,15 @@ impl Locker {
                 }
             },
         };
-        self.open(run.agency_id(), &stored).map(Some)
+        let value = self.open(run.agency_id(), &stored)?;
+        // What is no host permits nothing.
+        let hosts = stored.hosts.iter().filter_map(|host| SecretHost::parse(host).ok()).collect();
+        Ok(Some(Opened { value, hosts }))
+    }
+
+    /// Forgets what is believed of the secrets of a name, so that the next look is at the database.
+    pub fn doubt(&self, agency: AgencyId, name: &str) {
+        self.sealed.forget(|(of, _, _, known), _| *of == agency && known == name);
     }
 
     fn open(&self, agency: AgencyId, stored: &store::Stored) -> Result<SecretString, LockerError> {
@@ -246,7 +238,8 @@ impl Locker {
 
     fn open_bytes(&self, agency: AgencyId, stored: &store::Stored) -> Result<Zeroizing<Vec<u8>>, LockerError> {
         let key = self.unwrap(agency, &stored.key)?;
-        seal::open(&key, &aad(agency, stored.id, stored.version, stored.key.version), &stored.sealed)
+        let aad = aad(agency, stored.id, stored.version, stored.key.version, &stored.hosts);
+        seal::open(&key, &aad, &stored.sealed)
     }
 
     /// The agency's newest key, made if it has none yet.
@@ -271,19 +264,26 @@ impl Locker {
         self.keys.keep(ticket, (agency, wrapped.version), Arc::clone(&key));
         Ok(key)
     }
-
-    fn forget(&self, agency: AgencyId, name: &KeyName) {
-        self.sealed.forget(|(of, _, _, known), _| *of == agency && known == name.as_str());
-    }
 }
 
-/// Binds a sealed value to its row, so that a row swapped or rolled back does not open.
-fn aad(agency: AgencyId, id: SecretId, version: i32, key_version: i32) -> Vec<u8> {
+/// Hosts as they are stored.
+fn written(hosts: &[SecretHost]) -> Vec<String> {
+    hosts.iter().map(ToString::to_string).collect()
+}
+
+/// Binds a sealed value to its row and its hosts, so that a row swapped or rolled back does
+/// not open, nor one whose hosts were changed by somebody who has the database alone.
+fn aad(agency: AgencyId, id: SecretId, version: i32, key_version: i32, hosts: &[String]) -> Vec<u8> {
     let mut aad = b"teamai secret".to_vec();
     aad.extend_from_slice(agency.0.as_bytes());
     aad.extend_from_slice(id.0.as_bytes());
     aad.extend_from_slice(&version.to_be_bytes());
     aad.extend_from_slice(&key_version.to_be_bytes());
+    for host in hosts {
+        // No host has a line break.
+        aad.extend_from_slice(host.as_bytes());
+        aad.push(b'\n');
+    }
     aad
 }
 

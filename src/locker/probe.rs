@@ -9,7 +9,7 @@ use super::{
     KeyName, Locker, LockerError,
     store::{self, ForCheck},
 };
-use crate::base::{TeamId, TenantScope};
+use crate::base::{SecretHost, TeamId, TenantScope};
 
 /// A secret is tried once in this many seconds at most, whoever asks.
 const SECONDS_BETWEEN: u32 = 5;
@@ -19,6 +19,9 @@ const SECONDS_BETWEEN: u32 = 5;
 pub trait KeyProbe: Send + Sync + std::fmt::Debug {
     /// The provider whose key a secret of this name is: `openai` for `openai_api_key`.
     fn provider(&self, key_name: &str) -> Option<String>;
+
+    /// Where the provider's keys go, and nowhere else; `None` for one that is in this process or not known.
+    fn host(&self, provider: &str) -> Option<SecretHost>;
 
     /// The names of all secrets that can be tried.
     fn key_names(&self) -> Vec<String>;

@@ -152,7 +152,7 @@ impl Locker {
                     unreadable += 1;
                     continue;
                 };
-                let sealed = seal::seal(key, &aad(agency, old.id, old.version, key_version), &value)?;
+                let sealed = seal::seal(key, &aad(agency, old.id, old.version, key_version, &old.hosts), &value)?;
                 *resealed += u64::from(store::reseal(&mut tx, old, key_version, &sealed).await?);
             }
             tx.commit().await?;

@@ -1,6 +1,7 @@
 //! Store tests of rotation: new keys for old while others read and write.
 
 use futures::{StreamExt, stream};
+use secrecy::ExposeSecret;
 
 use super::{
     tests::{Fixture, another, fixture, locker, now, root_key},
@@ -40,7 +41,7 @@ async fn a_new_root_key_takes_the_old_ones_place_under_running_processes(root: P
     let LockerError::RootKey { wrapped_with, configured } = error else { panic!("{error}") };
     assert_eq!((wrapped_with, configured), (new, old));
     let (name, value) = (KeyName::parse("key").unwrap(), SecretValue::parse("x").unwrap());
-    let refused = late.put(&f.scope(), &f.api, None, &name, &value, now()).await;
+    let refused = late.put(&f.scope(), &f.api, None, &name, (&value, None), now()).await;
     assert!(matches!(refused, Err(LockerError::RootKey { .. })));
 
     let again = both().rewrap_agency_keys(&f.root).await.unwrap();
@@ -139,8 +140,9 @@ async fn a_secret_stored_under_the_old_key_at_that_moment_is_not_lost(root: PgPo
     let (name, value) = (KeyName::parse("second").unwrap(), SecretValue::parse("two").unwrap());
     let (key_version, key) = process.current_key(&mut tx, f.agency).await.unwrap();
     let id = SecretId::at(now());
-    let sealed = seal::seal(&key, &aad(f.agency, id, 1, key_version), value.bytes()).unwrap();
-    let row = store::NewVersion { id, version: 1, key_version, sealed: &sealed, last4: value.last4() };
+    let sealed = seal::seal(&key, &aad(f.agency, id, 1, key_version, &[]), value.bytes()).unwrap();
+    let row =
+        store::NewVersion { id, version: 1, key_version, sealed: &sealed, last4: value.last4(), hosts: Vec::new() };
     store::insert(&mut tx, f.agency, None, &name, &row).await.unwrap().unwrap();
 
     let (pool, agency) = (f.root.clone(), f.agency);
@@ -200,4 +202,33 @@ async fn a_value_that_was_stored_since_the_rotation_read_the_row_wins(root: PgPo
     }
     tx.commit().await.unwrap();
     assert_eq!(opened(&f, &locker(7), "changed").await.as_deref(), Some("newer"));
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_secret_that_is_bound_while_its_key_is_rotated_opens_with_its_hosts(root: PgPool) {
+    let f = fixture(root).await;
+    let process = locker(7);
+    f.put(&process, None, "key", "value").await;
+    assert_eq!(opened(&f, &process, "key").await.as_deref(), Some("value"));
+    // A rotation has read the secret before it is bound, and writes after.
+    let mut rotation = store::definer(&f.root).await.unwrap();
+    let before = store::sealed_with_older(&mut rotation, f.agency, 2, SecretId(uuid::Uuid::nil()), 10).await.unwrap();
+
+    let mut tx = db::tenant(&f.api, f.agency).await.unwrap();
+    let found = bindable(&mut tx, &["key".to_owned()]).await.unwrap();
+    assert!(found[0].hosts.is_empty() && found[0].team_id.is_none());
+    let hosts = [SecretHost::parse("a.example").unwrap(), SecretHost::parse("b.example:8443").unwrap()];
+    process.bind(&mut tx, f.agency, found[0].id, &hosts).await.unwrap();
+    tx.commit().await.unwrap();
+    process.doubt(f.agency, "key");
+
+    let stale = store::reseal(&mut rotation, &before[0], 1, &before[0].sealed).await.unwrap();
+    assert!(!stale, "what was read before must not be written over what is bound");
+    rotation.commit().await.unwrap();
+    process.rotate_agency_key(&f.root, f.agency).await.unwrap().unwrap();
+    for locker in [locker(7), locker(7)] {
+        let run = RunScope::claimed(f.agency, f.team);
+        let found = locker.resolve(&run, &f.worker, "key", Lookup::TeamThenAgency).await.unwrap().unwrap();
+        assert_eq!((found.hosts.as_slice(), found.value.expose_secret()), (&hosts[..], "value"));
+    }
 }

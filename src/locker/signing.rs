@@ -28,9 +28,10 @@ impl Locker {
     ) -> Result<(), LockerError> {
         let (id, version) = (SecretId::at(now), 1);
         let (key_version, key) = self.current_key(tx, agency).await?;
-        let sealed = seal::seal(&key, &aad(agency, id, version, key_version), value.bytes())?;
+        let sealed = seal::seal(&key, &aad(agency, id, version, key_version, &[]), value.bytes())?;
         // Of a secret of ours no character is shown.
-        let row = store::NewVersion { id, version, key_version, sealed: &sealed, last4: String::new() };
+        let row =
+            store::NewVersion { id, version, key_version, sealed: &sealed, last4: String::new(), hosts: Vec::new() };
         store::insert_signing(tx, agency, webhook, &name(generation), &row).await?;
         store::drop_other_signing(tx, webhook, &[name(generation), name(generation - 1)]).await
     }

@@ -57,12 +57,12 @@ impl Fixture {
 
     pub async fn put(&self, locker: &Locker, team: Option<TeamId>, name: &str, value: &str) {
         let (name, value) = (KeyName::parse(name).unwrap(), SecretValue::parse(value).unwrap());
-        locker.put(&self.scope(), &self.api, team, &name, &value, now()).await.unwrap();
+        locker.put(&self.scope(), &self.api, team, &name, (&value, None), now()).await.unwrap();
     }
 
     pub async fn resolve(&self, locker: &Locker, name: &str, lookup: Lookup) -> Result<Option<String>, LockerError> {
         let found = locker.resolve(&RunScope::claimed(self.agency, self.team), &self.worker, name, lookup).await?;
-        Ok(found.map(|secret| secret.expose_secret().to_owned()))
+        Ok(found.map(|secret| secret.value.expose_secret().to_owned()))
     }
 
     pub async fn sql(&self, statement: &'static str) {
@@ -94,7 +94,7 @@ async fn nothing_in_the_database_holds_a_value(root: PgPool) {
 }
 
 /// What somebody with the database's rights, and without the root key, might do to the row of `a`.
-const TAMPERINGS: [(&str, &str); 9] = [
+const TAMPERINGS: [(&str, &str); 10] = [
     (
         "a byte of the value",
         "update secret_locker set ciphertext = set_byte(ciphertext, 0, get_byte(ciphertext, 0) # 1)",
@@ -122,6 +122,7 @@ const TAMPERINGS: [(&str, &str); 9] = [
     ),
     ("its version", "update secret_locker set version = version + 1"),
     ("the version of its key", "update secret_locker set key_version = 2"),
+    ("where it may go", "update secret_locker set hosts = '{evil.example}'"),
 ];
 
 #[sqlx::test(migrations = "./migrations")]
@@ -142,8 +143,8 @@ async fn a_changed_swapped_or_rolled_back_row_does_not_open(root: PgPool) {
         let opened = f.resolve(&locker(7), "a", Lookup::TeamThenAgency).await;
         assert!(matches!(opened, Err(LockerError::Tampered)), "{what}: {opened:?}");
         f.sql(
-            "update secret_locker s set (version, key_version, nonce, ciphertext)
-                  = (select w.version, w.key_version, w.nonce, w.ciphertext from whole w where w.id = s.id)",
+            "update secret_locker s set (version, key_version, nonce, ciphertext, hosts)
+                  = (select w.version, w.key_version, w.nonce, w.ciphertext, w.hosts from whole w where w.id = s.id)",
         )
         .await;
         let opened = f.resolve(&locker(7), "a", Lookup::TeamThenAgency).await;

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::{ErrorKind, ProviderError, http::Call, key_secret};
-use crate::base::spelling::spellings;
+use crate::base::spelling::{self, Spellings};
 
 /// As much of a provider's own words as is repeated, in characters.
 const MAX_WORDS: usize = 300;
@@ -184,11 +184,10 @@ fn said(key: Option<&SecretString>, body: &Value) -> String {
         .find_map(|path| body.pointer(path).and_then(Value::as_str))
         .unwrap_or_default();
     let text = match key.map(|key| key.expose_secret().trim()) {
-        Some(key) if !key.is_empty() => {
-            spellings(key).iter().fold(text.to_owned(), |text, spelling| text.replace(spelling.as_str(), "[key]"))
-        }
-        _ => text.to_owned(),
-    };
+        Some(key) => spelling::without(text, &[Spellings::of(key)], "[key]"),
+        None => None,
+    }
+    .unwrap_or_else(|| text.to_owned());
     let text = words(&text);
     if text.is_empty() { String::new() } else { format!(" It said: {text}") }
 }

@@ -36,8 +36,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use url::Url;
 
-use crate::base::Usage;
+use crate::base::{SecretHost, Usage};
 
 pub use chat::{Tool, ToolCall, ToolResult, Turn};
 pub use heard::{Heard, Partial};
@@ -150,6 +151,11 @@ pub trait Provider: Send + Sync + fmt::Debug {
         None
     }
 
+    /// The host that calls go to, and so the provider's keys; `None` for what is in this process.
+    fn host(&self) -> Option<SecretHost> {
+        self.origin().and_then(|origin| Url::parse(origin).ok()).as_ref().and_then(SecretHost::of_url)
+    }
+
     /// Calls at once with one key that this process makes; `None` for any number.
     fn max_in_flight(&self) -> Option<u32> {
         None
@@ -171,8 +177,17 @@ pub trait Provider: Send + Sync + fmt::Debug {
     async fn check_key(&self, key: &SecretString) -> Result<(), ProviderError>;
 }
 
+/// What the locker's name for a provider's key ends in.
+const KEY_SUFFIX: &str = "_api_key";
+
 /// The locker's name for a provider's key.
 #[must_use]
 pub fn key_secret(provider: &str) -> String {
-    format!("{provider}_api_key")
+    format!("{provider}{KEY_SUFFIX}")
+}
+
+/// The provider whose key a secret of this name is, if there is such a provider.
+#[must_use]
+pub fn provider_of_key(key_name: &str) -> Option<&str> {
+    key_name.strip_suffix(KEY_SUFFIX)
 }

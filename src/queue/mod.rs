@@ -9,17 +9,23 @@
 //! |---|---|---|
 //! | `{teamai}:active` | list | dispatch ids that wait for a worker |
 //! | `{teamai}:data` | hash | dispatch id to ticket, JSON |
-//! | `{teamai}:meta:<id>` | hash | attempts, max_attempts, status, result |
+//! | `{teamai}:meta:<id>` | hash | `attempts`, `max_attempts`, `status`, `result` |
 //! | `{teamai}:inflight:<worker>` | set | ids that a worker holds |
 //! | `{teamai}:done`, `{teamai}:dead` | sets | finished ids, which nobody trims but [`prune`] |
 //! | `{teamai}:workers` | sorted set | workers by last heartbeat |
-//! | `{teamai}:scheduled` | sorted set | not used: more than 8,000 due ids stop a worker |
+//! | `{teamai}:scheduled` | sorted set | what failed there; dropped, as more than 8,000 due ids stop a worker |
 //! | `{teamai}:wake` | channel | ours: rings when tickets were pushed |
 //! | `{teamai}:backlog` | channel | ours: rings when a task was left to the dispatcher |
 //! | `{teamai}:window` | string | ours: tickets that may wait before the API pushes none |
 //! | `{teamai}:memory` | string | ours: is gone once Redis lost what it held |
 //! | `{teamai}:cancel` | channel | ours: rings when a running task is to be cancelled |
+//! | `{teamai}:workers:metadata:<worker>` | hash | what a worker is, for consoles |
+//! | `core:apalis:queues:list` | sorted set | the queue's name |
+//!
+//! A key of another type, or a ticket that is none, is dropped: our own scripts look at what
+//! they use, and [`Tickets::mend`] at the rest whenever an apalis worker ended with an error.
 
+mod mend;
 mod push;
 mod redis_pool;
 mod source;

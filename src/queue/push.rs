@@ -7,13 +7,16 @@ use std::sync::LazyLock;
 use redis::{RedisError, Script, aio::ConnectionManager};
 
 use super::{CANCEL_CHANNEL, QUEUE, Ticket, WAKE_CHANNEL};
+use crate::base::redis_type::KEEP;
 
 /// apalis' own push goes through `:scheduled`, where a backlog stops the worker
 /// (docs/decisions/0002). This one lays the same fields straight into `:active`.
 /// KEYS: data, active, meta prefix, wake channel. ARGV: id and ticket by turns.
 static PUSH: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "for i = 1, #ARGV, 2 do
+    script(
+        "keep(KEYS[1], 'hash')
+         keep(KEYS[2], 'list')
+         for i = 1, #ARGV, 2 do
            redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
            redis.call('HSET', KEYS[3] .. ':' .. ARGV[i], 'attempts', 0, 'max_attempts', 1, 'status', 'Pending')
            redis.call('RPUSH', KEYS[2], ARGV[i])
@@ -23,10 +26,18 @@ static PUSH: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// KEYS: done or dead set, data, meta prefix. ARGV: how many at most.
+/// KEYS: where finished ids are, data, meta prefix. ARGV: how many at most, the type of the first.
 static PRUNE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "local ids = redis.call('SPOP', KEYS[1], ARGV[1])
+    script(
+        "keep(KEYS[1], ARGV[2])
+         keep(KEYS[2], 'hash')
+         local ids
+         if ARGV[2] == 'set' then
+           ids = redis.call('SPOP', KEYS[1], ARGV[1])
+         else
+           ids = redis.call('ZRANGE', KEYS[1], 0, ARGV[1] - 1)
+           redis.call('ZREMRANGEBYRANK', KEYS[1], 0, ARGV[1] - 1)
+         end
          for _, id in ipairs(ids) do
            redis.call('HDEL', KEYS[2], id)
            redis.call('UNLINK', KEYS[3] .. ':' .. id)
@@ -95,13 +106,15 @@ impl Tickets {
     pub async fn prune(&self) -> Result<u64, RedisError> {
         let mut connection = self.0.clone();
         let mut pruned = 0;
-        for set in ["done", "dead"] {
+        // What is scheduled are tickets whose handler panicked, or that were none: the row is the truth.
+        for (of, kind) in [("done", "set"), ("dead", "set"), ("scheduled", "zset")] {
             loop {
                 let n: u64 = PRUNE
-                    .key(key(set))
+                    .key(key(of))
                     .key(key("data"))
                     .key(key("meta"))
                     .arg(BATCH)
+                    .arg(kind)
                     .invoke_async(&mut connection)
                     .await?;
                 pruned += n;
@@ -135,6 +148,11 @@ impl Tickets {
     pub async fn ping(&self) -> Result<(), RedisError> {
         redis::cmd("PING").query_async(&mut self.0.clone()).await
     }
+}
+
+/// A script that can `keep` keys to their type.
+pub(super) fn script(body: &str) -> Script {
+    Script::new(&format!("{KEEP}{body}"))
 }
 
 pub(super) fn key(part: &str) -> String {

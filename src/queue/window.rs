@@ -14,24 +14,36 @@ use uuid::Uuid;
 
 use super::{
     BACKLOG_CHANNEL,
-    push::{Tickets, key},
+    push::{Tickets, key, script},
 };
 
 /// Without a word from a dispatcher for so long, the API pushes nothing: there is nobody to run it.
 const PERMISSION_MS: u64 = 3_000;
 
+/// Longer no list of tickets that wait can be: each process adds to it up to a window.
+const LONGEST: u32 = 100_000;
+/// And none lets the API push more than this before it asks again.
+const MOST_ROOM: i64 = 10_000;
+
 /// KEYS: window, active, backlog channel. ARGV: 1 to wake the dispatchers.
 static ROOM: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "if ARGV[1] == '1' then redis.call('PUBLISH', KEYS[3], '1') end
+    script(
+        "keep(KEYS[1], 'string')
+         keep(KEYS[2], 'list')
+         if ARGV[1] == '1' then redis.call('PUBLISH', KEYS[3], '1') end
          return (tonumber(redis.call('GET', KEYS[1])) or 0) - redis.call('LLEN', KEYS[2])",
     )
 });
 
-/// KEYS: memory, active.
+/// KEYS: memory, active. ARGV: how long the list can be. A list that had to go is a loss.
 static LOOK: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
+    script(
         "local remembers = redis.call('EXISTS', KEYS[1])
+         if keep(KEYS[2], 'list') == 1 then remembers = 0 end
+         if redis.call('LLEN', KEYS[2]) > tonumber(ARGV[1]) then
+           redis.call('UNLINK', KEYS[2])
+           remembers = 0
+         end
          redis.call('SET', KEYS[1], '1')
          return {remembers, redis.call('LRANGE', KEYS[2], 0, -1)}",
     )
@@ -73,7 +85,8 @@ impl Tickets {
     pub async fn room(&self, left: bool) -> Result<i64, RedisError> {
         let mut call = ROOM.prepare_invoke();
         call.key(key("window")).key(key("active")).key(BACKLOG_CHANNEL).arg(i32::from(left));
-        call.invoke_async(&mut self.0.clone()).await
+        let room: i64 = call.invoke_async(&mut self.0.clone()).await?;
+        Ok(room.min(MOST_ROOM))
     }
 
     /// The dispatcher's word on what the API may push: up to `window` waiting tickets, or none.
@@ -97,9 +110,9 @@ impl Tickets {
     /// Redis is away.
     pub async fn look(&self) -> Result<Look, RedisError> {
         let mut call = LOOK.prepare_invoke();
-        call.key(key("memory")).key(key("active"));
-        let (remembers, waiting): (bool, Vec<String>) = call.invoke_async(&mut self.0.clone()).await?;
-        Ok(Look { remembers, waiting: waiting.iter().filter_map(|id| Uuid::try_parse(id).ok()).collect() })
+        call.key(key("memory")).key(key("active")).arg(LONGEST);
+        let (remembers, waiting): (bool, Vec<Vec<u8>>) = call.invoke_async(&mut self.0.clone()).await?;
+        Ok(Look { remembers, waiting: waiting.iter().filter_map(|id| Uuid::try_parse_ascii(id).ok()).collect() })
     }
 }
 

@@ -143,8 +143,10 @@ async fn pull(
     stop: CancellationToken,
 ) {
     let mut boot = 0_u64;
+    let tickets = Tickets::new(connection.clone());
     while !stop.is_cancelled() {
         boot += 1;
+        mend(&tickets).await;
         let (name, connection, wake, handler) =
             (format!("{name}-{boot}"), connection.clone(), wake.clone(), Arc::clone(&handler));
         let monitor = Monitor::new()
@@ -174,6 +176,15 @@ async fn pull(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(RESTART_PAUSE) => {}
         }
+    }
+}
+
+/// What stopped one apalis worker would stop the next.
+async fn mend(tickets: &Tickets) {
+    match tickets.mend().await {
+        Ok(0) => {}
+        Ok(dropped) => warn!(dropped, "Redis held what is not ours: it was dropped, and tasks get new tickets"),
+        Err(error) => warn!(%error, "could not look over what Redis holds"),
     }
 }
 

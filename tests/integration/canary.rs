@@ -98,17 +98,26 @@ recipe:
 fn spelled(secret: &str) -> Vec<String> {
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let mut all = vec![form.to_lowercase(), form.replace('+', "%20"), form, html];
+    all.extend(each_byte(secret));
+    all.extend(["", "u:", "us:", "user:"].map(|before| BASE64_STANDARD.encode(format!("{before}{secret}"))));
+    all.insert(0, secret.to_owned());
+    all
+}
+
+/// In either case, and with every byte escaped in one way.
+fn each_byte(text: &str) -> Vec<String> {
+    let each = |sign: &dyn Fn(u8) -> String| text.bytes().map(sign).collect::<String>();
     vec![
-        secret.to_owned(),
-        form.clone(),
-        form.replace('+', "%20"),
-        html,
-        hex::encode(secret),
-        hex::encode_upper(secret),
-        BASE64_STANDARD.encode(secret),
-        BASE64_STANDARD.encode(format!("u:{secret}")),
-        BASE64_STANDARD.encode(format!("us:{secret}@host")),
-        BASE64_STANDARD.encode(format!("user:{secret}")),
+        text.to_lowercase(),
+        text.to_uppercase(),
+        hex::encode(text),
+        hex::encode_upper(text),
+        each(&|byte| format!("%{byte:02x}")),
+        each(&|byte| if byte % 2 == 0 { format!("%{byte:02X}") } else { format!("%{byte:02x}") }),
+        each(&|byte| format!("%25{byte:02X}")),
+        each(&|byte| format!("&#{byte};")),
+        each(&|byte| format!("\\u{byte:04x}")),
     ]
 }
 
@@ -161,7 +170,8 @@ fn model(visit: &Visit) -> Response {
 
 /// How the unchanging part of a secret looks in a text that holds the secret in any encoding.
 fn needles(core: &str) -> Vec<String> {
-    let mut needles = vec![core.to_owned(), core.to_lowercase(), hex::encode(core), hex::encode_upper(core)];
+    let mut needles = each_byte(core);
+    needles.push(core.to_owned());
     for before in 0..3 {
         let encoded = BASE64_STANDARD.encode(format!("{}{core}", &"###"[..before]));
         // Without the characters that share bits with what stands around.
@@ -222,12 +232,14 @@ async fn a_stored_value_stands_nowhere_after_it_was_used_and_thrown_back(root: P
     let stack = Stack::start(&root, &settings).await;
     let worker = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
-    for (name, (value, _)) in
-        [("door_key", DOOR), ("query_key", QUERY), ("echo_api_key", MODEL), ("own_model_key", OWN_MODEL)]
-    {
-        acme.secret(name, value).await;
+    let door_of = [door.allowed()];
+    let door_of = door_of.each_ref().map(String::as_str);
+    for (name, (value, _)) in [("door_key", DOOR), ("query_key", QUERY)] {
+        acme.secret_for(name, value, &door_of).await;
     }
-    acme.secret(&format!("bearer_key?team_id={}", acme.team), BEARER.0).await;
+    acme.secret("echo_api_key", MODEL.0).await;
+    acme.secret_for("own_model_key", OWN_MODEL.0, &[&echo_model.allowed()]).await;
+    acme.secret_for(&format!("bearer_key?team_id={}", acme.team), BEARER.0, &door_of).await;
     for recipe in [RECIPE, FAILING] {
         acme.publish(recipe).await;
     }

@@ -95,6 +95,31 @@ impl Customer {
         reply(request.json(&json!({"value": value}))).await.expect(201);
     }
 
+    /// A secret that may be sent to these hosts alone.
+    pub async fn secret_for(&self, name: &str, value: &str, hosts: &[&str]) {
+        let request = self.request(Method::PUT, &format!("/secrets/{name}"));
+        reply(request.json(&json!({"value": value, "hosts": hosts}))).await.expect(201);
+    }
+
+    /// A person of the agency's without rights to change anything of it.
+    pub async fn member(&self, email: &str) -> Self {
+        let invite = self.post("/invites", json!({"email": email, "role": "team_member", "team_id": self.team})).await;
+        let acceptance = json!({"token": invite.expect(201)["token"], "password": PASSWORD, "full_name": "Mia"});
+        let accepted = self.post("/invites/accept", acceptance).await.expect(201);
+        self.with_token(text(&accepted["access_token"]))
+    }
+
+    /// An API key of the agency's with these scopes.
+    pub async fn key(&self, scopes: &[&str]) -> Self {
+        let made = self.post("/api-keys", json!({"name": "a machine", "scopes": scopes})).await.expect(201);
+        self.with_token(text(&made["key"]))
+    }
+
+    fn with_token(&self, token: String) -> Self {
+        let (agency, team, agent) = (self.agency.clone(), self.team.clone(), self.agent.clone());
+        Self { http: self.http.clone(), base: self.base.clone(), token, agency, team, agent }
+    }
+
     /// The next version of a secret that is there.
     pub async fn rotate(&self, name: &str, value: &str) {
         self.post(&format!("/secrets/{name}/rotate"), json!({"value": value})).await.expect(200);

@@ -13,7 +13,7 @@ async fn health_and_readiness_name_what_they_checked(root: PgPool) {
     let api = Api::start(&root);
     assert_eq!(api.get_open("/healthz").await.expect(200)["status"], "ok");
     let ready = api.get_open("/readyz").await.expect(200);
-    assert_eq!(ready["checks"], json!({"postgres": "ok", "redis": "ok", "migrations": "ok"}));
+    assert_eq!(ready["checks"], json!({"postgres": "ok", "redis": "ok", "migrations": "ok", "work": "ok"}));
 
     sqlx::query("delete from _sqlx_migrations where version = 1").execute(&root).await.unwrap();
     let behind = api.get_open("/readyz").await.expect(503);

@@ -47,7 +47,7 @@ async fn a_new_value_is_used_by_the_next_run_and_its_use_is_noted(root: PgPool) 
     let _worker = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
     acme.publish(RECIPE).await;
-    acme.secret("door_key", "the first key").await;
+    acme.secret_for("door_key", "the first key", &[&door.allowed()]).await;
     assert_eq!(acme.get("/secrets/door_key").await.expect(200)["last_used_at"], Value::Null);
     assert_eq!(ring(&acme, &door).await, "the first key");
     let used = acme.get("/secrets/door_key").await.expect(200);
@@ -102,7 +102,7 @@ async fn keys_are_rotated_while_everything_runs(root: PgPool) {
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &door.allowed())]).await;
     let acme = Customer::new(&stack, "acme").await;
     acme.publish(RECIPE).await;
-    acme.secret("door_key", "the key").await;
+    acme.secret_for("door_key", "the key", &[&door.allowed()]).await;
     let (old, new) = (root_key(7), root_key(8));
     let reads_both = [("TEAMAI_LOCKER__ROOT_KEY", old.as_str()), ("TEAMAI_LOCKER__PREVIOUS_ROOT_KEYS", &new)];
     let worker = stack.worker_with(&reads_both);

@@ -19,7 +19,7 @@ async fn resolve(api: &Api, who: &Person, team: &str, name: &str) -> Option<Stri
         .resolve(&RunScope::claimed(agency, team), &worker, name, Lookup::TeamThenAgency)
         .await
         .unwrap();
-    found.map(|secret| secret.expose_secret().to_owned())
+    found.map(|secret| secret.value.expose_secret().to_owned())
 }
 
 #[sqlx::test(migrations = "./migrations")]

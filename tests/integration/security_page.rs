@@ -23,7 +23,8 @@ fn named(page: &str) -> Vec<String> {
 /// The file that a name stands for, and the function; `*` for any test.
 fn place(name: &str) -> (String, &str) {
     if let Some(part) = name.strip_prefix("rls::") {
-        return (format!("tests/integration/rls/{part}.rs"), "*");
+        let (file, function) = part.split_once("::").unwrap_or((part, "*"));
+        return (format!("tests/integration/rls/{file}.rs"), function);
     }
     if let Some((file, function)) = name.split_once("::") {
         return (format!("tests/integration/{file}.rs"), function);

@@ -17,14 +17,14 @@ use teamai::{
         Auth, keys,
         oidc::{self, Oidc},
     },
-    base::{AgentRoleId, UserId, clock::ManualClock},
+    base::{AgentRoleId, SecretHost, UserId, apart::Apart, clock::ManualClock},
     config::{Limits, OidcProvider},
     egress,
     events::Streams,
     limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
-    tasks::submit::Submitter,
+    tasks::{submit::Submitter, workers::Standstill},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -116,6 +116,10 @@ impl KeyProbe for Probe {
         key_name.strip_suffix("_api_key").filter(|provider| ["openai", "groq"].contains(provider)).map(str::to_owned)
     }
 
+    fn host(&self, provider: &str) -> Option<SecretHost> {
+        SecretHost::parse(&format!("api.{provider}.example")).ok()
+    }
+
     fn key_names(&self) -> Vec<String> {
         ["groq_api_key", "openai_api_key"].map(str::to_owned).into()
     }
@@ -193,7 +197,9 @@ impl Api {
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
             tickets,
+            standstill: Standstill::default(),
             streams: Streams::start(pool.clone(), until.clone()),
+            apart: Arc::new(Apart::start().unwrap()),
             egress: client.clone(),
             limiter: Limiter::new(limits, redis),
             trusted_proxies: Arc::new([]),

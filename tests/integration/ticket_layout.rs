@@ -59,6 +59,7 @@ async fn apalis_takes_and_acknowledges_what_we_push_and_prune_leaves_nothing() {
     let active: Vec<String> = connection.lrange("{teamai}:active", 0, -1).await.unwrap();
     assert_eq!(active.into_iter().collect::<BTreeSet<_>>(), ids);
     assert_eq!(tickets.depth().await.unwrap().waiting, 3);
+    assert_eq!(tickets.mend().await.unwrap(), 0, "these are ours");
 
     let (seen, stop) = (Seen::default(), CancellationToken::new());
     let worker = tokio::spawn(work(connection.clone(), Arc::clone(&seen), stop.clone()));

@@ -4,8 +4,8 @@ use rust_decimal::Decimal;
 use serde_json::json;
 use sqlx::PgPool;
 use teamai::{
-    base::TaskId,
-    db::lane::Flush,
+    base::{AgencyId, TaskId},
+    db::{self, JsonText, lane::Flush},
     engine::record::{FinishWrite, IntentWrite, LineWrite, Record, RecordFlush, StepWrite},
     tasks::{
         lease::{self, ClaimFlush, Claimed},
@@ -35,7 +35,7 @@ async fn stores(owner: &PgPool) -> Stores {
             alone_from: 4,
             agency_limit: None,
         },
-        record: RecordFlush(worker.clone()),
+        record: RecordFlush::new(worker.clone()),
         worker,
     }
 }
@@ -96,7 +96,7 @@ fn settled(claim: (Uuid, i64), call_no: i32) -> Record {
         occurrence: 0,
         status: "completed".to_owned(),
         attempts: 1,
-        output: Some(json!({"content": "yes"})),
+        output: JsonText::of(&json!({"content": "yes"})).ok(),
         error: None,
         tokens_used: 120,
         cost_usd: Decimal::new(2, 2),
@@ -113,7 +113,7 @@ fn finish(claim: (Uuid, i64)) -> Record {
         task_id: claim.0,
         epoch: claim.1,
         status: "completed".to_owned(),
-        output: Some(json!({"value": 1})),
+        output: JsonText::of(&json!({"value": 1})).ok(),
         error: None,
         quality_score: None,
     };
@@ -221,7 +221,9 @@ async fn cancelling_what_was_handed_back_accounts_for_the_call_that_was_left_ope
     lease::store::release(&stores.worker, &[task], &[claim.1]).await.unwrap();
     sqlx::query("update task_queue set status = 'cancelled', finished_at = now()").execute(&owner).await.unwrap();
     for _ in 0..2 {
-        sqlx::query("select app.close_unrun(array[$1])").bind(task).execute(&owner).await.unwrap();
+        let mut tx = db::tenant(&owner, AgencyId(tenant.agency)).await.unwrap();
+        sqlx::query("select app.close_unrun(array[$1])").bind(task).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
     }
     let lines: Vec<(String, String)> =
         sqlx::query_as("select kind, status from audit_logs order by seq").fetch_all(&owner).await.unwrap();

@@ -1,5 +1,6 @@
 //! `/agent-roles`, `/cookbooks`, `/recipes`: the platform's catalogue and the agency's own.
 
+mod binding;
 mod shown;
 mod text;
 
@@ -21,11 +22,13 @@ use super::{
     tags::Tag,
 };
 use crate::{
+    auth::Scope,
     base::{AgentRoleId, RecipeId},
     catalog::{
         self, check, listing,
         publish::{self, PublishError},
     },
+    db,
 };
 
 #[derive(Debug, Clone, Copy, Enum)]
@@ -127,31 +130,63 @@ impl CatalogueApi {
     }
 
     /// Publish a version of a recipe for the agency's own use. A published version never changes.
+    ///
+    /// Secrets that the recipe sends and that have no `hosts` yet are bound to the hosts that it
+    /// spells out, if the caller may change secrets (`secrets:write`); `bound_secrets` tells which.
+    /// For other callers such a recipe is 422 `secret_unbound`. A host that a template makes up binds
+    /// nothing: `warnings` tells then which secret needs hosts, given with PUT /secrets/{key_name}.
     #[oai(path = "/recipes", method = "post", operation_id = "publish_recipe")]
     async fn publish_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<PublishAnswer> {
-        let offered = |name: &str| admin.state.components.contains(&name);
-        let checked = check::recipe(&recipe.0, &offered)
+        let checked = checked(&admin, recipe)
+            .await?
             .map_err(|report| Problem::validation(fields(&report.problems)).with_code("invalid_recipe"))?;
-        let receipt = publish::publish(admin.scope(), &admin.state.pool, &checked, admin.state.clock.as_ref()).await?;
+        let (state, scope) = (&admin.state, admin.scope());
+        let mut tx = db::tenant(&state.pool, scope.agency_id()).await?;
+        let receipt = publish::publish(scope, &mut tx, &checked, state.clock.as_ref()).await?;
+        let by = binding::Publisher {
+            locker: &state.locker,
+            probe: state.key_probe.as_ref(),
+            agency: scope.agency_id(),
+            may_bind: admin.may(Scope::SecretsWrite),
+        };
+        let bindings = binding::bind(&mut tx, &checked.recipe, &by).await?;
+        tx.commit().await?;
+        if !bindings.bound.is_empty() {
+            state.locker.were_bound(scope.agency_id());
+        }
         admin.state.submitter.catalogue_changed(admin.scope());
         let row =
             listing::recipe(admin.scope(), &admin.state.pool, receipt.id).await?.ok_or_else(Problem::not_found)?;
-        let warnings = receipt.warnings.into_iter().map(Finding::from).collect();
-        let answer = Json(Published::new(row, warnings));
+        let warnings = receipt.warnings.into_iter().chain(bindings.warnings).map(Finding::from).collect();
+        let answer = Json(Published::new(row, warnings, bindings.bound));
         Ok(if receipt.created { PublishAnswer::Created(answer) } else { PublishAnswer::Unchanged(answer) })
     }
 
     /// Check a recipe and report every problem, with path and line. Nothing is stored.
     #[oai(path = "/recipes/validate", method = "post", operation_id = "validate_recipe")]
-    #[expect(clippy::unused_async, reason = "the framework takes asynchronous handlers alone")]
     async fn validate_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<Json<Validation>> {
-        let offered = |name: &str| admin.state.components.contains(&name);
-        let (problems, warnings) = match check::recipe(&recipe.0, &offered) {
+        let (problems, warnings) = match checked(&admin, recipe).await? {
             Ok(checked) => (Vec::new(), checked.warnings),
             Err(report) => (report.problems, report.warnings),
         };
         Ok(Json(Validation::new(problems, warnings)))
     }
+}
+
+/// On threads apart: a recipe is a stranger's program.
+///
+/// # Errors
+/// 422: it takes too long.
+async fn checked(
+    admin: &Admin<need::RecipesWrite>,
+    recipe: RecipeText,
+) -> Result<std::result::Result<catalog::Checked, catalog::Report>> {
+    let components = admin.state.components;
+    let work = move || check::recipe(&recipe.0, &|name: &str| components.contains(&name));
+    admin.state.apart.run(admin.scope().agency_id(), work).await.map_err(|why| {
+        let message = format!("cannot be checked: {why}; make it shorter, and its schemas and templates simpler");
+        Problem::validation(vec![FieldError::new("recipe", message)]).with_code("invalid_recipe")
+    })
 }
 
 /// A problem's line is part of its message: `errors` has no other place for it.

@@ -5,7 +5,11 @@ use poem_openapi::{Object, types::Any};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::catalog::{self, listing};
+use crate::{
+    base::SecretHost,
+    catalog::{self, listing},
+    locker,
+};
 
 #[derive(Debug, Object)]
 pub struct AgentRole {
@@ -128,13 +132,35 @@ impl From<catalog::Problem> for Finding {
 pub struct Published {
     #[oai(flatten)]
     recipe: Recipe,
-    /// Such as A/B variants that are not published yet.
+    /// Such as A/B variants that are not published yet, and secrets that need hosts.
     warnings: Vec<Finding>,
+    /// Secrets that had no hosts before, and may from now on be sent to those that the recipe spells out.
+    bound_secrets: Vec<BoundSecret>,
+}
+
+/// A secret that publishing has bound to hosts.
+#[derive(Debug, Object)]
+pub struct BoundSecret {
+    key_name: String,
+    /// Null for the whole agency's.
+    team_id: Option<Uuid>,
+    /// `api.example.com`, or `api.example.com:8443`.
+    hosts: Vec<String>,
+}
+
+impl BoundSecret {
+    pub fn new(secret: &locker::Bindable, hosts: &[SecretHost]) -> Self {
+        Self {
+            key_name: secret.key_name.clone(),
+            team_id: secret.team_id.map(|team| team.0),
+            hosts: hosts.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Published {
-    pub fn new(row: listing::RecipeRow, warnings: Vec<Finding>) -> Self {
-        Self { recipe: row.into(), warnings }
+    pub fn new(row: listing::RecipeRow, warnings: Vec<Finding>, bound_secrets: Vec<BoundSecret>) -> Self {
+        Self { recipe: row.into(), warnings, bound_secrets }
     }
 }
 

@@ -15,10 +15,11 @@ use super::{
     body::Body,
     need,
     page::{Listing, page},
+    problem::FieldError,
     tags::Tag,
 };
 use crate::{
-    base::{AgencyId, TeamId},
+    base::{AgencyId, Paged, SecretHost, TeamId},
     billing::{self, PriceBook},
     catalog::needs::{self, ProviderKey},
     locker::{self, KeyName, SecretValue},
@@ -31,6 +32,20 @@ struct SecretBody {
     /// 1 to 16384 bytes. Never shown again.
     #[oai(validator(max_length = 16384))]
     value: Password,
+}
+
+#[derive(Object)]
+#[oai(deny_unknown_fields)]
+struct PutSecretBody {
+    /// 1 to 16384 bytes. Never shown again.
+    #[oai(validator(max_length = 16384))]
+    value: Password,
+    /// Where the value may be sent: at most 20 exact hosts, `api.example.com` or, off the usual ports,
+    /// `api.example.com:8443`; no wildcards. Left out, those that there are stay. While there is none the
+    /// value is sent nowhere; the first recipe that somebody with `secrets:write` publishes binds it to
+    /// the hosts that it spells out. Not for `<provider>_api_key`, which goes to its provider alone.
+    #[oai(validator(max_items = 20, max_length = 255))]
+    hosts: Option<Vec<String>>,
 }
 
 #[derive(ApiResponse)]
@@ -65,24 +80,30 @@ impl SecretsApi {
     ) -> Result<Json<Listing<Secret>>> {
         let team = team_id.0.map(TeamId);
         let found = locker::list(admin.scope(), &admin.state.pool, team, page(limit, cursor)?).await?;
-        Ok(Json(Listing::of(found)))
+        let items = found.items.into_iter().map(|secret| admin.state.shown(secret)).collect();
+        Ok(Json(Listing::of(Paged { items, next: found.next })))
     }
 
     /// Store a value under a name, for the agency or with `team_id` for a team, whose own comes first.
+    ///
+    /// The hosts that a value may be sent to are changed with the value alone, so that whoever does not
+    /// know it cannot have it sent elsewhere.
     #[oai(path = "/:key_name", method = "put", operation_id = "put_secret")]
     async fn put_secret(
         &self,
         admin: Admin<need::SecretsWrite>,
         #[oai(validator(max_length = 100))] key_name: Path<String>,
         team_id: Query<Option<Uuid>>,
-        body: Body<SecretBody>,
+        body: Body<PutSecretBody>,
     ) -> Result<Put> {
         let name = KeyName::parse(&key_name.0).map_err(|error| Problem::invalid("key_name", error))?;
         let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
         let team = team_id.0.map(TeamId);
+        let hosts = hosts(&admin.state, &name, body.0.hosts.as_deref())?;
         let now = admin.state.clock.now();
-        let (secret, new) = admin.state.locker.put(admin.scope(), &admin.state.pool, team, &name, &value, now).await?;
-        let secret = Json(secret.into());
+        let value = (&value, hosts.as_deref());
+        let (secret, new) = admin.state.locker.put(admin.scope(), &admin.state.pool, team, &name, value, now).await?;
+        let secret = Json(admin.state.shown(secret));
         Ok(if new { Put::New(secret) } else { Put::Changed(secret) })
     }
 
@@ -97,7 +118,7 @@ impl SecretsApi {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let team = team_id.0.map(TeamId);
         let secret = locker::get(admin.scope(), &admin.state.pool, team, &name).await?;
-        secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
+        secret.map(|secret| Json(admin.state.shown(secret))).ok_or_else(Problem::not_found)
     }
 
     /// Delete a secret. Runs that need it fail from now on, and say so.
@@ -114,7 +135,7 @@ impl SecretsApi {
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 
-    /// Store the next version of a secret that is there. Runs use it within a second.
+    /// Store the next version of a secret that is there. Runs use it within a second. Its hosts stay.
     #[oai(path = "/:key_name/rotate", method = "post", operation_id = "rotate_secret")]
     async fn rotate_secret(
         &self,
@@ -127,7 +148,7 @@ impl SecretsApi {
         let value = SecretValue::parse(&body.0.value.0).map_err(|error| Problem::invalid("value", error))?;
         let team = team_id.0.map(TeamId);
         let secret = admin.state.locker.replace(admin.scope(), &admin.state.pool, team, &name, &value).await?;
-        secret.map(|secret| Json(secret.into())).ok_or_else(Problem::not_found)
+        secret.map(|secret| Json(admin.state.shown(secret))).ok_or_else(Problem::not_found)
     }
 
     /// Ask a provider once whether its key, `<provider>_api_key`, works. Costs nothing.
@@ -161,6 +182,38 @@ impl SecretsApi {
         let name = KeyName::parse(&key_name.0).map_err(|_| Problem::not_found())?;
         let items = needing(&admin.state, admin.scope().agency_id(), name.as_str()).await?;
         Ok(Json(NeedingRecipes { items }))
+    }
+}
+
+/// The hosts of a request: exact, each once.
+fn hosts(state: &ApiState, name: &KeyName, given: Option<&[String]>) -> Result<Option<Vec<SecretHost>>> {
+    let Some(given) = given else { return Ok(None) };
+    if let Some(provider) = state.key_probe.provider(name.as_str()).filter(|_| !given.is_empty()) {
+        let place = state.key_probe.host(&provider).map_or_else(String::new, |host| format!(", at {host},"));
+        let message = format!(
+            "{} is the key of the provider {provider} and goes to it{place} alone: leave hosts out, or store the value \
+             under another name",
+            name.as_str()
+        );
+        return Err(Problem::invalid("hosts", message));
+    }
+    let mut hosts = Vec::with_capacity(given.len());
+    let mut wrong = Vec::new();
+    for (nth, text) in given.iter().enumerate() {
+        match SecretHost::parse(text) {
+            Ok(host) if hosts.contains(&host) => {}
+            Ok(host) => hosts.push(host),
+            Err(message) => wrong.push(FieldError::new(format!("hosts[{nth}]"), message)),
+        }
+    }
+    if wrong.is_empty() { Ok(Some(hosts)) } else { Err(Problem::validation(wrong)) }
+}
+
+impl ApiState {
+    fn shown(&self, secret: locker::Secret) -> Secret {
+        let provider = self.key_probe.provider(&secret.key_name);
+        let host = provider.as_deref().map(|provider| self.key_probe.host(provider));
+        Secret::new(secret, provider, host)
     }
 }
 

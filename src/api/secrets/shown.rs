@@ -5,6 +5,7 @@ use poem_openapi::Object;
 use uuid::Uuid;
 
 use crate::{
+    base::SecretHost,
     catalog::needs::{Needs, ProviderKey},
     locker,
 };
@@ -19,15 +20,23 @@ pub struct Secret {
     version: i32,
     /// The end of a value of 12 characters or more, else empty.
     last4: String,
+    /// Where the value may be sent: nowhere while there is none.
+    hosts: Vec<String>,
+    /// The model provider whose key it is: it goes there alone, and nowhere where `hosts` is empty.
+    provider: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     /// To the minute; null if no run used it yet.
     last_used_at: Option<DateTime<Utc>>,
 }
 
-impl From<locker::Secret> for Secret {
-    fn from(secret: locker::Secret) -> Self {
+impl Secret {
+    /// `host` is that of the provider whose key the secret is.
+    pub fn new(secret: locker::Secret, provider: Option<String>, host: Option<Option<SecretHost>>) -> Self {
+        let of_provider = host.map(|host| host.iter().map(ToString::to_string).collect());
         Self {
+            hosts: of_provider.unwrap_or(secret.hosts),
+            provider,
             key_name: secret.key_name,
             team_id: secret.team_id.map(|id| id.0),
             version: secret.version,

@@ -1,3 +1,5 @@
+//! Schemas that strangers write: measured before they are compiled.
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, json};
@@ -78,4 +80,21 @@ fn an_honest_schema_is_taken() {
     assert!(schema.problems(&json!({"id": "anna", "$ref": 3}), 3).unwrap().is_empty());
     assert_eq!(schema.problems(&json!({"id": "", "$ref": "x"}), 3).unwrap().len(), 2);
     BoundedSchema::compile(&doubling("allOf", 6)).unwrap();
+}
+
+#[test]
+fn what_is_slow_to_compare_or_to_match_is_refused_before_it_is_checked() {
+    let start = Instant::now();
+    let unique = BoundedSchema::compile(&json!({"uniqueItems": true})).unwrap();
+    let pairs = |n: usize| json!((0..n).map(|n| json!([n, n])).collect::<Vec<_>>());
+    assert!(unique.problems(&json!((0..20_000).collect::<Vec<_>>()), 3).unwrap().is_empty());
+    assert!(unique.problems(&pairs(500), 3).unwrap().is_empty());
+    assert!(unique.problems(&pairs(20_000), 3).unwrap_err().contains("too large"));
+    let text = json!("a".repeat(2 << 20));
+    let pattern = BoundedSchema::compile(&json!({"pattern": "[ab]*a[ab]{100}c"})).unwrap();
+    assert!(pattern.problems(&text, 3).unwrap_err().contains("too large"));
+    let regex = json!({"$schema": "http://json-schema.org/draft-07/schema#", "format": "regex"});
+    let regex = BoundedSchema::compile(&regex).unwrap();
+    assert!(regex.problems(&json!("(a{1000}){1000}"), 3).unwrap().is_empty(), "it is not compiled");
+    assert!(start.elapsed() < Duration::from_secs(2));
 }

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::Check;
-use crate::catalog::{agent, model::Node, problem::Path};
+use crate::{
+    base::json_schema::BoundedSchema,
+    catalog::{agent, control, model::Node, problem::Path},
+};
 
 /// Keys of every node that asks a model.
 const ASKING: [&str; 7] =
@@ -14,6 +17,7 @@ const MOST_TURNS: u64 = 50;
 
 impl<'a> Check<'a> {
     pub(super) fn model_config(&mut self, path: &Path<'a>, node: &'a Node) {
+        self.response_schema(&path.key("config"), node);
         let (own, required): (&[&str], &[&str]) = match node.component.as_str() {
             "Agent" => (&AGENT, &["prompt_template"]),
             "QualityJudge" => (&JUDGE, &JUDGE),
@@ -31,6 +35,34 @@ impl<'a> Check<'a> {
         }
         if node.component == "Agent" {
             self.agent(&config, node);
+        }
+    }
+
+    /// As far as it stands there: what a template makes up is looked at when the node runs.
+    fn response_schema(&mut self, config: &Path<'a>, node: &'a Node) {
+        if !["LLMProcessor", "Agent"].contains(&node.component.as_str()) {
+            return;
+        }
+        if let Some(schema) = node.config.get("response_schema") {
+            self.schema(&config.key("response_schema"), schema);
+        }
+        let tools = node.config.get("tools").filter(|_| node.component == "Agent").and_then(Value::as_array);
+        for (nth, tool) in tools.into_iter().flatten().enumerate() {
+            if let Some(schema) = tool.pointer("/config/response_schema") {
+                let at = config.key("tools").index(nth).key("config").key("response_schema");
+                self.schema(&at, schema);
+            }
+        }
+    }
+
+    fn schema(&mut self, path: &Path<'a>, schema: &Value) {
+        if schema.is_null() || control::has_template(schema) {
+            return;
+        }
+        if !schema.is_object() {
+            self.problem(path, "must be a JSON Schema, which is a mapping");
+        } else if let Err(why) = BoundedSchema::compile(schema) {
+            self.problem(path, why);
         }
     }
 

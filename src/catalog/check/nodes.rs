@@ -1,13 +1,16 @@
 //! Checks of each node: component, templates, control keys.
 
 use super::{Check, Offered, graph::Graph, references::Place};
-use crate::catalog::{
-    control::{self, Approval, Fault, SubRecipe},
-    destination,
-    model::{Node, OnUnknown},
-    problem::{Path, choices},
-    read::{Kind, Tree},
-    template,
+use crate::{
+    base::MAX_SECRET_HOSTS,
+    catalog::{
+        control::{self, Approval, Fault, SubRecipe},
+        destination,
+        model::{Node, OnUnknown},
+        problem::{Path, choices},
+        read::{Kind, Tree},
+        template,
+    },
 };
 
 /// Every component of the format. Which of them an installation offers is asked.
@@ -28,9 +31,6 @@ const COMPONENTS: [&str; 12] = [
 const MAX_ATTEMPTS: u32 = 20;
 const MAX_PARALLEL: u32 = 100;
 const MAX_SECRETS: usize = 20;
-const MAX_SECRET_HOSTS: usize = 20;
-/// Components that ask a model with the node's `secrets.api_key`.
-const ASK_MODELS: [&str; 3] = ["LLMProcessor", "Agent", "QualityJudge"];
 
 impl<'a> Check<'a> {
     pub(super) fn nodes(&mut self, offered: Offered<'_>, graph: &Graph<'a>) {
@@ -118,8 +118,8 @@ impl<'a> Check<'a> {
             if destination::of_inputs(url) {
                 self.warn(
                     &config.key("url"),
-                    "whoever runs the recipe chooses the host that the node's secrets go to: write scheme and host \
-                     out, or list the hosts under the node's `secret_hosts`",
+                    "whoever runs the recipe chooses the host, among those that the node's secrets are bound to: write \
+                     scheme and host out, or list the hosts under the node's `secret_hosts`",
                 );
             } else {
                 self.problem(
@@ -130,7 +130,7 @@ impl<'a> Check<'a> {
                 );
             }
         }
-        if ASK_MODELS.contains(&node.component.as_str())
+        if destination::ASK_MODELS.contains(&node.component.as_str())
             && node.secrets.contains_key("api_key")
             && !destination::fixes_provider(&node.config)
         {

@@ -106,7 +106,7 @@ impl<'a> Config<'a> {
     }
 }
 
-fn has_template(value: &Value) -> bool {
+pub(in crate::catalog) fn has_template(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains("{{") || text.contains("{%"),
         Value::Array(items) => items.iter().any(has_template),

@@ -5,7 +5,6 @@ mod cookbook;
 mod duration;
 mod names;
 mod recipe;
-mod secret_host;
 mod version;
 
 pub use amount::Amount;
@@ -16,5 +15,6 @@ pub use recipe::{
     AbTesting, Budget, Cache, Compliance, Edge, InputSpec, InputType, Node, OnUnknown, OutputFormat, OutputSpec, Range,
     Recipe, RecipeFile, RetryPolicy, SuccessMetric, Validation, Variant, Workflow,
 };
-pub use secret_host::SecretHost;
 pub use version::Version;
+
+pub use crate::base::SecretHost;

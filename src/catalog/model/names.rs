@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::read::{Read, Reader, Tree, text};
+use crate::{
+    base::SecretHost,
+    catalog::read::{Read, Reader, Tree, text},
+};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident { max: $max:expr, pattern: $pattern:expr, valid: $valid:expr, remedy: $remedy:expr })+) => {$(
@@ -165,6 +168,16 @@ impl Read for SecretRef {
     fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
         match text(tree, at, 5_000).map(Self::parse) {
             Some(Ok(reference)) => reference,
+            Some(Err(message)) => at.refuse(tree, message),
+            None => Self::default(),
+        }
+    }
+}
+
+impl Read for SecretHost {
+    fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
+        match text(tree, at, 255).map(Self::parse) {
+            Some(Ok(host)) => host,
             Some(Err(message)) => at.refuse(tree, message),
             None => Self::default(),
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::model::SecretRef;
+use super::{destination, model::SecretRef};
 use crate::{
     base::{AgencyId, RecipeId},
     db,
@@ -16,7 +16,6 @@ use crate::{
 
 /// The secret of the name in which a language model node brings its own key.
 const OWN_KEY: &str = "api_key";
-const ASK_MODELS: [&str; 3] = ["LLMProcessor", "Agent", "QualityJudge"];
 
 /// The newest published version of a recipe that the agency can run, with what
 /// its nodes say about secrets and models.
@@ -93,7 +92,7 @@ impl NodeNeeds {
     }
 
     fn asks(&self, key: &ProviderKey<'_>) -> bool {
-        if !ASK_MODELS.contains(&self.component.as_str()) || self.secrets.contains_key(OWN_KEY) {
+        if !destination::ASK_MODELS.contains(&self.component.as_str()) || self.secrets.contains_key(OWN_KEY) {
             return false;
         }
         let given = texts(self.provider.as_ref()).first().copied();

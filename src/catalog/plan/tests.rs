@@ -37,22 +37,23 @@ fn gates_and_loops_look_at_the_scope() {
     scope.finish("a", &json!({"list": [{"n": 1}, {"n": 5}]}));
     let step = &plan.steps()[1];
     assert!(step.should_run(&scope).unwrap());
-    let items = step.items(&scope).unwrap().unwrap();
-    let rendered: Vec<_> = items
-        .iter()
-        .enumerate()
-        .map(|(index, item)| step.render(&scope.with_item(item, index)).unwrap()["x"].clone())
-        .collect();
-    assert_eq!(rendered, [json!(1), json!(6)]);
-    assert_eq!(plan.steps()[0].items(&scope).unwrap(), None);
+    let items = step.items(&scope, 10).unwrap().unwrap();
+    let rendered = items.texts.iter().enumerate().map(|(index, item)| {
+        let item: Value = serde_json::from_str(item).unwrap();
+        step.render(&scope.with_item(&item, index)).unwrap()["x"].clone()
+    });
+    assert_eq!(rendered.collect::<Vec<_>>(), [json!(1), json!(6)]);
+    let fewer = step.items(&scope, 1).unwrap().unwrap();
+    assert_eq!((fewer.texts.len(), fewer.count), (1, 2));
+    assert_eq!(plan.steps()[0].items(&scope, 10).unwrap(), None);
     assert!(!step.should_run(&self::scope(false)).unwrap());
     scope.finish("a", &json!({"list": "text"}));
     assert_eq!(
-        step.items(&scope).unwrap_err().to_string(),
+        step.items(&scope, 10).unwrap_err().to_string(),
         "node `b`, for_each: the value is no list but a text; give a list such as NODE.pages"
     );
     scope.finish("a", &json!({}));
-    assert_eq!(step.items(&scope).unwrap_err().to_string(), "node `b`, for_each: `a.list` is undefined");
+    assert_eq!(step.items(&scope, 10).unwrap_err().to_string(), "node `b`, for_each: `a.list` is undefined");
 }
 
 #[test]

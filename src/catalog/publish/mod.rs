@@ -2,7 +2,7 @@
 
 pub(super) mod store;
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::{
     check::Checked,
@@ -36,28 +36,12 @@ pub enum PublishError {
     Database(#[from] sqlx::Error),
 }
 
-/// Publishes. The same version with the same content may be published again and
-/// again: the answer is the version that stands.
-///
-/// # Errors
-/// See [`PublishError`].
-pub async fn publish(
-    scope: &TenantScope,
-    pool: &PgPool,
-    checked: &Checked,
-    clock: &dyn Clock,
-) -> Result<Receipt, PublishError> {
-    let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let receipt = publish_in(scope, &mut tx, checked, clock).await?;
-    tx.commit().await?;
-    Ok(receipt)
-}
-
-/// As [`publish`], within a transaction in the agency's context.
+/// Publishes, within a transaction in the agency's context. The same version with the same
+/// content may be published again and again: the answer is the version that stands.
 ///
 /// # Errors
 /// See [`PublishError`]; roll the transaction back then.
-pub async fn publish_in(
+pub async fn publish(
     scope: &TenantScope,
     db: &mut PgConnection,
     checked: &Checked,

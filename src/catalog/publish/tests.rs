@@ -40,6 +40,18 @@ fn checked(slug: &str, version: &str, more: &str) -> Checked {
     check::recipe(&source, &|_| true).unwrap_or_else(|report| panic!("{report}"))
 }
 
+async fn publish(
+    scope: &TenantScope,
+    pool: &PgPool,
+    checked: &Checked,
+    clock: &dyn Clock,
+) -> Result<Receipt, PublishError> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let receipt = super::publish(scope, &mut tx, checked, clock).await?;
+    tx.commit().await?;
+    Ok(receipt)
+}
+
 async fn newest(pool: &PgPool, scope: TenantScope, slug: &str, version: Option<&str>) -> Option<(String, bool)> {
     let found = lookup::resolve(&scope, pool, &lookup::RecipeRef::parse(slug).unwrap(), version).await.unwrap();
     found.map(|found| (found.version.clone(), found.agency_id.is_some()))

@@ -8,15 +8,18 @@ use std::{
 
 use serde::Serialize;
 
+use super::charges;
+use crate::base::{apart, weight};
+
 /// Bytes of a rendered config, as JSON: as much as an output may have.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// One string is bounded by its fuel; thousands of them are by this.
-const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// What is left for the strings that are still to be rendered.
 #[derive(Debug)]
 pub struct Budget {
     bytes: Cell<usize>,
+    /// Of memory: many small values hold more than they say.
+    weight: Cell<usize>,
     until: Instant,
 }
 
@@ -28,9 +31,20 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// By the clock on the wall, of all strings together. A program looks at it in its loops
+    /// and before each work that is large.
+    pub const TIME: Duration = apart::END;
+
     #[must_use]
     pub fn of(bytes: usize) -> Self {
-        Self { bytes: Cell::new(bytes), until: Instant::now() + MAX_TIME }
+        let (bytes, weight) = (Cell::new(bytes), Cell::new(weight::MOST));
+        Self { bytes, weight, until: Instant::now() + Self::TIME }
+    }
+
+    /// When its time is over.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        self.until
     }
 
     /// Bytes that are left.
@@ -49,7 +63,7 @@ impl Budget {
         })?;
         self.bytes.set(left);
         if Instant::now() > self.until {
-            return Err(format!("the templates of one config take more than {} s; loop over less", MAX_TIME.as_secs()));
+            return Err(charges::late());
         }
         Ok(())
     }
@@ -60,23 +74,41 @@ impl Budget {
     /// # Errors
     /// As [`Budget::take`]; the value is no data.
     pub fn take_value(&self, value: &impl Serialize) -> Result<(), String> {
-        let mut counter = Counter { bytes: 0, most: self.bytes.get() };
-        match serde_json::to_writer(&mut counter, value) {
-            Ok(()) => self.take(counter.bytes),
-            Err(error) if error.is_io() => self.take(usize::MAX),
-            Err(error) => Err(error.to_string()),
+        let mut counter = Counter { bytes: 0, pieces: 0, most: self.bytes.get() };
+        let left = self.weight.get();
+        match weight::of_any(value, left, &mut counter) {
+            Ok(Some(weight)) => self.weight.set(left - weight),
+            Ok(None) if counter.bytes > counter.most => {}
+            Ok(None) => {
+                let most = weight::MOST >> 20;
+                return Err(format!("the values of one config hold more than {most} MiB of memory; pick fewer"));
+            }
+            Err(error) => return Err(error.to_string()),
         }
+        self.take(counter.bytes)
+    }
+
+    /// Bytes that a value would have as JSON, and pieces that it is written in; of a value
+    /// that is longer than what is left, those up to there.
+    #[must_use]
+    pub fn measure(&self, value: &impl Serialize) -> (u64, u64) {
+        let mut counter = Counter { bytes: 0, pieces: 0, most: self.bytes.get() };
+        // That it is no data, or too long, is for others to say.
+        serde_json::to_writer(&mut counter, value).ok();
+        (counter.bytes as u64, counter.pieces)
     }
 }
 
 struct Counter {
     bytes: usize,
+    pieces: u64,
     most: usize,
 }
 
 impl io::Write for Counter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len();
+        self.pieces += 1;
         if self.bytes > self.most { Err(io::Error::other("too long")) } else { Ok(bytes.len()) }
     }
 

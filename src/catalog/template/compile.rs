@@ -1,11 +1,9 @@
 //! A node's config, compiled once for a recipe and rendered for each run.
 
-use std::sync::Arc;
-
-use minijinja::{Environment, Expression};
+use minijinja::value::ValueKind;
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, engine, growth, names, tokens, tokens::Tag};
+use super::{Budget, Escape, Scope, TemplateError, charges, engine, names, program::Program, syntax};
 
 /// What a string of a config is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,55 +26,93 @@ impl<'a> Form<'a> {
         let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
         let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
         // `{{ a }} and {{ b }}` is not one expression, and does not parse as one.
-        match tokens::read(inner, true).map(|_| engine::ENGINE.compile_expression(inner)) {
-            Ok(Ok(_)) => Self::Expression(inner),
-            _ => Self::Text,
-        }
+        if syntax::parse(inner, true).is_ok() { Self::Expression(inner) } else { Self::Text }
     }
 }
 
 /// An expression, compiled.
 #[derive(Debug)]
-pub struct Expr {
-    source: String,
-    only_copies: bool,
-    expression: Expression<'static, 'static>,
-}
+pub struct Expr(Program);
 
 impl Expr {
-    fn new(text: &str) -> Result<Self, String> {
-        let source = names::bare(text).trim().to_owned();
-        let tags = tokens::read(&source, true)?;
-        if let Some(refusal) = growth::refusal(&tags) {
-            return Err(refusal.to_owned());
-        }
-        let only_copies = tags.iter().all(Tag::is_path);
-        let expression =
-            engine::ENGINE.compile_expression_owned(source.clone()).map_err(|error| engine::explain(&error))?;
-        Ok(Self { source, only_copies, expression })
+    /// # Errors
+    /// The text is no expression; the error has no node yet.
+    pub fn new(text: &str, path: &str) -> Result<Self, TemplateError> {
+        Program::expression(names::bare(text).trim()).map(Self).map_err(|message| fault(path, message))
     }
 
     /// Whether it only names a value.
     pub(in crate::catalog) fn only_copies(&self) -> bool {
-        self.only_copies
+        self.0.only_copies()
+    }
+
+    /// Whether it is true.
+    ///
+    /// # Errors
+    /// It has no value.
+    pub fn holds(&self, scope: &Scope, path: &str) -> Result<bool, TemplateError> {
+        let value = self.eval(scope, &Budget::default());
+        value.map(|value| value.is_true()).map_err(|message| fault(path, message))
+    }
+
+    /// Its value.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn value(&self, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
+        self.json(scope, &Budget::default()).map_err(|message| fault(path, message))
+    }
+
+    /// The entries of its value, at most so many of them; what it is instead, if it is no list.
+    ///
+    /// # Errors
+    /// It has no value, or too large a one.
+    pub fn items(&self, scope: &Scope, most: usize) -> Result<Result<Items, Value>, TemplateError> {
+        let named = |message| fault("for_each", message);
+        let budget = Budget::default();
+        let value = Scope::plain(self.eval(scope, &budget).map_err(named)?);
+        let (ValueKind::Seq | ValueKind::Iterable) = value.kind() else {
+            return self.value(scope, "for_each").map(Err);
+        };
+        let mut items = Items { texts: Vec::new(), count: 0 };
+        for item in value.try_iter().map_err(|error| named(engine::explain(&error)))? {
+            items.count += 1;
+            if items.count <= most {
+                let refused = |error| named(format!("the value of `{}` is refused: {error}", self.0.source()));
+                budget.take_value(&item).map_err(refused)?;
+                let text = serde_json::to_string(&item).map_err(|error| refused(error.to_string()))?;
+                items.texts.push(text.into());
+            }
+        }
+        Ok(Ok(items))
     }
 
     /// The value, never undefined. The error is the message alone.
-    fn eval(&self, scope: &Scope) -> Result<minijinja::Value, String> {
-        let value = self.expression.eval(scope.root()).map_err(|error| engine::explain(&error))?;
-        if value.is_undefined() { Err(format!("`{}` is undefined", self.source)) } else { Ok(value) }
+    fn eval(&self, scope: &Scope, budget: &Budget) -> Result<minijinja::Value, String> {
+        let value = charges::until(budget.until(), || self.0.value(scope.root()));
+        let value = value.map_err(|error| engine::explain(&error))?;
+        if value.is_undefined() { Err(format!("`{}` is undefined", self.0.source())) } else { Ok(value) }
     }
 
     fn json(&self, scope: &Scope, budget: &Budget) -> Result<Value, String> {
-        let value = Scope::plain(self.eval(scope)?);
+        let value = Scope::plain(self.eval(scope, budget)?);
         match value.as_str() {
             Some(text) => budget.take(text.len())?,
             None => budget
                 .take_value(&value)
-                .map_err(|error| format!("the value of `{}` is refused: {error}", self.source))?,
+                .map_err(|error| format!("the value of `{}` is refused: {error}", self.0.source()))?,
         }
-        serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.source))
+        serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.0.source()))
     }
+}
+
+/// What a `for_each` runs over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Items {
+    /// Each as JSON.
+    pub texts: Vec<Box<str>>,
+    /// Of all, those that are left out with them.
+    pub count: usize,
 }
 
 /// A JSON value, its strings compiled.
@@ -84,94 +120,68 @@ impl Expr {
 pub enum Compiled {
     /// Nothing in it is a template.
     Literal(Value),
-    Expression(Box<Expr>),
-    /// A name in the plan's environment.
-    Text(String),
+    Expression(Expr),
+    Text(Program),
     List(Vec<Compiled>),
     Map(Vec<(String, Compiled)>),
 }
 
-/// Collects the templates of one plan.
-#[derive(Debug)]
-pub struct Compiler {
-    templates: Environment<'static>,
-    count: usize,
-}
-
-impl Default for Compiler {
-    fn default() -> Self {
-        Self { templates: engine::ENGINE.clone(), count: 0 }
-    }
-}
-
-impl Compiler {
+impl Compiled {
+    /// `escape` says what the templates write.
+    ///
     /// # Errors
     /// A string is no template; the error has no node yet.
-    pub fn value(&mut self, value: &Value, escape: Escape, path: &str) -> Result<Compiled, TemplateError> {
+    pub fn new(value: &Value, escape: Escape, path: &str) -> Result<Self, TemplateError> {
         Ok(match value {
-            Value::String(text) => self.text(text, escape).map_err(|message| fault(path, message))?,
+            Value::String(text) => match Form::of(text) {
+                Form::Literal => Self::Literal(value.clone()),
+                Form::Expression(expression) => Self::Expression(Expr::new(expression, path)?),
+                Form::Text => Self::Text(Program::template(text, escape).map_err(|message| fault(path, message))?),
+            },
             Value::Array(items) => {
-                let compile = |(index, item)| self.value(item, escape, &format!("{path}[{index}]"));
+                let compile = |(index, item)| Self::new(item, escape, &format!("{path}[{index}]"));
                 let items = items.iter().enumerate().map(compile).collect::<Result<Vec<_>, _>>()?;
-                if items.iter().all(Compiled::is_literal) {
-                    Compiled::Literal(value.clone())
-                } else {
-                    Compiled::List(items)
-                }
+                if items.iter().all(Self::is_literal) { Self::Literal(value.clone()) } else { Self::List(items) }
             }
             Value::Object(map) => {
                 let compile = |(key, value): (&String, &Value)| {
-                    Ok((key.clone(), self.value(value, escape, &format!("{path}.{key}"))?))
+                    Ok((key.clone(), Self::new(value, escape, &format!("{path}.{key}"))?))
                 };
                 let entries = map.iter().map(compile).collect::<Result<Vec<_>, _>>()?;
                 if entries.iter().all(|(_, value)| value.is_literal()) {
-                    Compiled::Literal(value.clone())
+                    Self::Literal(value.clone())
                 } else {
-                    Compiled::Map(entries)
+                    Self::Map(entries)
                 }
             }
-            _ => Compiled::Literal(value.clone()),
+            _ => Self::Literal(value.clone()),
         })
     }
 
+    /// Renders every string once.
+    ///
     /// # Errors
-    /// The text is no expression.
-    pub fn expression(&mut self, text: &str, path: &str) -> Result<Expr, TemplateError> {
-        Expr::new(text).map_err(|message| fault(path, message))
-    }
-
-    /// The templates, to render the compiled values with.
-    #[must_use]
-    pub fn finish(self) -> Templates {
-        Templates(Arc::new(self.templates))
-    }
-
-    fn text(&mut self, text: &str, escape: Escape) -> Result<Compiled, String> {
-        match Form::of(text) {
-            Form::Literal => Ok(Compiled::Literal(Value::String(text.to_owned()))),
-            Form::Expression(expression) => Ok(Compiled::Expression(Box::new(Expr::new(expression)?))),
-            Form::Text => {
-                // A recipe that was stored by an older version was not looked at for this.
-                if let Some(refusal) = growth::refusal(&tokens::read(text, false)?) {
-                    return Err(refusal.to_owned());
-                }
-                // The ending tells the engine what to escape.
-                let name = format!("{}.{}", self.count, if escape == Escape::Html { "html" } else { "txt" });
-                self.count += 1;
-                self.templates
-                    .add_template_owned(name.clone(), tokens::with_kept_values(text)?)
-                    .map_err(|error| engine::explain(&error))?;
-                Ok(Compiled::Text(name))
+    /// Names the string by its path; the error has no node yet.
+    pub fn render(&self, escape: Escape, scope: &Scope, path: &str, budget: &Budget) -> Result<Value, TemplateError> {
+        match self {
+            Self::Literal(value) => Ok(value.clone()),
+            Self::Expression(expression) => match expression.json(scope, budget) {
+                Ok(value) => Ok(escape.apply(value)),
+                Err(message) => Err(fault(path, message)),
+            },
+            Self::Text(program) => charges::until(budget.until(), || program.text(scope.root()))
+                .map_err(|error| engine::explain(&error))
+                .and_then(|text| budget.take(text.len()).map(|()| Value::String(text)))
+                .map_err(|message| fault(path, message)),
+            Self::List(items) => {
+                let render =
+                    |(index, item): (usize, &Self)| item.render(escape, scope, &format!("{path}[{index}]"), budget);
+                items.iter().enumerate().map(render).collect()
             }
+            Self::Map(entries) => render_map(entries, escape, scope, path, budget).map(Value::Object),
         }
     }
-}
 
-fn fault(path: &str, message: String) -> TemplateError {
-    TemplateError { node: String::new(), path: path.to_owned(), message }
-}
-
-impl Compiled {
     /// Whether rendering it does no more than to copy values that it names.
     pub(in crate::catalog) fn only_copies(&self) -> bool {
         match self {
@@ -188,77 +198,29 @@ impl Compiled {
     }
 }
 
-/// The compiled templates of a plan; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Templates(Arc<Environment<'static>>);
-
-impl Templates {
-    /// Renders every string once.
-    ///
-    /// # Errors
-    /// Names the string by its path; the error has no node yet.
-    pub fn render(
-        &self,
-        value: &Compiled,
-        escape: Escape,
-        scope: &Scope,
-        path: &str,
-        budget: &Budget,
-    ) -> Result<Value, TemplateError> {
-        match value {
-            Compiled::Literal(value) => Ok(value.clone()),
-            Compiled::Expression(expression) => match expression.json(scope, budget) {
-                Ok(value) => Ok(escape.apply(value)),
-                Err(message) => Err(fault(path, message)),
-            },
-            Compiled::Text(name) => self
-                .0
-                .get_template(name)
-                .and_then(|template| engine::render(&template, scope.root()))
-                .map_err(|error| engine::explain(&error))
-                .and_then(|text| budget.take(text.len()).map(|()| Value::String(text)))
-                .map_err(|message| fault(path, message)),
-            Compiled::List(items) => {
-                let render = |(index, item)| self.render(item, escape, scope, &format!("{path}[{index}]"), budget);
-                items.iter().enumerate().map(render).collect()
-            }
-            Compiled::Map(entries) => self.render_map(entries, escape, scope, path, budget).map(Value::Object),
-        }
+/// Renders the entries of a mapping.
+///
+/// # Errors
+/// As [`Compiled::render`].
+pub(in crate::catalog) fn render_map(
+    entries: &[(String, Compiled)],
+    escape: Escape,
+    scope: &Scope,
+    path: &str,
+    budget: &Budget,
+) -> Result<Map<String, Value>, TemplateError> {
+    let mut map = Map::new();
+    for (key, value) in entries {
+        // The path is only for an error: a literal has none.
+        let value = match value {
+            Compiled::Literal(value) => value.clone(),
+            value => value.render(escape, scope, &format!("{path}.{key}"), budget)?,
+        };
+        map.insert(key.clone(), value);
     }
+    Ok(map)
+}
 
-    pub(in crate::catalog) fn render_map(
-        &self,
-        entries: &[(String, Compiled)],
-        escape: Escape,
-        scope: &Scope,
-        path: &str,
-        budget: &Budget,
-    ) -> Result<Map<String, Value>, TemplateError> {
-        let mut map = Map::new();
-        for (key, value) in entries {
-            // The path is only for an error: a literal has none.
-            let value = match value {
-                Compiled::Literal(value) => value.clone(),
-                value => self.render(value, escape, scope, &format!("{path}.{key}"), budget)?,
-            };
-            map.insert(key.clone(), value);
-        }
-        Ok(map)
-    }
-
-    /// Whether the expression is true.
-    ///
-    /// # Errors
-    /// It has no value.
-    pub fn holds(expression: &Expr, scope: &Scope, path: &str) -> Result<bool, TemplateError> {
-        expression.eval(scope).map(|value| value.is_true()).map_err(|message| fault(path, message))
-    }
-
-    /// The expression's value.
-    ///
-    /// # Errors
-    /// It has none.
-    pub fn eval(expression: &Expr, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
-        expression.json(scope, &Budget::default()).map_err(|message| fault(path, message))
-    }
+fn fault(path: &str, message: String) -> TemplateError {
+    TemplateError { node: String::new(), path: path.to_owned(), message }
 }

@@ -1,10 +1,10 @@
 //! The one way in which templates are set up: strict, bounded, with nothing to load.
 
-use std::{io, sync::LazyLock};
+use std::sync::LazyLock;
 
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 
-use super::{filters, methods};
+use super::{charges, filters, methods};
 
 /// Steps that one string may take. The engine charges for data as well, one step
 /// for 64 bytes before it makes them, so that this bounds memory to 46 MiB. A
@@ -14,7 +14,7 @@ pub const FUEL: u64 = 750_000;
 pub const MAX_OUTPUT: usize = 8 * 1024 * 1024;
 const MAX_RECURSION: usize = 100;
 
-/// Compiles expressions for the whole process, and lends its settings to each plan.
+/// Runs the programs of the whole process.
 pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -22,34 +22,12 @@ pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
     engine.set_recursion_limit(MAX_RECURSION);
     // It prints the whole context.
     engine.remove_global("debug");
+    charges::install(&mut engine);
     filters::install(&mut engine);
     // `.items()`, `.split(',')` and the like, which Jinja has from Python.
     engine.set_unknown_method_callback(methods::call);
     engine
 });
-
-/// Renders into at most [`MAX_OUTPUT`] bytes.
-pub fn render(template: &minijinja::Template<'_, '_>, scope: Value) -> Result<String, Error> {
-    let mut out = Bounded(Vec::new());
-    template.render_captured_to(scope, &mut out)?;
-    String::from_utf8(out.0).map_err(|_| Error::new(ErrorKind::WriteFailure, "the result is no text"))
-}
-
-struct Bounded(Vec<u8>);
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > MAX_OUTPUT {
-            return Err(io::Error::other(format!("the result is longer than {MAX_OUTPUT} bytes")));
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What went wrong, for a person: the detail, the name that is undefined, the line.
 pub fn explain(error: &Error) -> String {

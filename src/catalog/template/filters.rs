@@ -1,30 +1,33 @@
-//! What Jinja has and minijinja lacks, and a `default` that knows JSON's null.
+//! What Jinja has and minijinja lacks, and filters of minijinja's that pay before they work.
 
 use std::sync::LazyLock;
 
 use minijinja::{
     Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
-    value::{Kwargs, Rest, ValueKind, ValueOrKwargs, from_args},
+    value::{Kwargs, Rest, ValueOrKwargs, from_args},
 };
 
 use super::{
-    Budget,
+    charges,
     engine::{FUEL, MAX_OUTPUT},
-    tokens,
 };
 
 /// Characters that `truncate` keeps when it is not told.
 const TRUNCATE: usize = 255;
-
-/// What is written costs a step for so many bytes: each is walked to, counted and copied.
-const BYTES_A_STEP: u64 = 16;
 /// Spaces of an indent that `tojson` may be told.
 const MAX_INDENT: i64 = 16;
 
 /// Filters that write out whatever they are given.
 const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "urlencode"];
+/// Filters that compare what they are given with one another.
+const SORTERS: [&str; 6] = ["sort", "unique", "groupby", "dictsort", "min", "max"];
+/// Filters that hold every item against their arguments.
+const SELECTORS: [&str; 4] = ["select", "reject", "selectattr", "rejectattr"];
+/// Functions whose results keep what they are given.
+const KEEPERS: [&str; 2] = ["namespace", "dict"];
 
-/// The engine's own filters, before [`install`].
+/// The engine's own filters, before [`install`]. They pay from a tank of their own, full
+/// each time: what they do is paid for here, before the work.
 static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut plain = Environment::new();
     plain.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -33,34 +36,55 @@ static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 pub fn install(engine: &mut Environment<'_>) {
-    engine.add_filter(tokens::KEPT, kept_value);
     for name in WRITERS {
         engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
             write_out(state, name, &args.into_values())
         });
     }
+    for name in SORTERS {
+        engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            compare_all(state, name, &args.into_values())
+        });
+    }
+    for name in SELECTORS {
+        engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            select(state, name, &args.into_values())
+        });
+    }
+    for name in KEEPERS {
+        let Some((_, function)) = PLAIN.globals().find(|(global, _)| *global == name) else { continue };
+        engine.add_function(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
+            let args = args.into_values();
+            charges::compared(state, &args)?;
+            function.call(state, &args)
+        });
+    }
     engine.set_formatter(|out, state, value| {
-        pay_to_write(state, within(std::slice::from_ref(value))?)?;
+        charges::written(state, std::slice::from_ref(value))?;
         minijinja::escape_formatter(out, state, value)
     });
     engine.add_filter("sum", sum);
     engine.add_filter("default", default);
     engine.add_filter("d", default);
     engine.add_filter("truncate", truncate);
-    engine.add_filter("striptags", |text: &str| minijinja_contrib::filters::striptags(text.to_owned()));
-    engine.add_filter("wordcount", |text: &str| text.split_whitespace().count());
-    engine.add_filter("slug", slug);
+    engine.add_filter("striptags", |state: &State<'_, '_>, text: &str| {
+        charges::text(state, text).map(|()| minijinja_contrib::filters::striptags(text.to_owned()))
+    });
+    engine.add_filter("wordcount", |state: &State<'_, '_>, text: &str| {
+        charges::text(state, text).map(|()| text.split_whitespace().count())
+    });
+    engine.add_filter("slug", |state: &State<'_, '_>, text: &str| charges::text(state, text).map(|()| slug(text)));
 }
 
 /// The filter itself pays for a list by what it has written, which is too late.
 fn write_out(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
-    pay_to_write(state, within(args)?)?;
+    charges::written(state, args)?;
     // Texts are copied by the filter, up to six bytes for one.
     let texts = args.iter().filter_map(Value::as_str).map(str::len).sum::<usize>();
     if texts > MAX_OUTPUT {
-        return Err(too_long());
+        return Err(charges::too_long());
     }
-    pay_to_write(state, texts)?;
+    charges::written_bytes(state, texts)?;
     if args.iter().any(is_wide) {
         return Err(Error::new(ErrorKind::InvalidOperation, format!("an indent is at most {MAX_INDENT}")));
     }
@@ -71,21 +95,57 @@ fn write_out(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value,
         _ => 0,
     };
     if between > MAX_OUTPUT {
-        return Err(too_long());
+        return Err(charges::too_long());
     }
     PLAIN.empty_state().apply_filter(name, args)
 }
 
+/// The engine charges for each comparison, but not by the size of what is compared.
+fn compare_all(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
+    let Some(list) = args.first() else { return PLAIN.empty_state().apply_filter(name, args) };
+    let count = list.len().unwrap_or_default();
+    let by = match args.get(1) {
+        Some(attribute) if name == "groupby" && attribute.as_str().is_some() => Some(attribute.clone()),
+        _ => args.iter().find_map(|arg| named(arg, "attribute")),
+    };
+    let keys = match by {
+        Some(attribute) if charges::is_list(list) => {
+            let attribute = Kwargs::from_iter([("attribute", attribute)]).into();
+            PLAIN.empty_state().apply_filter("map", &[list.clone(), attribute])?
+        }
+        _ => list.clone(),
+    };
+    let rounds = if matches!(name, "min" | "max") { 1 } else { u64::from(usize::BITS - count.leading_zeros()) };
+    charges::compared_times(state, &[keys], rounds)?;
+    PLAIN.empty_state().apply_filter(name, args)
+}
+
+/// The engine charges for each item, but not by the size of what it is held against.
+fn select(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Error> {
+    if let [list, told @ ..] = args {
+        let count = list.len().unwrap_or(1) as u64;
+        charges::for_items(state, std::slice::from_ref(list))?;
+        charges::compared_times(state, told, count)?;
+        told.iter().filter_map(Value::as_str).try_for_each(|text| charges::text_times(state, text, count))?;
+    }
+    PLAIN.empty_state().apply_filter(name, args)
+}
+
+/// A named argument.
+fn named(arg: &Value, name: &str) -> Option<Value> {
+    let named = Kwargs::try_from(arg.clone()).ok()?;
+    named.get::<Option<Value>>(name).ok().flatten()
+}
+
 /// Whether the filter is told to indent by more than a reader needs: it writes first, and pays afterwards.
 fn is_wide(arg: &Value) -> bool {
-    let indent = Kwargs::try_from(arg.clone()).ok().and_then(|named| named.get::<Option<i64>>("indent").ok().flatten());
-    indent.is_some_and(|indent| indent > MAX_INDENT)
+    named(arg, "indent").and_then(|indent| i64::try_from(indent).ok()).is_some_and(|indent| indent > MAX_INDENT)
 }
 
 /// `sum` of numbers; adding lists or texts up would grow them unpaid.
-fn sum(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+fn sum(state: &State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
     let args = args.into_values();
-    let start = args.iter().any(|arg| Kwargs::try_from(arg.clone()).is_ok_and(|named| named.has("start")));
+    let start = args.iter().any(|arg| named(arg, "start").is_some());
     let positional = args.iter().skip(1).any(|arg| arg.as_object().is_some() && !arg.is_kwargs());
     if start || positional {
         return Err(Error::new(
@@ -93,45 +153,8 @@ fn sum(args: Rest<ValueOrKwargs>) -> Result<Value, Error> {
             "`sum` adds numbers and takes no `start`; add it behind it",
         ));
     }
+    charges::for_items(state, &args)?;
     PLAIN.empty_state().apply_filter("sum", &args)
-}
-
-/// Counts what lists and mappings would be as text, without making it.
-fn within(values: &[Value]) -> Result<usize, Error> {
-    let lists = values.iter().filter(|value| value.as_object().is_some());
-    let budget = Budget::of(MAX_OUTPUT);
-    for list in lists {
-        budget.take_value(list).map_err(|_| too_long())?;
-    }
-    Ok(MAX_OUTPUT - budget.left())
-}
-
-/// The filters of [`PLAIN`] pay from a tank of their own, full each time: what they write is
-/// paid for here, before the work.
-fn pay_to_write(state: &State<'_, '_>, bytes: usize) -> Result<(), Error> {
-    state.consume_fuel(u64::try_from(bytes).unwrap_or(u64::MAX) / BYTES_A_STEP)
-}
-
-/// Makes a value that gets a name whole, and pays for all that it would be when written out:
-/// lists that are added up, repeated or cut are views of one another, without end when
-/// that happens in a loop.
-fn kept_value(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
-    if !matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable) {
-        pay_to_write(state, within(std::slice::from_ref(value))?)?;
-        return Ok(value.clone());
-    }
-    let mut items = Vec::new();
-    for item in value.try_iter()? {
-        state.consume_fuel(1)?;
-        items.push(item);
-    }
-    let whole = Value::from(items);
-    pay_to_write(state, within(std::slice::from_ref(&whole))?)?;
-    Ok(whole)
-}
-
-pub fn too_long() -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("the text would be longer than {MAX_OUTPUT} bytes"))
 }
 
 /// A null counts as missing: an input that was not given and a page without a
@@ -143,8 +166,9 @@ fn default(value: &Value, other: Option<Value>, falsy_too: Option<bool>) -> Valu
 
 /// Jinja's `truncate(length=255, killwords=false, end="...")`, in order or by name;
 /// the result has at most `length` characters, the end included. Null is empty.
-fn truncate(args: Rest<ValueOrKwargs>) -> Result<String, Error> {
+fn truncate(state: &State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<String, Error> {
     let args = args.into_values();
+    args.first().and_then(Value::as_str).map_or(Ok(()), |text| charges::text(state, text))?;
     let (text, length, cut_words, end, named): (&Value, Option<usize>, Option<bool>, Option<String>, Kwargs) =
         from_args(&args)?;
     if text.is_undefined() {
@@ -173,10 +197,13 @@ fn truncate(args: Rest<ValueOrKwargs>) -> Result<String, Error> {
 
 /// `Site Audit: Ünder` becomes `site-audit-under`; what has no plain letter is left out.
 fn slug(text: &str) -> String {
-    let words: Vec<String> = text
-        .split(|c: char| !c.is_alphanumeric())
-        .map(|word| word.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect())
-        .filter(|word: &String| !word.is_empty())
-        .collect();
-    words.join("-")
+    let mut slug = String::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        let start = slug.len();
+        slug.extend(word.chars().flat_map(char::to_lowercase).filter(char::is_ascii_alphanumeric));
+        if start > 0 && slug.len() > start {
+            slug.insert(start, '-');
+        }
+    }
+    slug
 }

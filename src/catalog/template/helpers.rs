@@ -1,38 +1,32 @@
 //! Finds filters and tests that do not exist. The engine itself would only say so
 //! when a run gets there.
 
-use minijinja::ErrorKind;
+use minijinja::{ErrorKind, machinery::ast::Expr};
 
-use super::{engine::ENGINE, tokens::Tag};
+use super::{engine::ENGINE, syntax::Tree};
 
 /// The first filter or test that is unknown, as a message.
-pub fn unknown(tags: &[Tag<'_>]) -> Option<String> {
-    tags.iter().find_map(|tag| in_words(tag.words()))
-}
-
-fn in_words(words: &[&str]) -> Option<String> {
+pub fn unknown(tree: &Tree<'_>) -> Option<String> {
     let mut state = ENGINE.empty_state();
-    for (index, word) in words.iter().enumerate() {
-        let Some(name) = words.get(index + 1) else { break };
-        let before = index.checked_sub(1).and_then(|before| words.get(before));
-        if *word == "|" && state.apply_filter(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownFilter) {
-            return Some(format!("there is no filter `{name}`"));
-        }
-        let name = if *name == "not" { words.get(index + 2)? } else { name };
-        let is_test = *word == "is" && before.is_some_and(|before| *before != "." && *before != "|");
-        if is_test && state.perform_test(name, &[]).is_err_and(|error| error.kind() == ErrorKind::UnknownTest) {
-            return Some(format!("there is no test `{name}`"));
-        }
-    }
-    None
+    tree.expressions().into_iter().find_map(|expression| match expression {
+        Expr::Filter(filter) => state
+            .apply_filter(filter.name, &[])
+            .is_err_and(|error| error.kind() == ErrorKind::UnknownFilter)
+            .then(|| format!("there is no filter `{}`", filter.name)),
+        Expr::Test(test) => state
+            .perform_test(test.name, &[])
+            .is_err_and(|error| error.kind() == ErrorKind::UnknownTest)
+            .then(|| format!("there is no test `{}`", test.name)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::catalog::template::tokens;
+    use crate::catalog::template::syntax;
 
     fn unknown(text: &str, is_expression: bool) -> Option<String> {
-        super::unknown(&tokens::read(text, is_expression).ok()?)
+        super::unknown(&syntax::parse(text, is_expression).ok()?)
     }
 
     #[test]
@@ -44,6 +38,8 @@ mod tests {
             ("{{ a is not blank }}", "there is no test `blank`"),
             ("{{ \"}}\" | nope }}", "there is no filter `nope`"),
             ("{{ a|upper|lowerr }}", "there is no filter `lowerr`"),
+            ("{% set a | nope %}{% endset %}", "there is no filter `nope`"),
+            ("{% filter upper | nope %}{% endfilter %}", "there is no filter `nope`"),
         ] {
             assert_eq!(unknown(text, false).as_deref(), Some(message), "{text}");
         }

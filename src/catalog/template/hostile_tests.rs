@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 
-use super::{Budget, Compiler, Escape, Scope, TemplateError, Templates, references};
+use super::{Budget, Compiled, Escape, Expr, Scope, TemplateError, references};
 
 const LONGEST: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
 /// Bytes above what the process had before, at the highest.
@@ -230,9 +230,7 @@ fn scope() -> Scope {
 }
 
 fn render(text: &str, escape: Escape) -> Result<Value, TemplateError> {
-    let mut compiler = Compiler::default();
-    let compiled = compiler.value(&Value::from(text), escape, "config")?;
-    compiler.finish().render(&compiled, escape, &scope(), "config", &Budget::default())
+    Compiled::new(&Value::from(text), escape, "config")?.render(escape, &scope(), "config", &Budget::default())
 }
 
 /// A line of `/proc/self/status` in bytes. What other tests of the process do would be
@@ -257,12 +255,8 @@ fn within_bounds(text: &str, work: impl FnOnce()) {
     }
 }
 
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn every_template_is_refused_or_rendered_within_bounds(a in expression(), body in prop::collection::vec(statements(), 1..4)) {
@@ -278,9 +272,9 @@ proptest! {
     #[test]
     fn every_expression_is_refused_or_gives_its_value_within_bounds(text in expression()) {
         within_bounds(&text, || {
-            if let Ok(compiled) = Compiler::default().expression(&text, "when") {
-                drop(Templates::holds(&compiled, &scope(), "when"));
-                drop(Templates::eval(&compiled, &scope(), "for_each"));
+            if let Ok(expression) = Expr::new(&text, "when") {
+                drop(expression.holds(&scope(), "when"));
+                drop(expression.value(&scope(), "for_each"));
             }
             drop(render(&format!("{{{{ {text} }}}}"), Escape::None));
         });

@@ -1,17 +1,22 @@
 //! Methods that Jinja has from Python. Those that could make a long text out of
 //! short ones go through the engine's own filters, which pay for it beforehand.
 
-use minijinja::{Error, State, Value, value::ValueKind};
+use minijinja::{Error, State, Value};
 use minijinja_contrib::pycompat;
 
-use super::{engine::MAX_OUTPUT, filters::too_long};
+use super::{
+    charges::{self, too_long},
+    engine::MAX_OUTPUT,
+};
 
 /// Digits of a width in a format: `{:>99999}`.
 const MAX_WIDTH_DIGITS: usize = 5;
 
 pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
-    for list in std::iter::once(value).chain(args).filter(|value| is_list(value)) {
-        pay_for_items(state, list)?;
+    charges::for_items(state, std::slice::from_ref(value))?;
+    charges::compared(state, args)?;
+    if matches!(method, "count" | "index") {
+        charges::compared(state, std::slice::from_ref(value))?;
     }
     match (value.as_str(), method, args) {
         (Some(_), "join", [items]) => state.apply_filter("join", &[items.clone(), value.clone()]),
@@ -20,6 +25,15 @@ pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Valu
                 let places = if old.is_empty() { text.len() + 1 } else { text.matches(old).count() };
                 within(places.saturating_mul(new.len()).saturating_add(text.len()))?;
             }
+            pycompat::unknown_method_callback(state, value, method, args)
+        }
+        (Some(text), "split" | "splitlines", _) => {
+            let pieces = match args.first().and_then(Value::as_str) {
+                Some("") => text.len(),
+                Some(sign) => text.matches(sign).count(),
+                None => text.split(char::is_whitespace).count(),
+            };
+            state.consume_fuel(pieces as u64)?;
             pycompat::unknown_method_callback(state, value, method, args)
         }
         (Some(text), "format", _) => {
@@ -34,15 +48,6 @@ pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Valu
         }
         _ => pycompat::unknown_method_callback(state, value, method, args),
     }
-}
-
-fn is_list(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::Seq | ValueKind::Iterable)
-}
-
-/// `count`, `index` and the like look at every item, of a list that may be repeated without end.
-fn pay_for_items(state: &State<'_, '_>, list: &Value) -> Result<(), Error> {
-    list.try_iter()?.try_for_each(|_| state.consume_fuel(1))
 }
 
 fn within(bytes: usize) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! again, so page text such as `{{ 7*7 }}` stays text.
 
 mod budget;
+mod charges;
 mod compile;
 mod engine;
 mod escape;
@@ -12,14 +13,22 @@ mod growth;
 mod helpers;
 #[cfg(test)]
 mod hostile_tests;
+mod kept;
 mod methods;
 mod names;
+#[cfg(test)]
+mod paid_tests;
+mod program;
+mod rebuild;
 mod scope;
+mod syntax;
 mod tokens;
 
 pub use budget::Budget;
-pub use compile::{Compiled, Compiler, Expr, Templates};
+pub(in crate::catalog) use compile::render_map;
+pub use compile::{Compiled, Expr, Items};
 pub use escape::Escape;
+pub use kept::Kept;
 pub use names::{References, SyntaxFault, references, references_of_expression};
 pub use scope::Scope;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{compile::Form, engine, growth, helpers, tokens};
+use super::{compile::Form, engine, growth, helpers, syntax};
 
 /// Names that a template takes from its context, as dotted as they were written:
 /// `inputs.website_url`, `fetch_pages.pages`.
@@ -53,11 +53,11 @@ pub fn bare(text: &str) -> &str {
     }
 }
 
-/// Reads the code before anything parses it, and refuses what cannot run or could grow.
+/// Reads the text within bounds before anything else parses it, and refuses what cannot run or could grow.
 fn known_helpers(text: &str, is_expression: bool) -> Result<(), SyntaxFault> {
-    let tags = tokens::read(text, is_expression).map_err(|message| SyntaxFault { message })?;
-    let refusal = || growth::refusal(&tags).map(str::to_owned);
-    helpers::unknown(&tags).or_else(refusal).map_or(Ok(()), |message| Err(SyntaxFault { message }))
+    let tree = syntax::parse(text, is_expression).map_err(|message| SyntaxFault { message })?;
+    let refusal = || growth::refusal(&tree).map(str::to_owned);
+    helpers::unknown(&tree).or_else(refusal).map_or(Ok(()), |message| Err(SyntaxFault { message }))
 }
 
 fn fault(error: &minijinja::Error) -> SyntaxFault {

@@ -9,6 +9,8 @@ use minijinja::{
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use super::Kept;
+
 /// The context of one run. A clone shares every value with its original, so each
 /// of several nodes in work at once can have its own.
 #[derive(Debug, Clone)]
@@ -29,7 +31,12 @@ impl Scope {
 
     /// Makes a node's output known as `NODE.field` and as `NODE.output.field`.
     pub fn finish(&mut self, node: &str, output: &Json) {
-        self.set(node, Value::from_object(Finished::new(Value::from(Serde(output)))));
+        self.finish_kept(node, &Kept::of(output));
+    }
+
+    /// As [`Scope::finish`], sharing what is kept.
+    pub fn finish_kept(&mut self, node: &str, output: &Kept) {
+        self.set(node, Value::from_object(Finished::new(output.value())));
     }
 
     /// Makes known that a node has no output: its fields are undefined, so that

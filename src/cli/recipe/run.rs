@@ -51,6 +51,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let work = async {
         let recipe = api.post_text("/recipes", "application/yaml", source).await?;
         progress.done(&format!("published {} {}", text(&recipe["slug"]), text(&recipe["version"])));
+        for secret in recipe["bound_secrets"].as_array().into_iter().flatten() {
+            progress.done(&format!("bound the secret {} to {}", text(&secret["key_name"]), secret["hosts"]));
+        }
+        for warning in recipe["warnings"].as_array().into_iter().flatten() {
+            progress.done(&format!("warning: {}: {}", text(&warning["path"]), text(&warning["message"])));
+        }
         let agent = match args.agent {
             Some(agent) => agent,
             None => only_agent(&items(api.get("/agents?limit=200").await?)?)?,

@@ -56,8 +56,10 @@ impl Component for Agent {
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
         let settings = Settings::new("Agent", config, &KEYS)?;
-        let compile = |source| Schema::compile("response_schema", source);
-        let schema = settings.value("response_schema").map(compile).transpose()?;
+        let schema = match settings.value("response_schema") {
+            Some(source) => Some(Schema::compile(context, "response_schema", source).await?),
+            None => None,
+        };
         let max_turns = settings.integer("max_turns", 1..=MOST_TURNS)?.unwrap_or(DEFAULT_MAX_TURNS);
         let toolbox = Toolbox::of(&self.0, context, &settings)?;
         let mut request = question(&settings, &toolbox, schema.as_ref())?;

@@ -14,7 +14,7 @@ use super::Agent;
 use crate::{
     base::Usage,
     components::{
-        ComponentError,
+        Bound, ComponentError,
         testing::{World, serve},
     },
     providers::{Completion, Heard, Provider, ProviderError, Request, ToolCall},
@@ -175,6 +175,17 @@ async fn a_tool_has_only_the_secrets_that_it_lists() {
     assert_eq!(failed(ask(&world, "scripted-small", tool(json!([]))).await.unwrap()), true);
     let error = ask(&world, "scripted-small", tool(json!(["other"]))).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.tools[0].secrets"));
+}
+
+#[tokio::test]
+async fn a_tools_secret_is_sent_to_the_hosts_that_it_is_bound_to() {
+    let (address, hits, world) = site().await;
+    let world = world.bound_secret("key", "k-1234567", Bound::To(Vec::new()));
+    let tool = json!({"tools": [{"component": "HttpRequest", "secrets": ["key"],
+        "config": {"url": format!("http://{address}/"), "headers": {"x-key": "secret:key"}}}]});
+    let output = ask(&world, "scripted-small", tool).await.unwrap();
+    assert_eq!(output["tool_calls"][0]["failed"], true, "{output}");
+    assert_eq!(hits.load(Ordering::Relaxed), 0, "nobody was asked");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    ComponentError, Context, ProviderKeys, Retry, Shared, data_fetcher, http_request, llm_processor,
+    ComponentError, Context, Opened, ProviderKeys, Retry, Shared, data_fetcher, http_request, llm_processor,
     settings::{Settings, wrong},
     web_crawler, website_connector,
 };
@@ -55,7 +55,7 @@ struct Ready {
     fixed: Map<String, Value>,
     /// As the author wrote it: what a secret may do is read here.
     node: Node,
-    secrets: Vec<(String, SecretString)>,
+    secrets: Vec<Opened>,
     /// Where a URL that the model chooses may lead.
     hosts: Vec<Host>,
 }
@@ -118,7 +118,7 @@ impl Ready {
         };
         let open = declared.open();
         let secret = |name: &&str| {
-            let found = context.secrets.iter().find(|(own, _)| own == *name);
+            let found = context.secrets.iter().find(|secret| secret.local == **name);
             found
                 .cloned()
                 .ok_or_else(|| wrong(&place("secrets"), format!("names {name}, which is not among the node's secrets")))

@@ -25,7 +25,9 @@ impl fmt::Display for Choice {
 /// The model of the node, else of the agent or agency; then the fallbacks. A
 /// name that cannot be resolved is an error even where it would not be needed.
 pub fn choices(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<Choice>, ComponentError> {
-    if context.secrets.iter().any(|(name, _)| name == "api_key") && !destination::fixes_provider(&context.node.config) {
+    if context.secrets.iter().any(|secret| secret.local == "api_key")
+        && !destination::fixes_provider(&context.node.config)
+    {
         return Err(wrong(
             "model",
             "comes from a page or an answer, and the node has secrets.api_key; write config.provider out",

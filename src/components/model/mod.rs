@@ -121,7 +121,7 @@ pub async fn check(
     bill.add(reply.answered.completion.usage, reply.answered.cost);
     let Some(schema) = schema else { return Ok(Checked { reply, json: None, bill, corrected: false }) };
     let completion = &reply.answered.completion;
-    let misfit = match schema.read(&completion.content, completion.finish_reason.as_deref()) {
+    let misfit = match schema.read(context, &completion.content, completion.finish_reason.as_deref()).await {
         Ok(json) => return Ok(Checked { json: Some(json), reply, bill, corrected: false }),
         Err(misfit) if misfit.cut => return Err(misfit.into()),
         Err(misfit) => misfit,
@@ -132,7 +132,8 @@ pub async fn check(
     let first = reply.nth;
     let Reply { answered, nth } = ask(context, &choices[first..], request).await.map_err(counted)?;
     bill.add(answered.completion.usage, answered.cost);
-    let json = schema.read(&answered.completion.content, answered.completion.finish_reason.as_deref())?;
+    let completion = &answered.completion;
+    let json = schema.read(context, &completion.content, completion.finish_reason.as_deref()).await?;
     Ok(Checked { reply: Reply { answered, nth: first + nth }, json: Some(json), bill, corrected: true })
 }
 

@@ -1,17 +1,19 @@
 //! JSON out of a model's answer, checked against a schema.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::super::{ComponentError, settings::wrong};
-use crate::base::json_schema::BoundedSchema;
+use super::super::{ComponentError, Context, settings::wrong};
+use crate::base::{json_schema::BoundedSchema, weight};
 
 /// Problems that are told of one answer.
 const MAX_PROBLEMS: usize = 5;
 
 /// A schema, and the config key that it stands in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Schema {
-    validator: BoundedSchema,
+    validator: Arc<BoundedSchema>,
     pub source: Value,
     key: &'static str,
 }
@@ -30,21 +32,47 @@ pub struct Misfit {
 
 impl Schema {
     /// # Errors
-    /// `config.KEY` is not a JSON Schema, or refers to one elsewhere.
-    pub fn compile(key: &'static str, schema: &Value) -> Result<Self, ComponentError> {
-        if !schema.is_object() {
-            return Err(wrong(key, "must be a JSON Schema, which is a mapping"));
-        }
-        let validator = BoundedSchema::compile(schema).map_err(|why| wrong(key, why))?;
-        Ok(Self { validator, source: schema.clone(), key })
+    /// As [`Schema::compiled`], or it takes too long.
+    pub async fn compile(context: &Context<'_>, key: &'static str, schema: &Value) -> Result<Self, ComponentError> {
+        let schema = schema.clone();
+        let compiled = context.apart.run(context.runtime.agency_id, move || Self::compiled(key, &schema)).await;
+        compiled.unwrap_or_else(|why| Err(wrong(key, format!("cannot be compiled: {why}; make it smaller"))))
     }
 
     /// The JSON of the answer.
     ///
     /// # Errors
-    /// There is none, or it does not fit.
-    pub fn read(&self, content: &str, finish_reason: Option<&str>) -> Result<Value, Misfit> {
+    /// There is none, or it does not fit, or that takes too long to find out.
+    pub async fn read(
+        &self,
+        context: &Context<'_>,
+        answer: &str,
+        finish_reason: Option<&str>,
+    ) -> Result<Value, Misfit> {
+        let (schema, key) = (self.clone(), self.key);
+        let (answer, reason) = (answer.to_owned(), finish_reason.map(str::to_owned));
+        let work = move || schema.read_now(&answer, reason.as_deref());
+        context.apart.run(context.runtime.agency_id, work).await.unwrap_or_else(|why| {
+            let problems = format!("it cannot be checked against the schema: {why}; make the schema simpler");
+            Err(Misfit { problems, path: String::new(), cut: true, key })
+        })
+    }
+
+    /// # Errors
+    /// `config.KEY` is not a JSON Schema, or refers to one elsewhere.
+    fn compiled(key: &'static str, schema: &Value) -> Result<Self, ComponentError> {
+        if !schema.is_object() {
+            return Err(wrong(key, "must be a JSON Schema, which is a mapping"));
+        }
+        let validator = BoundedSchema::compile(schema).map_err(|why| wrong(key, why))?;
+        Ok(Self { validator: Arc::new(validator), source: schema.clone(), key })
+    }
+
+    fn read_now(&self, content: &str, finish_reason: Option<&str>) -> Result<Value, Misfit> {
         let misfit = |problems: String, path: String, cut| Misfit { problems, path, cut, key: self.key };
+        if weight::of_text(content) > 2 * weight::MOST {
+            return Err(misfit("it has too many values".to_owned(), String::new(), false));
+        }
         let Some(value) = find(content) else {
             let cut = matches!(finish_reason, Some("length" | "max_tokens" | "MAX_TOKENS"));
             let why = if cut { "it was cut off at max_tokens; raise config.max_tokens" } else { "it holds no JSON" };
@@ -123,7 +151,7 @@ mod tests {
             "required": ["score"],
             "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 10}}
         });
-        Schema::compile("response_schema", &source).unwrap()
+        Schema::compiled("response_schema", &source).unwrap()
     }
 
     #[test]
@@ -134,7 +162,7 @@ mod tests {
             "Here it is:\n```\n{\"score\": 3}\n```\nGood luck [1].",
             "Sure {thing}: {\"score\": 3} as asked",
         ] {
-            assert_eq!(schema().read(text, None).unwrap(), json!({"score": 3}), "{text}");
+            assert_eq!(schema().read_now(text, None).unwrap(), json!({"score": 3}), "{text}");
         }
     }
 
@@ -146,20 +174,20 @@ mod tests {
             ("{}", "the whole: \"score\" is a required property", "/required"),
             ("[]", "not of type", "/type"),
         ] {
-            let misfit = schema().read(text, Some("stop")).unwrap_err();
+            let misfit = schema().read_now(text, Some("stop")).unwrap_err();
             assert!(misfit.correction().contains(words) && !misfit.cut, "{text}: {misfit:?}");
             let error = ComponentError::from(misfit);
             assert_eq!((error.code, error.field), ("schema_mismatch", Some(format!("config.response_schema{at}"))));
             assert!(error.message.contains(words) && error.message.contains(at), "{text}: {}", error.message);
         }
-        let cut = schema().read("{\"score\":", Some("length")).unwrap_err();
+        let cut = schema().read_now("{\"score\":", Some("length")).unwrap_err();
         assert!(cut.cut && cut.problems.contains("raise config.max_tokens"));
     }
 
     #[test]
     fn a_bad_schema_is_a_bad_config() {
         for bad in [json!("x"), json!({"type": "wrong"}), json!({"$ref": "https://example.com/schema.json"})] {
-            let error = Schema::compile("response_schema", &bad).unwrap_err();
+            let error = Schema::compiled("response_schema", &bad).unwrap_err();
             assert_eq!(error.field.as_deref(), Some("config.response_schema"), "{error}");
         }
     }

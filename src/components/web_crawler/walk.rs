@@ -33,6 +33,8 @@ pub struct Walk<'a> {
     next_start: Instant,
     bytes: usize,
     kept_bytes: usize,
+    /// The room for them.
+    held: Vec<Option<Box<dyn Send + Sync>>>,
     /// The depth being fetched. The next one waits until it is done, so that every
     /// page is found by its shortest way.
     level: u64,
@@ -52,6 +54,7 @@ impl<'a> Walk<'a> {
             next_start: Instant::now(),
             bytes: 0,
             kept_bytes: 0,
+            held: Vec::new(),
             level: 0,
             budget: plan.max_pages.saturating_mul(5).saturating_add(50),
         }
@@ -165,7 +168,11 @@ impl<'a> Walk<'a> {
         match found {
             Found::Page { status, content_type, elapsed, bytes, page } => {
                 self.bytes = self.bytes.saturating_add(bytes);
-                self.kept_bytes = self.kept_bytes.saturating_add(page.weight());
+                let weight = page.weight();
+                self.kept_bytes = self.kept_bytes.saturating_add(weight);
+                let no_room = |kind| egress::Error { kind, url: egress::shown(&item.url), sent: true };
+                let held = self.context.egress.hold(weight).map_err(no_room);
+                self.held.push(held.map_err(|error| outgoing::explain(&error, true))?);
                 if !(self.plan.respect_robots && page.nofollow) {
                     self.enqueue(&item, &page.links);
                 }
@@ -276,6 +283,7 @@ impl<'a> Walk<'a> {
             return Err(outgoing::explain(error, true));
         }
         match error.kind {
+            ErrorKind::NoRoom { .. } => Err(outgoing::explain(error, true)),
             ErrorKind::TooLarge(_) | ErrorKind::Refused(_) | ErrorKind::InvalidUrl(_) => {
                 self.report.skip(&item.url, error.kind.to_string(), item.found_on);
                 Ok(())

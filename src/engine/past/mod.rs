@@ -2,15 +2,23 @@
 
 mod store;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::run_ledger::Lent;
+use super::{
+    room::{Held, Room, Short},
+    run_ledger::Lent,
+};
 use crate::{
     base::{RunScope, TaskId, Usd},
+    db::JsonText,
     tasks::lease::Claimed,
 };
 
@@ -18,11 +26,13 @@ use crate::{
 pub type Place = (String, i32);
 
 /// A committed result.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Checkpoint {
     pub status: String,
-    pub output: Option<Value>,
+    pub output: Option<JsonText>,
     pub error: Option<Value>,
+    /// Until it is taken.
+    _held: Held,
 }
 
 /// The tries of a node that has no result yet.
@@ -42,7 +52,7 @@ pub struct Progress {
 /// Empty for a first claim.
 #[derive(Debug, Default)]
 pub struct Past {
-    pub committed: HashMap<Place, Checkpoint>,
+    pub committed: Mutex<HashMap<Place, Checkpoint>>,
     /// The highest call number used.
     pub last_calls: HashMap<Place, i32>,
     /// The last call whose answer was lost.
@@ -56,13 +66,35 @@ pub struct Past {
     pub elapsed: Duration,
 }
 
+impl Checkpoint {
+    pub fn new(status: String, output: Option<JsonText>, error: Option<Value>, held: Held) -> Self {
+        Self { status, output, error, _held: held }
+    }
+}
+
 impl Past {
     /// # Errors
-    /// The database is away.
-    pub async fn read(scope: &RunScope, pool: &PgPool, claimed: &Claimed) -> Result<Self, sqlx::Error> {
+    /// The database is away; or there is no room for what was committed.
+    pub async fn read(
+        scope: &RunScope,
+        pool: &PgPool,
+        claimed: &Claimed,
+        room: &Arc<Room>,
+    ) -> Result<Result<Self, Short>, sqlx::Error> {
         if claimed.epoch <= 1 {
-            return Ok(Self::default());
+            return Ok(Ok(Self::default()));
         }
-        store::read(scope, pool, TaskId(claimed.id)).await
+        store::read(scope, pool, TaskId(claimed.id), room).await
+    }
+
+    #[must_use]
+    pub fn has(&self, place: &Place) -> bool {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(place)
+    }
+
+    /// Each is looked at once.
+    #[must_use]
+    pub fn take(&self, place: &Place) -> Option<Checkpoint> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner).remove(place)
     }
 }

@@ -1,21 +1,37 @@
 //! Reads what earlier claims left, in one transaction.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use futures::TryStreamExt;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{Checkpoint, Past, Place, Progress};
 use crate::{
     base::{RunScope, TaskId, Usd},
-    db,
-    engine::run_ledger::Lent,
+    db::{self, JsonText},
+    engine::{
+        room::{Room, Short},
+        run_ledger::Lent,
+    },
 };
+
+/// Bytes that a checkpoint holds beside its output.
+const ROW: usize = 256;
 
 type Tx = Transaction<'static, Postgres>;
 
 /// # Errors
 /// The database is away.
-pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, sqlx::Error> {
+pub async fn read(
+    run: &RunScope,
+    pool: &PgPool,
+    task: TaskId,
+    room: &Arc<Room>,
+) -> Result<Result<Past, Short>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let (last_calls, unanswered) = calls(&mut tx, task).await?;
     let facts = sqlx::query!(
@@ -34,8 +50,12 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
     )
     .fetch_one(&mut *tx)
     .await?;
+    let committed = match committed(&mut tx, task, room).await? {
+        Ok(committed) => Mutex::new(committed),
+        Err(short) => return Ok(Err(short)),
+    };
     let past = Past {
-        committed: committed(&mut tx, task).await?,
+        committed,
         last_calls,
         lost_calls: unanswered,
         progress: progress(&mut tx, task).await?,
@@ -44,16 +64,31 @@ pub async fn read(run: &RunScope, pool: &PgPool, task: TaskId) -> Result<Past, s
         elapsed: Duration::try_from_secs_f64(facts.elapsed).unwrap_or_default(),
     };
     tx.commit().await?;
-    Ok(past)
+    Ok(Ok(past))
 }
 
-async fn committed(tx: &mut Tx, task: TaskId) -> Result<HashMap<Place, Checkpoint>, sqlx::Error> {
-    let rows =
-        sqlx::query!("select node_id, occurrence, status, output, error from task_steps where task_id = $1", task.0);
-    let rows = rows.fetch_all(&mut **tx).await?.into_iter();
-    Ok(rows
-        .map(|r| ((r.node_id, r.occurrence), Checkpoint { status: r.status, output: r.output, error: r.error }))
-        .collect())
+/// Row by row, each with the room for it.
+async fn committed(
+    tx: &mut Tx,
+    task: TaskId,
+    room: &Arc<Room>,
+) -> Result<Result<HashMap<Place, Checkpoint>, Short>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select node_id, occurrence, status, output as "output: JsonText", error from task_steps where task_id = $1"#,
+        task.0,
+    );
+    let mut rows = rows.fetch(&mut **tx);
+    let mut found = HashMap::new();
+    while let Some(r) = rows.try_next().await? {
+        match room.hold(ROW + r.output.as_ref().map_or(0, |text| text.as_str().len())) {
+            Ok(held) => {
+                let checkpoint = Checkpoint::new(r.status, r.output, r.error, held);
+                found.insert((r.node_id, r.occurrence), checkpoint);
+            }
+            Err(short) => return Ok(Err(short)),
+        }
+    }
+    Ok(Ok(found))
 }
 
 /// The highest call numbers used, and those of calls whose answer was lost.

@@ -47,7 +47,8 @@ impl Recorder {
     /// Two lanes, so that one batch gathers while another waits for its commit.
     #[must_use]
     pub fn start(pool: &sqlx::PgPool) -> Self {
-        Self((0..LANES).map(|_| Lane::start(RecordFlush(pool.clone()), MAX_BATCH)).collect())
+        let flush = RecordFlush::new(pool.clone());
+        Self((0..LANES).map(|_| Lane::start(flush.clone(), MAX_BATCH)).collect())
     }
 
     /// Waits until the record is durable.

@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::db::JsonText;
+
 /// A call about to leave; the composite type `app.intent_write`.
 #[derive(Debug, Clone, sqlx::Type)]
 #[sqlx(type_name = "app.intent_write")]
@@ -59,7 +61,7 @@ pub struct StepWrite {
     pub occurrence: i32,
     pub status: String,
     pub attempts: i32,
-    pub output: Option<Value>,
+    pub output: Option<JsonText>,
     pub error: Option<Value>,
     pub tokens_used: i64,
     pub cost_usd: Decimal,
@@ -78,7 +80,7 @@ pub struct FinishWrite {
     pub task_id: Uuid,
     pub epoch: i64,
     pub status: String,
-    pub output: Option<Value>,
+    pub output: Option<JsonText>,
     pub error: Option<Value>,
     pub quality_score: Option<Decimal>,
 }

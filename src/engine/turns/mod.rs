@@ -2,6 +2,8 @@
 
 mod store;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -10,9 +12,10 @@ use super::{
     Parts,
     meter::{self, NodeMeter},
     record::RecordError,
+    room::{Held, Room},
 };
 use crate::{
-    base::TaskId,
+    base::{TaskId, weight},
     components::{ComponentError, Retry, Turns},
     db::{self, lane::Lane},
     tasks::lease::Claimed,
@@ -22,6 +25,8 @@ pub use store::{TurnFlush, TurnWrite};
 
 /// Turns are few beside steps: one lane takes them.
 const MAX_BATCH: usize = 100;
+/// A piece is here, in the agent's talk, and in its next question.
+const COPIES: usize = 3;
 
 /// The writer of all agents' turns in a process.
 pub fn lane(pool: &sqlx::PgPool) -> Lane<TurnFlush> {
@@ -35,19 +40,28 @@ pub struct NodeTurns<'a> {
     node_id: &'a str,
     occurrence: i32,
     meter: &'a NodeMeter,
+    room: &'a Arc<Room>,
     /// `None` until it was asked for.
-    kept: Mutex<Option<Vec<Value>>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+/// The pieces, and the room for them.
+#[derive(Default)]
+struct Kept {
+    pieces: Vec<Value>,
+    held: Vec<Held>,
 }
 
 impl<'a> NodeTurns<'a> {
     pub fn new(
         parts: &'a Parts,
         claimed: &'a Claimed,
+        room: &'a Arc<Room>,
         node_id: &'a str,
         occurrence: i32,
         meter: &'a NodeMeter,
     ) -> Self {
-        Self { parts, claimed, node_id, occurrence, meter, kept: Mutex::default() }
+        Self { parts, claimed, room, node_id, occurrence, meter, kept: Mutex::default() }
     }
 
     async fn load(&self) -> Result<Vec<Value>, ComponentError> {
@@ -68,27 +82,32 @@ impl<'a> NodeTurns<'a> {
 impl Turns for NodeTurns<'_> {
     async fn kept(&self) -> Result<Vec<Value>, ComponentError> {
         let mut kept = self.kept.lock().await;
-        if kept.is_none() {
-            *kept = Some(self.load().await?);
+        if let Some(kept) = kept.as_ref() {
+            return Ok(kept.pieces.clone());
         }
-        Ok(kept.clone().unwrap_or_default())
+        let pieces = self.load().await?;
+        let held = self.room.hold(COPIES * pieces.iter().map(weight::of).sum::<usize>())?;
+        *kept = Some(Kept { pieces: pieces.clone(), held: vec![held] });
+        Ok(pieces)
     }
 
     async fn keep(&self, piece: Value) -> Result<Value, ComponentError> {
         let mut kept = self.kept.lock().await;
         let kept = kept.get_or_insert_default();
         let piece = self.meter.redactor().output(piece)?;
+        let held = self.room.hold(COPIES * weight::of(&piece))?;
         let turn = TurnWrite {
             task_id: self.claimed.id,
             epoch: self.claimed.epoch,
             node_id: self.node_id.to_owned(),
             occurrence: self.occurrence,
-            nth: i32::try_from(kept.len()).unwrap_or(i32::MAX),
+            nth: i32::try_from(kept.pieces.len()).unwrap_or(i32::MAX),
             piece: piece.clone(),
         };
         // Kept from here on: the lane writes it even if this wait is cut off, and a
         // write that fails ends the run.
-        kept.push(piece.clone());
+        kept.pieces.push(piece.clone());
+        kept.held.push(held);
         let lines = self.meter.settled();
         match self.parts.turns.write((lines, turn)).await {
             Ok(true) => Ok(piece),

@@ -17,7 +17,7 @@ use super::{
     LOOK_EVERY, refused, stop, store, unread,
 };
 use crate::{
-    base::{TaskId, Usd},
+    base::{TaskId, Usd, weight},
     catalog::{self, Published, RecipeRef, Step, control::SubRecipe, inputs},
     components::ComponentError,
     db,
@@ -68,6 +68,7 @@ impl Run<'_> {
     /// one. False: other tasks were lent all that is left, and one of them has to end first.
     async fn start_child(&self, work: &Work<'_>) -> Result<bool, ComponentError> {
         let config = self.render(work.step, work.scope, Step::render).await?;
+        let _held = self.room.hold(config.values().map(weight::of).sum())?;
         let wanted = SubRecipe::read(&config).map_err(refused)?;
         let published = self.wanted(&wanted).await?;
         self.refuse_cycle(&published).await?;

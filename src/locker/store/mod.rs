@@ -1,9 +1,11 @@
 //! SQL for secrets.
 
+mod bind;
 mod keys;
 mod rotation;
 mod signing;
 
+pub use bind::*;
 pub use keys::*;
 pub use rotation::*;
 pub use signing::*;
@@ -25,7 +27,7 @@ pub async fn list(
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
         Secret,
-        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, hosts, created_at,
                   updated_at, last_used_at
              from secret_locker
             where webhook_id is null and ($1::uuid is null or team_id = $1) and ($2::uuid is null or id < $2)
@@ -50,7 +52,7 @@ pub async fn get(
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let secret = sqlx::query_as!(
         Secret,
-        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+        r#"select id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, hosts, created_at,
                   updated_at, last_used_at
              from secret_locker where key_name = $1 and team_id is not distinct from $2 and webhook_id is null"#,
         name.as_str(),
@@ -80,21 +82,21 @@ pub async fn delete(
     Ok(deleted.rows_affected() == 1)
 }
 
-/// Locks the secret against other writers; gives its id and version.
+/// Locks the secret against other writers; gives its id, version and hosts.
 pub async fn lock(
     connection: &mut PgConnection,
     team: Option<TeamId>,
     name: &KeyName,
-) -> Result<Option<(SecretId, i32)>, LockerError> {
+) -> Result<Option<(SecretId, i32, Vec<String>)>, LockerError> {
     let row = sqlx::query!(
-        r#"select id as "id: SecretId", version from secret_locker
+        r#"select id as "id: SecretId", version, hosts from secret_locker
             where key_name = $1 and team_id is not distinct from $2 and webhook_id is null for update"#,
         name.as_str(),
         team.map(|id| id.0),
     )
     .fetch_optional(connection)
     .await?;
-    Ok(row.map(|row| (row.id, row.version)))
+    Ok(row.map(|row| (row.id, row.version, row.hosts)))
 }
 
 pub struct NewVersion<'a> {
@@ -103,6 +105,7 @@ pub struct NewVersion<'a> {
     pub key_version: i32,
     pub sealed: &'a Sealed,
     pub last4: String,
+    pub hosts: Vec<String>,
 }
 
 /// `None` if another request made the secret first.
@@ -115,10 +118,10 @@ pub async fn insert(
 ) -> Result<Option<Secret>, LockerError> {
     let secret = sqlx::query_as!(
         Secret,
-        r#"insert into secret_locker (id, agency_id, team_id, key_name, version, key_version, nonce, ciphertext, last4)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        r#"insert into secret_locker (id, agency_id, team_id, key_name, version, key_version, nonce, ciphertext, last4, hosts)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
            on conflict on constraint secret_locker_name_key do nothing
-           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, hosts, created_at,
                      updated_at, last_used_at"#,
         new.id.0,
         agency.0,
@@ -129,6 +132,7 @@ pub async fn insert(
         new.sealed.nonce,
         new.sealed.ciphertext,
         new.last4,
+        &new.hosts,
     )
     .fetch_optional(connection)
     .await?;
@@ -140,9 +144,10 @@ pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Resu
     let secret = sqlx::query_as!(
         Secret,
         r#"update secret_locker
-              set version = $2, key_version = $3, nonce = $4, ciphertext = $5, last4 = $6, updated_at = clock_timestamp()
+              set version = $2, key_version = $3, nonce = $4, ciphertext = $5, last4 = $6, hosts = $7,
+                  updated_at = clock_timestamp()
             where id = $1 and version = $2 - 1
-           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, created_at,
+           returning id as "id: SecretId", key_name, team_id as "team_id: TeamId", version, last4, hosts, created_at,
                      updated_at, last_used_at"#,
         new.id.0,
         new.version,
@@ -150,6 +155,7 @@ pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Resu
         new.sealed.nonce,
         new.sealed.ciphertext,
         new.last4,
+        &new.hosts,
     )
     .fetch_optional(connection)
     .await?;
@@ -161,6 +167,7 @@ pub async fn update(connection: &mut PgConnection, new: &NewVersion<'_>) -> Resu
 pub struct Stored {
     pub id: SecretId,
     pub version: i32,
+    pub hosts: Vec<String>,
     pub sealed: Sealed,
     pub key: WrappedKey,
 }
@@ -169,6 +176,7 @@ pub struct Stored {
 pub struct Row {
     id: SecretId,
     version: i32,
+    hosts: Vec<String>,
     key_version: i32,
     nonce: Vec<u8>,
     ciphertext: Vec<u8>,
@@ -183,6 +191,7 @@ impl From<Row> for Stored {
         Self {
             id: row.id,
             version: row.version,
+            hosts: row.hosts,
             sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
             key: WrappedKey { version: row.key_version, root_key_id: row.root_key_id, wrapped },
         }
@@ -199,7 +208,7 @@ pub async fn find_and_touch(
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let row = sqlx::query_as!(
         Row,
-        r#"select s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
+        r#"select s.id as "id: SecretId", s.version, s.hosts, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
                   k.nonce as key_nonce, k.wrapped_key
              from secret_locker s
              join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
@@ -266,7 +275,7 @@ pub async fn begin_check(
              from agency_keys k
             where s.key_name = $1 and s.team_id is not distinct from $2 and s.webhook_id is null
               and k.agency_id = s.agency_id and k.version = s.key_version
-           returning s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
+           returning s.id as "id: SecretId", s.version, s.hosts, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
                      k.nonce as key_nonce, k.wrapped_key"#,
         name.as_str(),
         team.map(|id| id.0),

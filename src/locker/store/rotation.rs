@@ -106,7 +106,7 @@ pub async fn sealed_with_older(
 ) -> Result<Vec<Stored>, LockerError> {
     let rows = sqlx::query_as!(
         Row,
-        r#"select s.id as "id: SecretId", s.version, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
+        r#"select s.id as "id: SecretId", s.version, s.hosts, s.key_version, s.nonce, s.ciphertext, k.root_key_id,
                   k.nonce as key_nonce, k.wrapped_key
              from secret_locker s join agency_keys k on k.agency_id = s.agency_id and k.version = s.key_version
             where s.agency_id = $1 and s.key_version < $2 and s.id > $3
@@ -121,7 +121,7 @@ pub async fn sealed_with_older(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// The same value under another key. `false` if the secret was changed or deleted since it was read.
+/// The same value under another key. `false` if the secret was changed, bound or deleted since it was read.
 pub async fn reseal(
     connection: &mut PgConnection,
     old: &Stored,
@@ -130,13 +130,14 @@ pub async fn reseal(
 ) -> Result<bool, LockerError> {
     let done = sqlx::query!(
         "update secret_locker set key_version = $4, nonce = $5, ciphertext = $6
-          where id = $1 and version = $2 and key_version = $3",
+          where id = $1 and version = $2 and key_version = $3 and hosts = $7",
         old.id.0,
         old.version,
         old.key.version,
         key_version,
         sealed.nonce,
         sealed.ciphertext,
+        &old.hosts,
     )
     .execute(connection)
     .await?;

@@ -69,6 +69,8 @@ pub async fn find_signing(
     Ok(row.map(|row| Stored {
         id: row.id,
         version: row.version,
+        // It signs and is never sent.
+        hosts: Vec::new(),
         sealed: Sealed { nonce: row.nonce, ciphertext: row.ciphertext },
         key: WrappedKey {
             version: row.key_version,

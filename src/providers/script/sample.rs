@@ -5,24 +5,31 @@
 //! maxLength, the formats date, date-time, email, uri and uuid, anyOf, oneOf,
 //! allOf and local `$ref`. Not understood: pattern, multipleOf, conditions.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     hash,
     text::{clip, opening},
 };
+use crate::base::weight;
 
 /// Deeper than this only what is required is given, so that a schema that holds
 /// itself ends; at twice the depth nothing is.
 const DEPTH: usize = 8;
 const MAX_ITEMS: u64 = 50;
+/// Values of one answer, and characters of all its texts: lists in lists multiply.
+const MAX_VALUES: usize = 5_000;
+const MAX_CHARS: usize = 200_000;
 
 /// The value depends on the schema, the seed and the prompt alone.
 pub fn of(schema: &Value, seed: u64, prompt: &str) -> Value {
     let topic = clip(&opening(prompt).unwrap_or_else(|| "the request".to_owned()), 60);
     let link = prompt.split(|c: char| c.is_whitespace() || "()<>\"',`".contains(c)).find(|word| is_link(word));
     let link = link.map(|word| word.trim_end_matches(['.', ';', ':']).to_owned());
-    let sampler = Sampler { root: schema, seed, topic, link };
+    let (values, chars) = (Cell::new(MAX_VALUES), Cell::new(MAX_CHARS));
+    let sampler = Sampler { root: schema, seed, topic, link, values, chars };
     sampler.value(schema, "answer", 0)
 }
 
@@ -32,6 +39,9 @@ struct Sampler<'a> {
     topic: String,
     /// The first address in the prompt.
     link: Option<String>,
+    /// What is left of them.
+    values: Cell<usize>,
+    chars: Cell<usize>,
 }
 
 fn is_link(word: &str) -> bool {
@@ -41,11 +51,14 @@ fn is_link(word: &str) -> bool {
 impl Sampler<'_> {
     /// `path` names the value within the answer; it makes equal schemas differ.
     fn value(&self, schema: &Value, path: &str, depth: usize) -> Value {
-        if depth > 2 * DEPTH {
+        if depth > 2 * DEPTH || self.values.get() == 0 {
             return Value::Null;
         }
+        self.values.update(|left| left - 1);
         if let Some(given) = self.given(schema, path) {
-            return given;
+            let left = self.chars.get().checked_sub(weight::of(&given));
+            self.chars.set(left.unwrap_or(0));
+            return if left.is_some() { given } else { Value::Null };
         }
         if let Some(target) = schema["$ref"].as_str().and_then(|at| self.root.pointer(at.strip_prefix('#')?)) {
             return self.value(target, path, depth + 1);
@@ -100,7 +113,10 @@ impl Sampler<'_> {
         let least = schema["minItems"].as_u64().unwrap_or(0);
         let wanted = if depth < DEPTH { 2 } else { 0 };
         let count = wanted.max(least).min(most).min(MAX_ITEMS);
-        (1..=count).map(|n| self.value(&schema["items"], &format!("{path} {n}"), depth + 1)).collect()
+        (1..=count)
+            .take_while(|_| self.values.get() > 0)
+            .map(|n| self.value(&schema["items"], &format!("{path} {n}"), depth + 1))
+            .collect()
     }
 
     /// Strictly between the bounds, where they leave room.
@@ -134,9 +150,9 @@ impl Sampler<'_> {
         let name = path.rsplit('.').next().unwrap_or(path).replace('_', " ");
         let mut text = format!("{name}: {}", self.topic);
         let least = usize::try_from(schema["minLength"].as_u64().unwrap_or(0).min(10_000)).unwrap_or(0);
-        while text.chars().count() < least {
-            text.push_str(" and more");
-        }
+        let missing = least.saturating_sub(text.chars().count()).min(self.chars.get());
+        text.push_str(&" and more".repeat(missing.div_ceil(" and more".len())));
+        self.chars.set(self.chars.get().saturating_sub(text.len()));
         let most = usize::try_from(schema["maxLength"].as_u64().unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         text.chars().take(most).collect()
     }
@@ -227,6 +243,16 @@ mod tests {
             "name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}}});
         holds(&tree, 4);
         of(&json!({"$ref": "#"}), 4, "");
+    }
+
+    #[test]
+    fn lists_in_lists_end() {
+        let long = json!({"type": "string", "minLength": 10_000});
+        let nested = (0..15).fold(long, |items, _| json!({"type": "array", "minItems": 50, "items": items}));
+        let start = std::time::Instant::now();
+        let value = of(&nested, 4, "");
+        assert!(value.to_string().len() < 3_000_000, "{}", value.to_string().len());
+        assert!(start.elapsed().as_secs() < 2);
     }
 
     proptest! {

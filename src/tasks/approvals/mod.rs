@@ -8,7 +8,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::{
-    base::{Actor, Role, TenantScope, json_schema::BoundedSchema},
+    base::{Actor, Role, TenantScope, apart::Apart, json_schema::BoundedSchema},
     catalog::Problem,
 };
 
@@ -102,7 +102,7 @@ impl Asker {
 /// See [`DecideError`]; nothing is changed then.
 pub async fn decide(
     scope: &TenantScope,
-    pool: &PgPool,
+    (pool, apart): (&PgPool, &Apart),
     id: Uuid,
     verdict: Verdict,
     payload: Option<Value>,
@@ -116,7 +116,13 @@ pub async fn decide(
         "expired" => return Err(DecideError::Expired),
         _ => return Err(DecideError::Decided(found.status)),
     }
-    check_payload(&found, verdict, payload.as_ref()).map_err(DecideError::Payload)?;
+    let work = {
+        let (form, payload) = (found.form.clone(), payload.clone());
+        move || check_payload(form.as_ref(), verdict, payload.as_ref())
+    };
+    let unchecked = |why| vec![Problem::new("payload", format!("cannot be checked: {why}; make it smaller"))];
+    let checked = apart.run(scope.agency_id(), work).await.unwrap_or_else(|why| Err(unchecked(why)));
+    checked.map_err(DecideError::Payload)?;
     let (user, key) = match scope.actor() {
         Actor::Person(user) => (Some(user.0), None),
         Actor::Key(key) => (None, Some(key.0)),
@@ -133,13 +139,13 @@ pub async fn decide(
 }
 
 /// An approval's payload has to follow the form; with a rejection it is a remark.
-fn check_payload(found: &Approval, verdict: Verdict, payload: Option<&Value>) -> Result<(), Vec<Problem>> {
+fn check_payload(form: Option<&Value>, verdict: Verdict, payload: Option<&Value>) -> Result<(), Vec<Problem>> {
     let bytes = payload.map_or(0, |payload| payload.to_string().len());
     if bytes > MAX_PAYLOAD_BYTES {
         let message = format!("has {bytes} bytes as JSON; at most {MAX_PAYLOAD_BYTES} are accepted");
         return Err(vec![Problem::new("payload", message)]);
     }
-    let Some(form) = found.form.as_ref().filter(|_| verdict == Verdict::Approve) else { return Ok(()) };
+    let Some(form) = form.filter(|_| verdict == Verdict::Approve) else { return Ok(()) };
     let Some(payload) = payload else {
         return Err(vec![Problem::new("payload", "is required: the approval's `form` says what it has to hold")]);
     };
@@ -189,14 +195,14 @@ mod tests {
     fn an_answer_follows_the_form_and_a_rejection_needs_none() {
         let form = json!({"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}}});
         let asked = approval(Some(form));
-        let check = |verdict, payload: Option<Value>| check_payload(&asked, verdict, payload.as_ref());
+        let check = |verdict, payload: Option<Value>| check_payload(asked.form.as_ref(), verdict, payload.as_ref());
         assert!(check(Verdict::Approve, Some(json!({"title": "A"}))).is_ok());
         assert!(check(Verdict::Reject, None).is_ok());
         assert_eq!(check(Verdict::Approve, None).unwrap_err()[0].path, "payload");
         assert_eq!(check(Verdict::Approve, Some(json!({"title": 3}))).unwrap_err()[0].path, "payload.title");
         let long = json!({"reason": "x".repeat(MAX_PAYLOAD_BYTES)});
         assert!(check(Verdict::Reject, Some(long)).unwrap_err()[0].message.contains("at most 65536"));
-        assert!(check_payload(&approval(None), Verdict::Approve, Some(&json!("anything"))).is_ok());
+        assert!(check_payload(approval(None).form.as_ref(), Verdict::Approve, Some(&json!("anything"))).is_ok());
     }
 
     #[test]

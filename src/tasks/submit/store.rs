@@ -1,6 +1,6 @@
 //! Writes submissions in batches through `app.submit_tasks`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -78,12 +78,17 @@ impl SubmitFlush {
         Self { pool }
     }
 
-    /// One statement; answers in the order of the rows.
+    /// One statement, which names the agencies of its batch; answers in the order of the rows.
     async fn write(&self, submissions: &[&Submission]) -> Result<Vec<Written>, sqlx::Error> {
         let mut answers = vec![Written::AgentUnknown; submissions.len()];
+        let agencies: HashSet<Uuid> = submissions.iter().map(|submission| submission.agency_id).collect();
+        // The argument names `named`, so that the call cannot be made before the agencies are.
         let rows = sqlx::query!(
-            r#"select id as "id!", outcome as "outcome!", team_id, created_at from app.submit_tasks($1)"#,
+            r#"select r.id as "id!", r.outcome as "outcome!", r.team_id, r.created_at
+                 from (select set_config('app.batch', ($2::uuid[])::text, true)) b (named)
+                cross join lateral app.submit_tasks(case when b.named is not null then $1::app.submission[] end) r"#,
             submissions as _,
+            &agencies.into_iter().collect::<Vec<_>>(),
         )
         .fetch_all(&self.pool)
         .await?;

@@ -1,8 +1,11 @@
 //! The processes that run tasks, as they say themselves every few seconds.
 
+pub mod standstill;
 pub mod store;
 
 use chrono::{DateTime, Utc};
+
+pub use standstill::Standstill;
 
 /// A worker that was not heard of for longer counts as gone.
 pub const GONE_AFTER_SECONDS: i32 = 15;

@@ -48,6 +48,17 @@ pub async fn leave(pool: &PgPool, name: &str) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
+/// Whether tasks that could run have waited for more than `seconds`, and in that time no
+/// worker claimed any.
+///
+/// # Errors
+/// The database is away.
+pub async fn work_stands(pool: &PgPool, seconds: i32) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select app.work_stands($1, $2) as "stands!""#, seconds, GONE_AFTER_SECONDS)
+        .fetch_one(pool)
+        .await
+}
+
 /// The workers, and how many of the agency's own tasks each runs; the newest first.
 ///
 /// # Errors

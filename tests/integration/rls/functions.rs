@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use uuid::Uuid;
 
-use super::{Ids, ROLES, act, count, seed};
+use super::{ROLES, act, count, run, seed};
 use crate::fixture::id;
 
 /// Every SECURITY DEFINER function, who may call it, and why it has to see more than one tenant.
@@ -21,7 +21,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.user_by_oidc", &["teamai_api"], "signing in: a provider's account says whose it is"),
     ("app.oidc_code_by_hash", &["teamai_api"], "exchanging: whoever has code and cookie has no session yet"),
     ("app.pending_invites_by_email", &["teamai_api"], "signing in: an invite waits in an agency that is not known yet"),
-    ("app.submit_tasks", &["teamai_api"], "many tenants' tasks in one commit; checks agent and recipe of each itself"),
+    ("app.submit_tasks", &["teamai_api"], "writes columns that no role may; tasks of the context's agency alone"),
     ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
     (
         "app.record",
@@ -37,7 +37,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
         &["teamai_worker"],
         "many agents' turns in one commit; the tenant is the task's, held by its epoch",
     ),
-    ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; the tenant is the task's, that ended"),
+    ("app.close_unrun", &["teamai_api"], "appends to ledgers, which no role may; of the context's agency alone"),
     ("app.heartbeat", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
     ("app.cancel_requests", &["teamai_worker"], "one statement for all tasks of a worker; tells ids that it was given"),
     ("app.release_tasks", &["teamai_worker"], "one statement for all tasks of a worker, held by their epochs"),
@@ -62,7 +62,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     (
         "app.fire_schedule",
         &["teamai_worker"],
-        "makes a task through app.submit_tasks; the tenant is the schedule's, held by its time",
+        "makes a task as app.submit_tasks does; the tenant is the schedule's, held by its time",
     ),
     ("app.pass_schedule", &["teamai_worker"], "moves one schedule on, held by its time; gives yes or no"),
     ("app.prune_tasks", &["teamai_worker"], "drops finished tasks by their agency's own bound; gives a number"),
@@ -80,10 +80,15 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
         &["teamai_worker"],
         "makes and drops partitions, as their owner; takes a number, gives nothing",
     ),
-    ("app.newest_events", &["teamai_api"], "one look for all streams of a process; gives numbers of events alone"),
+    ("app.newest_events", &["teamai_api"], "numbers of events alone, of the context's agency"),
     ("app.claim_deliveries", &["teamai_worker"], "what is due to be sent, whosever it is; each with its own agency"),
     ("app.keep_deliveries", &["teamai_worker"], "drops what is old, for all; takes a number, gives nothing"),
     ("app.root_keys_in_use", &["teamai_api", "teamai_worker"], "the start compares root keys; gives ids and numbers"),
+    (
+        "app.work_stands",
+        &["teamai_api", "teamai_worker"],
+        "probes ask whether any agency's work moves; gives yes or no, over all of them",
+    ),
 ];
 
 #[sqlx::test(migrations = "./migrations")]
@@ -124,41 +129,6 @@ async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
         let protect = act(&root, role, Some(own.agency()), "select app.protect('login_throttle')").await;
         assert_eq!(protect, Err("42501".to_owned()), "{role} can only protect tables that it owns");
     }
-}
-
-async fn run(root: &PgPool, role: &str, statement: String) -> Vec<sqlx::postgres::PgRow> {
-    let mut tx = root.begin().await.unwrap();
-    sqlx::query("select set_config('role', $1, true)").bind(role).execute(&mut *tx).await.unwrap();
-    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut *tx).await.unwrap();
-    tx.commit().await.unwrap();
-    rows
-}
-
-fn submission(task: Uuid, of: &Ids, agent_and_recipe: &str) -> String {
-    of.fill(&format!(
-        "select outcome from app.submit_tasks(array[row('{task}', {{agency}}, null, {agent_and_recipe}, 'r', '1', null,
-           null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null, '{task}', null, null)::app.submission])"
-    ))
-}
-
-#[sqlx::test(migrations = "./migrations")]
-async fn a_task_is_submitted_for_ones_own_agent_and_recipe_alone(root: PgPool) {
-    let (own, theirs) = (seed(&root).await, seed(&root).await);
-    let cases = [
-        (own.fill("{agent}, {user}, {recipe}"), "created"),
-        (theirs.fill("{agent}, null, ") + &own.fill("{recipe}"), "agent_unknown"),
-        (own.fill("{agent}, null, ") + &theirs.fill("{recipe}"), "recipe_unknown"),
-    ];
-    for (refers, expected) in cases {
-        let task = id();
-        let rows = run(&root, "teamai_api", submission(task, &own, &refers)).await;
-        assert_eq!(rows[0].get::<String, _>(0), expected);
-        let made = format!("select count(*) from task_queue where id = '{task}'");
-        assert_eq!(count(&root, "postgres", None, &made).await, i64::from(expected == "created"));
-    }
-    // Another agency's person cannot have asked for it.
-    let forged = submission(id(), &own, &(own.fill("{agent}, ") + &theirs.fill("{user}, ") + &own.fill("{recipe}")));
-    assert_eq!(act(&root, "teamai_api", None, &forged).await, Err("23503".to_owned()));
 }
 
 #[sqlx::test(migrations = "./migrations")]
@@ -335,35 +305,4 @@ async fn a_schedule_makes_its_own_agencys_task_once_for_a_time(root: PgPool) {
 
     let pass = own.fill("select app.pass_schedule({schedule}, '2020-01-01', '2020-01-01', '2030-01-01', 'x')");
     assert!(!run(&root, "teamai_worker", pass).await[0].get::<bool, _>(0), "not at that time");
-}
-
-#[sqlx::test(migrations = "./migrations")]
-async fn retry_and_requeue_reach_into_no_other_agency(root: PgPool) {
-    let (own, theirs) = (seed(&root).await, seed(&root).await);
-    let end = |of: &Ids| of.fill("update task_queue set status = 'dead', finished_at = now() where id = {task}");
-    for of in [&own, &theirs] {
-        sqlx::query(AssertSqlSafe(end(of))).execute(&root).await.unwrap();
-    }
-    let retry = |of: &Ids, task: Uuid| {
-        let call = format!(
-            "select outcome from app.retry_task({}, row('{task}', {{agency}}, null, {{agent}}, null, {{recipe}}, 'r', '1',
-               null, null, null, 5, '{{}}', null, 1, '{{}}', null, gen_random_uuid(), null, null, '{task}', null, null)::app.submission,
-               array[{}::text])",
-            of.fill("{task}"),
-            of.fill("{agency}"),
-        );
-        own.fill(&call)
-    };
-    let (foreign, new) = (id(), id());
-    assert_eq!(run(&root, "teamai_api", retry(&theirs, foreign)).await[0].get::<String, _>(0), "not_finished");
-    assert_eq!(run(&root, "teamai_api", retry(&own, new)).await[0].get::<String, _>(0), "created");
-    let copied = format!("select count(*) from task_steps where task_id = '{new}' and copied_from is not null");
-    assert_eq!(count(&root, "postgres", None, &copied).await, 1);
-
-    for (of, put_back) in [(&theirs, 0), (&own, 1)] {
-        let call = of.fill("select count(*) from app.requeue_dead({task})");
-        assert_eq!(count(&root, "teamai_api", Some(own.agency()), &call).await, put_back);
-    }
-    let call = own.fill("select count(*) from app.requeue_dead({task})");
-    assert_eq!(count(&root, "teamai_api", None, &call).await, 0, "without a context");
 }

@@ -1,5 +1,6 @@
 //! Row-level security, proved table by table and function by function from the database's own catalogue.
 
+mod doors;
 mod functions;
 mod ledger;
 mod news;
@@ -10,7 +11,7 @@ mod tables;
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::fixture::id;
@@ -77,6 +78,20 @@ pub async fn act(root: &PgPool, role: &str, context: Option<Uuid>, statement: &s
         }
         Err(error) => Err(code(&error)),
     }
+}
+
+/// The rows that a statement gives to a role in no tenant's context; what it did is kept.
+pub async fn run(root: &PgPool, role: &str, statement: String) -> Vec<PgRow> {
+    run_in(root, role, None, statement).await
+}
+
+/// As [`run`], in a tenant's context.
+pub async fn run_in(root: &PgPool, role: &str, context: Option<Uuid>, statement: String) -> Vec<PgRow> {
+    let mut tx = root.begin().await.unwrap();
+    enter(&mut tx, role, context).await;
+    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    rows
 }
 
 /// What the query's only number is, as a role in a context.

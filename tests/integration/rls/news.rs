@@ -1,8 +1,9 @@
-//! News for waiting tasks: a row of one agency never moves another's task.
+//! What has no reference: a row of one agency neither moves another's task nor stands in its webhooks' way.
 
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgPool, Row};
+use uuid::Uuid;
 
-use super::{Ids, act, count, open_every_grant, seed};
+use super::{Ids, act, count, open_every_grant, run, seed};
 
 async fn wait(root: &PgPool, of: &Ids) {
     let waits = of.fill("update task_queue set status = 'waiting', waited = true, wake_at = null where id = {task}");
@@ -81,4 +82,40 @@ async fn a_task_that_ends_stops_and_tells_its_own_agencys_alone(root: PgPool) {
     sqlx::query(AssertSqlSafe(over)).execute(&root).await.unwrap();
     look(&root).await;
     assert_eq!(state(&root, &own).await, ("failed".to_owned(), false), "the child's end");
+}
+
+#[sqlx::test(migrations = "./migrations")]
+async fn a_delivery_to_another_agencys_webhook_is_dropped_and_in_nobodys_way(root: PgPool) {
+    let (own, theirs) = (seed(&root).await, seed(&root).await);
+    let bring = |event: i64, at: &str| {
+        let webhook = theirs.fill("{webhook}");
+        own.fill(&format!(
+            "insert into webhook_deliveries (id, agency_id, webhook_id, event_seq, type, data, occurred_at, next_attempt_at)
+             values (gen_random_uuid(), {{agency}}, {webhook}, {event}, 'task.queued', '{{}}', now(), {at})"
+        ))
+    };
+    // The place of the event that they have is not taken, and these would all come first.
+    open_every_grant(&root).await;
+    for event in 0..10 {
+        assert_eq!(act(&root, "teamai_api", Some(own.agency()), &bring(event, "'2020-01-01'")).await, Ok(1), "{event}");
+    }
+    let claim = "select agency_id from app.claim_deliveries(100, 5, '{}', 60)";
+    let mut claimed = Vec::new();
+    for _ in 0..3 {
+        let rows = run(&root, "teamai_worker", claim.to_owned()).await;
+        claimed.extend(rows.iter().map(|row| row.get::<Uuid, _>(0)));
+    }
+    claimed.sort();
+    let mut expected = [own.agency(), theirs.agency()];
+    expected.sort();
+    assert_eq!(claimed, expected, "each agency's own, once");
+    let left = format!("select count(*) from webhook_deliveries where webhook_id = {}", theirs.fill("{webhook}"));
+    assert_eq!(count(&root, "postgres", None, &left).await, 1);
+
+    // Nor does a webhook that is switched off say what became of another's rows, or keep them.
+    let off = theirs.fill("update webhooks set enabled = false where id = {webhook}");
+    sqlx::query(AssertSqlSafe(off)).execute(&root).await.unwrap();
+    assert_eq!(act(&root, "teamai_api", Some(own.agency()), &bring(20, "'2020-01-01'")).await, Ok(1));
+    run(&root, "teamai_worker", claim.to_owned()).await;
+    assert_eq!(count(&root, "postgres", None, &left).await, 1, "dropped");
 }

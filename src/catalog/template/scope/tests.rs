@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Scope;
-use crate::catalog::template::{Budget, Compiler, Escape, TemplateError};
+use crate::catalog::template::{Budget, Compiled, Escape, TemplateError};
 
 fn scope() -> Scope {
     let inputs = json!({"depth": 3, "name": "Ann", "off": null, "evil": "{{ 7*7 }}<b>"});
@@ -17,9 +17,8 @@ fn scope() -> Scope {
 }
 
 fn render_as(value: &Value, escape: Escape) -> Result<Value, TemplateError> {
-    let mut compiler = Compiler::default();
-    let ready = compiler.value(value, escape, "config")?;
-    compiler.finish().render(&ready, escape, &scope(), "config", &Budget::default())
+    let ready = Compiled::new(value, escape, "config")?;
+    ready.render(escape, &scope(), "config", &Budget::default())
 }
 
 fn render(value: &Value) -> Value {
@@ -183,7 +182,7 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         ("{% set n = namespace(s=[1]) %}{% for i in range(90000) %}{% set n.s = n.s[0:] %}{% for j in n.s %}{% set n.s = n.s + crawl.pages %}{% endfor %}{% endfor %}".to_owned(), "steps"),
         ("x{{ ('a b' * 9000000) | tojson | length }}".to_owned(), ""),
         ("x{{ ([1] * 1000000000000).count(2) }}".to_owned(), ""),
-        ("x{{ ([1] * 1000000000000)[100000000000:] | first }}".to_owned(), "a piece is taken"),
+        ("x{{ ([1] * 1000000000000)[100000000000:] | first }}".to_owned(), ""),
         ("x{% for i in range(90000) %}{% if crawl.pages | tojson | length %}{% endif %}{% endfor %}".to_owned(), "steps"),
         ("x{{ [crawl.pages, crawl.pages] | sum(start=[]) }}".to_owned(), "takes no `start`"),
         ("x{{ [crawl.pages, crawl.pages] | sum([]) }}".to_owned(), "takes no `start`"),

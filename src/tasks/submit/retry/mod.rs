@@ -69,7 +69,7 @@ impl Submitter {
             &Assigned { published: Arc::clone(&published), experiment: None },
             inputs,
         );
-        let made = match store::retry(&self.0.pool, of, &submission, &keep).await? {
+        let made = match store::retry(scope, &self.0.pool, of, &submission, &keep).await? {
             Ok(made) => made,
             Err(outcome) if outcome == "over_monthly_limit" => return Err(self.over_monthly_limit(&published).into()),
             Err(outcome) => return Err(refused(&outcome)),

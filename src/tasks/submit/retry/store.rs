@@ -39,19 +39,22 @@ pub struct Made {
 /// # Errors
 /// The database is away.
 pub async fn retry(
+    scope: &TenantScope,
     pool: &PgPool,
     of: TaskId,
     task: &Submission,
     keep: &[String],
 ) -> Result<Result<Made, String>, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = sqlx::query!(
         r#"select outcome as "outcome!", team_id, created_at, steps_done from app.retry_task($1, $2, $3)"#,
         of.0,
         task as &Submission,
         keep,
     )
-    .fetch_one(pool)
+    .fetch_one(&mut *tx)
     .await?;
+    tx.commit().await?;
     Ok(match (row.outcome.as_str(), row.team_id, row.created_at) {
         ("created", Some(team_id), Some(created_at)) => {
             Ok(Made { team_id, created_at, steps_done: row.steps_done.unwrap_or_default() })

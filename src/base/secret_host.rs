@@ -1,4 +1,7 @@
-//! Hosts that a node's secrets may be sent to, beside the one its `url` names.
+//! Hosts that a secret may be sent to.
+//!
+//! A host is exact. There is no `*.example.com`: below many a domain strangers have
+//! hosts of their own, and one of them would do.
 
 use std::borrow::Cow;
 
@@ -6,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::catalog::read::{Read, Reader, Tree, text};
+/// Of one secret.
+pub const MAX_SECRET_HOSTS: usize = 20;
+const MAX_BYTES: usize = 255;
 
 /// `HOST` or `HOST:PORT`. Without a port it means the usual one of http or https.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,21 +26,39 @@ impl SecretHost {
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = || {
             format!(
-                "`{text}` is no host: write api.example.com or api.example.com:8443, without scheme, path, template \
-                 or wildcard"
+                "`{}` is no host: write api.example.com or api.example.com:8443, without scheme, path, template \
+                 or wildcard",
+                text.chars().take(100).collect::<String>()
             )
         };
-        // The URL parser brings the host to the form that it has in requests.
+        // The URL parser would leave out blanks and line breaks, wherever they stand.
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(refuse());
+        }
+        // It brings the host to the form that it has in requests.
         let url = Url::parse(&format!("https://{text}/")).map_err(|_| refuse())?;
         let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let nobody = url.username().is_empty() && url.password().is_none() && !text.contains('@');
-        let host = url.host_str().filter(|host| !host.is_empty() && !host.contains(['*', '{', '%']));
+        // It takes signs that no host has, such as commas.
+        let sign = |c: char| c.is_ascii_alphanumeric() || "-._[:]".contains(c);
+        let host =
+            url.host_str().filter(|host| host.contains(|c: char| c.is_ascii_alphanumeric()) && host.chars().all(sign));
         match host {
-            Some(host) if plain && nobody && text.len() <= 255 && !text.ends_with('/') => {
-                Ok(Self { host: host.trim_end_matches('.').to_owned(), port: url.port() })
+            Some(host) if plain && nobody && text.len() <= MAX_BYTES && !text.ends_with('/') => {
+                Ok(Self::of(host, &url))
             }
             _ => Err(refuse()),
         }
+    }
+
+    /// The host and port that a URL leads to. `None` if it names no host.
+    #[must_use]
+    pub fn of_url(url: &Url) -> Option<Self> {
+        url.host_str().filter(|host| !host.is_empty()).map(|host| Self::of(host, url))
+    }
+
+    fn of(host: &str, url: &Url) -> Self {
+        Self { host: host.trim_end_matches('.').to_owned(), port: url.port() }
     }
 
     /// Whether a URL leads to this host and port.
@@ -68,23 +91,13 @@ impl<'de> Deserialize<'de> for SecretHost {
     }
 }
 
-impl Read for SecretHost {
-    fn read<'t>(tree: &'t Tree, at: &mut Reader<'t>) -> Self {
-        match text(tree, at, 255).map(Self::parse) {
-            Some(Ok(host)) => host,
-            Some(Err(message)) => at.refuse(tree, message),
-            None => Self::default(),
-        }
-    }
-}
-
 impl JsonSchema for SecretHost {
     fn schema_name() -> Cow<'static, str> {
         "SecretHost".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "minLength": 1, "maxLength": 255})
+        json_schema!({"type": "string", "minLength": 1, "maxLength": MAX_BYTES})
     }
 }
 
@@ -99,6 +112,7 @@ mod tests {
             ("api.example.com", "https://api.example.com/x"),
             ("API.example.com", "https://api.example.com.:443/x"),
             ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            ("[::1]:8080", "http://[0:0::1]:8080/"),
             ("bücher.example", "https://xn--bcher-kva.example/"),
         ] {
             assert!(is_of(host, url), "{host} {url}");
@@ -116,7 +130,9 @@ mod tests {
 
     #[test]
     fn what_is_no_host_is_refused() {
+        let long = "a".repeat(300);
         for text in [
+            long.as_str(),
             "",
             "https://x.example",
             "x.example/",
@@ -127,6 +143,14 @@ mod tests {
             "x?y",
             "x#y",
             "@x",
+            " x.example",
+            "x.example\n",
+            "x.\texample",
+            "x.example\\y",
+            "x.example:99999",
+            "x.example,y.example",
+            "x.example;y",
+            "...",
         ] {
             assert!(SecretHost::parse(text).unwrap_err().contains("api.example.com:8443"), "{text}");
         }

@@ -1,0 +1,125 @@
+//! A node's output is taken in: its text to be written, what the run keeps of it, and the room for both.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{
+    past::Checkpoint,
+    room::{Held, LIGHT, Passing, Short},
+    run::Run,
+};
+use crate::{
+    base::weight,
+    catalog::template::Kept,
+    components::{ComponentError, Nodes},
+    db::JsonText,
+};
+
+/// A finished node's output, and the room that it takes up.
+#[derive(Debug)]
+pub struct Output {
+    pub kept: Kept,
+    pub held: Held,
+}
+
+/// Outputs of the finished nodes, in the order in which they finished.
+pub type Outputs = indexmap::IndexMap<String, Arc<Output>>;
+
+/// Whether it is a node's whole output, or one of many that are seldom looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Whole,
+    Item,
+}
+
+/// An output that is to be written.
+pub struct Accepted {
+    pub text: JsonText,
+    /// `None` where others have the room: it is written, and read again when the task comes back.
+    pub output: Option<Output>,
+    /// For the text, until it is written.
+    pub writing: Passing,
+}
+
+impl Run<'_> {
+    /// # Errors
+    /// The run would hold more than it may.
+    pub(super) async fn accept(&self, value: Value, part: Part) -> Result<Accepted, ComponentError> {
+        let bytes = weight::of(&value);
+        let held = match self.room.hold(bytes) {
+            Err(Short::Run) => return Err(Short::Run.into()),
+            held => held.ok(),
+        };
+        // From here on there are up to three of it.
+        let writing = self.room.pass_anyway(2 * bytes).await;
+        let work = move || written(&value, bytes, part);
+        let made = if bytes > LIGHT {
+            let apart = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;
+            apart.map_err(|why| why.to_string()).flatten()
+        } else {
+            work()
+        };
+        let (text, kept, bytes) =
+            made.map_err(|why| ComponentError::new("output_unreadable", format!("the output cannot be kept: {why}")))?;
+        let output = held.map(|mut held| {
+            held.shrink(bytes);
+            Output { kept, held }
+        });
+        Ok(Accepted { text, output, writing })
+    }
+
+    /// What an older claim committed.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(super) fn restore(&self, checkpoint: Checkpoint, part: Part) -> Result<Output, Short> {
+        let text = checkpoint.output.unwrap_or_else(|| JsonText::from("null".to_owned()));
+        let value: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
+        let held = self.room.hold(weigh(text.as_str(), &value, part))?;
+        Ok(Output { kept: keep(text.as_str(), &value, part), held })
+    }
+
+    /// Takes in what the engine itself says in a node's place.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub(super) fn say(&self, value: &Value) -> Result<Output, Short> {
+        let held = self.room.hold(weight::of(value))?;
+        Ok(Output { kept: Kept::of(value), held })
+    }
+}
+
+/// The text of an output, what is kept of it, and what that holds.
+fn written(value: &Value, bytes: usize, part: Part) -> Result<(JsonText, Kept, usize), String> {
+    // As long as the text is at most, escapes aside: a text that grows is copied.
+    let mut text = Vec::with_capacity(if bytes > LIGHT { bytes } else { 128 });
+    serde_json::to_writer(&mut text, value).map_err(|error| error.to_string())?;
+    let text = String::from_utf8(text).map_err(|error| error.to_string())?;
+    let (kept, bytes) = (keep(&text, value, part), weigh(&text, value, part));
+    Ok((text.into(), kept, bytes))
+}
+
+fn weigh(text: &str, value: &Value, part: Part) -> usize {
+    match part {
+        Part::Whole => weight::of(value),
+        Part::Item => Kept::item_weight(text, value),
+    }
+}
+
+fn keep(text: &str, value: &Value, part: Part) -> Kept {
+    match part {
+        Part::Whole => Kept::of(value),
+        Part::Item => Kept::item(text, value),
+    }
+}
+
+impl Nodes for Outputs {
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+
+    fn output(&self, name: &str, most: usize) -> Option<Option<Value>> {
+        self.get(name).map(|output| output.kept.json(most))
+    }
+}

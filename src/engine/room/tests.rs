@@ -1,0 +1,50 @@
+use futures::FutureExt;
+
+use super::*;
+
+const MIB: usize = 1024 * 1024;
+
+fn agency(n: u128) -> AgencyId {
+    AgencyId(uuid::Uuid::from_u128(n))
+}
+
+#[test]
+fn a_run_holds_no_more_than_its_bound_and_gives_back_what_it_lets_go_of() {
+    let rooms = Arc::new(Rooms::default());
+    let room = Room::new(&rooms, agency(1));
+    let mut first = room.hold(90 * MIB).unwrap();
+    assert_eq!(room.hold(23 * MIB).unwrap_err(), Short::Run);
+    assert!(room.is_over() && !room.is_short());
+    first.shrink(50 * MIB);
+    let second = room.hold(62 * MIB).unwrap();
+    drop((first, second));
+    assert_eq!((*room.held.lock().unwrap(), rooms.0.lock().unwrap().total), (Sums::default(), 0));
+    assert!(rooms.0.lock().unwrap().by.is_empty(), "who holds nothing is forgotten");
+}
+
+#[tokio::test]
+async fn work_waits_for_the_work_before_it_and_a_run_alone_for_nobody() {
+    let rooms = Arc::new(Rooms::default());
+    let room = Room::new(&rooms, agency(1));
+    let first = room.pass(15 * MIB).await.unwrap();
+    assert!(room.pass(2 * MIB).now_or_never().is_none(), "it has to wait");
+    drop(first);
+    let _kept = room.hold(112 * MIB).unwrap();
+    drop(room.pass(16 * MIB).await.unwrap());
+    assert_eq!(room.pass(17 * MIB).await.unwrap_err(), Short::Run, "it would wait for ever");
+}
+
+#[test]
+fn an_agency_has_its_share_and_small_runs_never_wait() {
+    let rooms = Arc::new(Rooms::default());
+    let of = |n| Room::new(&rooms, agency(n));
+    let (one, two, other) = (of(1), of(1), of(2));
+    let _large = one.hold(111 * MIB).unwrap();
+    assert_eq!(two.hold(18 * MIB).unwrap_err(), Short::Process);
+    assert!(two.is_short() && !two.is_over());
+    let _others = other.hold(48 * MIB).unwrap();
+    assert_eq!(of(3).hold(2 * MIB).unwrap_err(), Short::Process);
+    for n in 0..1000 {
+        std::mem::forget(of(n).hold(OWN).unwrap());
+    }
+}
