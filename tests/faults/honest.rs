@@ -23,9 +23,8 @@ use crate::{
 const TASKS_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 5 });
 /// Of a hundred `GET /healthz` all but one. A debug build beside others has more.
 const HEALTH_WITHIN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 100 });
-/// Resident memory at its highest, by kind of process. What a run holds is in a worker several
-/// times for moments: as values, as text, as what is written.
-const MEMORY_MIB: [(&str, u64); 2] = [("API", 300), ("worker", 2_500)];
+/// Resident memory at its highest, by kind of process.
+const MEMORY_MIB: [(&str, u64); 2] = [("API", 300), ("worker", 300)];
 /// Until things are as they were before the last fault.
 const UP_WITHIN: Duration = Duration::from_mins(1);
 const GIVES_UP_AFTER: Duration = Duration::from_mins(1);
@@ -184,8 +183,9 @@ async fn meets_its_times_beside_hostile_ones(root: PgPool) {
     bench.note_memory();
     let findings = bench.holds().await;
     assert_eq!(findings.ended.get("dead"), None, "{findings}");
-    assert_eq!(broken(&bench), Vec::<String>::new());
+    let times = bench.honest.as_ref().map(|honest| (p99(&honest.tasks), p99(&honest.health)));
+    assert_eq!(broken(&bench), Vec::<String>::new(), "{times:?} {:?}", bench.peaks);
     assert!(findings.ended["failed"] > 3, "the hostile ones did run: {findings}");
-    let again = "select count(*) from task_queue where attempt <> 1";
+    let again = "select count(*) from task_queue where attempt > 1";
     assert_eq!(bench.stack.count(again).await, 0, "no process ended");
 }

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// So much of it at once.
 const AT_ONCE: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
+/// Nodes with an output of 8 MB each.
+const LARGE: usize = 20;
 
 /// Templates of a node's value. Some are refused, the others run.
 fn values() -> Vec<(&'static str, String)> {
@@ -54,7 +56,7 @@ fn workflows() -> Vec<(&'static str, Value)> {
         json!({"id": id, "component": "Transform", "depends_on": after, "for_each": "range(10000) | list",
                "config": {"value": "{{ inputs.text[:1500] }}{{ index }}"}})
     };
-    let large: Vec<Value> = (0..20)
+    let large: Vec<Value> = (0..LARGE)
         .map(|n| {
             let value = "{% for i in range(40) %}{{ inputs.text }}{% endfor %}";
             json!({"id": format!("n{n}"), "component": "Transform", "config": {"value": value}})
@@ -108,14 +110,7 @@ impl HostileAgency {
         let key = json!({"name": "a machine", "scopes": ["recipes:write", "tasks:write", "tasks:read"]});
         customer.token = text(&customer.post("/api-keys", key).await.expect(201)["key"]);
         let one = |value| json!([{"id": "n", "component": "Transform", "config": {"value": value}}]);
-        let recipes = values()
-            .into_iter()
-            .map(|(name, value)| (name, one(value)))
-            .chain(workflows())
-            .filter(|(name, _)| {
-                super::random::setting("TEAMAI_HOSTILE").is_none_or(|only| only.split(',').any(|one| one == *name))
-            })
-            .collect();
+        let recipes = values().into_iter().map(|(name, value)| (name, one(value))).chain(workflows()).collect();
         Self(Arc::new(Inner { customer, load: load.clone(), recipes, next: AtomicU64::new(0) }))
     }
 
