@@ -137,8 +137,8 @@ impl Run<'_> {
             }
             value => value,
         };
-        let named = || format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type));
-        let filename = filename.unwrap_or_else(|| of_report("filename").map_or_else(named, str::to_owned));
+        let of_recipe = || format!("{}.{}", plan.recipe().id.as_str(), extension(&content_type));
+        let filename = filename.unwrap_or_else(|| of_report("filename").map_or_else(of_recipe, str::to_owned));
         Ok(TaskOutput { content_type, filename, value })
     }
 

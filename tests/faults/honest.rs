@@ -21,8 +21,8 @@ use crate::{
 
 /// Of a hundred tasks, from the submission to the end, all but one take less.
 const TASKS_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 5 });
-/// Of a hundred `GET /healthz` all but one. A debug build beside others has more.
-const HEALTH_WITHIN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 100 });
+/// Of a hundred `GET /healthz` all but one. A debug build on a machine that compiles has more.
+const HEALTH_WITHIN: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 100 });
 /// Resident memory at its highest, by kind of process.
 const MEMORY_MIB: [(&str, u64); 2] = [("API", 300), ("worker", 300)];
 /// Until things are as they were before the last fault.
@@ -171,6 +171,8 @@ pub fn broken(bench: &Bench) -> Vec<String> {
 #[sqlx::test(migrations = "./migrations")]
 async fn meets_its_times_beside_hostile_ones(root: PgPool) {
     let mut bench = Bench::start(&root).await;
+    // So that each recipe has its turn.
+    bench.calm = Duration::from_secs(20);
     bench.honest = Some(Honest::new(&bench.stack, &bench.load).await);
     let stop = Arc::new(AtomicU64::new(0));
     let hostile = hostile_ones(&bench.stack, &bench.load, &stop).await;
