@@ -1,3 +1,5 @@
+//! What runs may hold: of one, of an agency, of a process.
+
 use futures::FutureExt;
 
 use super::*;
