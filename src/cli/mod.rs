@@ -12,6 +12,7 @@ mod dev;
 mod exit;
 mod healthcheck;
 mod key_probe;
+mod memory;
 mod migrate;
 pub mod oidc;
 mod openapi;
@@ -98,7 +99,11 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { exit::bad_use() } else { ExitCode::SUCCESS };
         }
     };
-    match dispatch(cli.command, environment()) {
+    let env = environment();
+    if matches!(cli.command, Command::Serve | Command::Api | Command::Worker | Command::Dev(_)) {
+        memory::give_back(&env);
+    }
+    match dispatch(cli.command, env) {
         Ok(code) => code,
         Err(error) => exit::report(&error),
     }
