@@ -42,7 +42,7 @@ pub fn of_text(text: &str) -> usize {
         b',' | b'[' | b':' => SLOT + PIECE + size_of::<String>(),
         _ => 0,
     };
-    text.len() + SLOT + text.bytes().map(piece).sum::<usize>()
+    text.len() + SLOT + PIECE + text.bytes().map(piece).sum::<usize>()
 }
 
 const fn text_of(bytes: usize) -> usize {

@@ -101,7 +101,7 @@ mod tests {
 
     use super::*;
 
-    fn sends(nodes: Value) -> Vec<(String, String, String)> {
+    fn sends(nodes: &Value) -> Vec<(String, String, String)> {
         let recipe = json!({"id": "r", "name": "R", "version": "1.0", "workflow": {"nodes": nodes}});
         let recipe: Recipe = serde_json::from_value(recipe).unwrap();
         let place = |to: To| match to {
@@ -113,24 +113,24 @@ mod tests {
         of(&recipe).into_iter().map(|send| (short(&send.path), send.secret.to_string(), place(send.to))).collect()
     }
 
-    fn places(node: Value) -> Vec<String> {
-        sends(json!([node])).into_iter().map(|(_, _, to)| to).collect()
+    fn places(node: &Value) -> Vec<String> {
+        sends(&json!([node])).into_iter().map(|(_, _, to)| to).collect()
     }
 
     #[test]
     fn a_host_that_is_written_out_is_known_and_one_of_a_template_is_not() {
-        let http = |url: &str, hosts: Value| {
-            places(json!({"id": "a", "component": "HttpRequest", "config": {"url": url, "headers": {"x": "secret:k"}},
+        let http = |url: &str, hosts: &Value| {
+            places(&json!({"id": "a", "component": "HttpRequest", "config": {"url": url, "headers": {"x": "secret:k"}},
                 "secrets": {"k": "secret:key"}, "secret_hosts": hosts}))
         };
-        assert_eq!(http("https://A.example:443/{{ inputs.x }}", json!([])), ["a.example"]);
-        assert_eq!(http("http://127.0.0.1:8080/", json!([])), ["127.0.0.1:8080"]);
+        assert_eq!(http("https://A.example:443/{{ inputs.x }}", &json!([])), ["a.example"]);
+        assert_eq!(http("http://127.0.0.1:8080/", &json!([])), ["127.0.0.1:8080"]);
         for url in ["{{ inputs.url }}", "https://{{ inputs.host }}/", "https://a.example{{ inputs.rest }}", "a.example"]
         {
-            assert_eq!(http(url, json!([])), ["?"], "{url}");
+            assert_eq!(http(url, &json!([])), ["?"], "{url}");
         }
-        assert_eq!(http("{{ inputs.url }}", json!(["a.example", "b.example"])), ["a.example", "b.example"]);
-        assert_eq!(http("https://a.example/", json!(["b.example"])), ["a.example", "b.example"]);
+        assert_eq!(http("{{ inputs.url }}", &json!(["a.example", "b.example"])), ["a.example", "b.example"]);
+        assert_eq!(http("https://a.example/", &json!(["b.example"])), ["a.example", "b.example"]);
     }
 
     #[test]
@@ -138,48 +138,48 @@ mod tests {
         let node = json!({"id": "a", "component": "DataFetcher",
             "config": {"url": "https://a.example/", "query": {"q": "secret:k", "r": "secret:team:l"}},
             "secrets": {"k": "secret:one", "l": "secret:two", "bearer_token": "secret:team:three"}});
-        let found = sends(json!([node]));
+        let found = sends(&json!([node]));
         let found: Vec<_> = found.iter().map(|(path, secret, _)| (path.as_str(), secret.as_str())).collect();
         assert_eq!(
             found,
             [("nodes[0].secrets.bearer_token", "secret:team:three"), ("nodes[0].secrets.k", "secret:one")]
         );
-        assert!(places(json!({"id": "a", "component": "Transform", "secrets": {"api_key": "secret:k"}})).is_empty());
+        assert!(places(&json!({"id": "a", "component": "Transform", "secrets": {"api_key": "secret:k"}})).is_empty());
         // A template may make up the headers, and places no secret with them.
         let made_up = json!({"id": "a", "component": "HttpRequest", "secrets": {"k": "secret:k"},
             "config": {"url": "https://a.example/", "headers": "{{ inputs.headers }}"}});
-        assert!(places(made_up).is_empty());
+        assert!(places(&made_up).is_empty());
     }
 
     #[test]
     fn a_models_key_goes_to_the_provider_that_is_written_out() {
-        let ask = |config: Value| {
+        let ask = |config: &Value| {
             places(
-                json!({"id": "a", "component": "LLMProcessor", "config": config, "secrets": {"api_key": "secret:k"}}),
+                &json!({"id": "a", "component": "LLMProcessor", "config": config, "secrets": {"api_key": "secret:k"}}),
             )
         };
-        assert_eq!(ask(json!({"model": "acme/small"})), ["provider acme"]);
-        assert_eq!(ask(json!({"provider": "acme", "model": "other/{{ inputs.x }}"})), ["provider acme"]);
+        assert_eq!(ask(&json!({"model": "acme/small"})), ["provider acme"]);
+        assert_eq!(ask(&json!({"provider": "acme", "model": "other/{{ inputs.x }}"})), ["provider acme"]);
         for config in [
             json!({}),
             json!({"model": "small"}),
             json!({"model": "{{ inputs.x }}/small"}),
             json!({"provider": "{{ inputs.x }}", "model": "acme/small"}),
         ] {
-            assert_eq!(ask(config.clone()), ["?"], "{config}");
+            assert_eq!(ask(&config), ["?"], "{config}");
         }
     }
 
     #[test]
     fn a_tool_sends_those_secrets_that_it_lists() {
-        let tool = |url: &str, secrets: Value| {
+        let tool = |url: &str, secrets: &Value| {
             let tool = json!({"component": "HttpRequest", "secrets": secrets,
                 "config": {"url": url, "headers": {"x": "secret:k"}}});
-            places(json!({"id": "a", "component": "Agent", "secrets": {"k": "secret:key"},
+            places(&json!({"id": "a", "component": "Agent", "secrets": {"k": "secret:key"},
                 "config": {"model": "acme/small", "prompt_template": "x", "tools": [tool]}}))
         };
-        assert_eq!(tool("https://a.example/x", json!(["k"])), ["a.example"]);
-        assert_eq!(tool("https://{{ inputs.x }}/", json!(["k"])), ["?"]);
-        assert!(tool("https://a.example/x", json!([])).is_empty());
+        assert_eq!(tool("https://a.example/x", &json!(["k"])), ["a.example"]);
+        assert_eq!(tool("https://{{ inputs.x }}/", &json!(["k"])), ["?"]);
+        assert!(tool("https://a.example/x", &json!([])).is_empty());
     }
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     past::Checkpoint,
-    room::{Held, LIGHT, Passing, Short},
+    room::{Held, LIGHT, Short},
     run::Run,
 };
 use crate::{
@@ -38,8 +39,8 @@ pub struct Accepted {
     pub text: JsonText,
     /// `None` where others have the room: it is written, and read again when the task comes back.
     pub output: Option<Output>,
-    /// For the text, until it is written.
-    pub writing: Passing,
+    /// The turn of a large one, until it is written.
+    pub writing: Option<OwnedSemaphorePermit>,
 }
 
 impl Run<'_> {
@@ -52,7 +53,7 @@ impl Run<'_> {
             held => held.ok(),
         };
         // From here on there are up to three of it.
-        let writing = self.room.pass_anyway(2 * bytes).await;
+        let writing = self.room.writing(bytes).await;
         let work = move || written(&value, bytes, part);
         let made = if bytes > LIGHT {
             let apart = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use tokio::time::Instant;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::info;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
     retry::{self, Policy},
-    room::{Answers, Passing},
+    room::Answers,
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -37,7 +37,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How an occurrence came out; the record is still to be written. Without an output there
 /// was no room for it.
 pub enum AttemptEnd {
-    Done { output: Option<Output>, record: Record, writing: Passing },
+    Done { output: Option<Output>, record: Record, writing: Option<OwnedSemaphorePermit> },
     Failed { error: ComponentError, record: Record },
     Stopped,
 }

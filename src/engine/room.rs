@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -20,7 +20,7 @@ use crate::{
 
 /// Bytes of one run.
 const RUN: usize = 128 * 1024 * 1024;
-/// Of these for configs in work and texts on their way to the database: more of them wait for these.
+/// Of these for configs in work: more of them wait for these.
 const PASSING: usize = 16 * 1024 * 1024;
 /// Of all runs of an agency in this process.
 const AGENCY: usize = RUN;
@@ -37,7 +37,11 @@ pub const RUN_TOO_LARGE: &str = "run_too_large";
 
 /// All that the runs of a process hold.
 #[derive(Debug, Default)]
-pub struct Rooms(Mutex<Taken>);
+pub struct Rooms {
+    taken: Mutex<Taken>,
+    /// Where agencies' large outputs wait for one another.
+    lines: Mutex<HashMap<AgencyId, Weak<Semaphore>>>,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -105,7 +109,7 @@ impl Rooms {
         if before == after {
             return Ok(());
         }
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (total, own) = (taken.total, taken.by.get(&agency).copied().unwrap_or(0));
         if after > before && own == before && own + (after - before) > AGENCY {
             // Nobody else has it: there would never be room.
@@ -120,6 +124,19 @@ impl Rooms {
             own => drop(taken.by.insert(agency, own)),
         }
         Ok(())
+    }
+}
+
+impl Rooms {
+    fn line(&self, agency: AgencyId) -> Arc<Semaphore> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&agency).and_then(Weak::upgrade) {
+            return line;
+        }
+        lines.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::new(Semaphore::new(1));
+        lines.insert(agency, Arc::downgrade(&line));
+        line
     }
 }
 
@@ -172,17 +189,13 @@ impl Room {
         if self.is_over() { Err(Short::Run) } else { Ok(turn) }
     }
 
-    /// As [`Room::pass`], for what is there already: where there is no room it is not counted.
-    pub async fn pass_anyway(self: &Arc<Self>, bytes: usize) -> Passing {
-        let turn = self.turn(bytes).await;
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = Sums { passing: held.passing.saturating_add(bytes), ..*held };
-        let is_counted = self.rooms.change(self.agency, held.all(), after.all()).is_ok();
-        if is_counted {
-            *held = after;
+    /// For an output that is made ready and written: several copies of it are made, so that large
+    /// ones of an agency go one after another.
+    pub async fn writing(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if bytes <= LIGHT {
+            return None;
         }
-        drop(held);
-        Passing { room: Arc::clone(self), bytes: if is_counted { bytes } else { 0 }, turn }
+        self.rooms.line(self.agency).acquire_owned().await.ok()
     }
 
     fn add(&self, kept: usize, passing: usize) -> Result<(), Short> {

@@ -24,6 +24,8 @@ pub struct Postgres {
     pub port: u16,
     data: PathBuf,
     process: Option<Process>,
+    /// Processes of an earlier run that were killed.
+    dying: Vec<String>,
     disk: Option<Disk>,
     dir: TempDir,
 }
@@ -56,7 +58,7 @@ impl Postgres {
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = free_port();
-        let mut postgres = Self { port, data, process: None, disk, dir };
+        let mut postgres = Self { port, data, process: None, dying: Vec::new(), disk, dir };
         postgres.up().await;
         postgres
     }
@@ -64,6 +66,9 @@ impl Postgres {
     /// With fsync off: the faults are deaths of processes, and what a process wrote
     /// to the system outlives it. Commits are as in production otherwise.
     pub async fn up(&mut self) {
+        // While one of them has the shared memory, a new one does not start.
+        let dying = std::mem::take(&mut self.dying);
+        eventually("what was killed is gone", async || dying.iter().all(|child| is_gone(child)).then_some(())).await;
         let mut command = command("postgres");
         command.arg("-D").arg(&self.data);
         for setting in [
@@ -93,6 +98,7 @@ impl Postgres {
         process.kill();
         for child in children.split_whitespace() {
             Command::new("kill").args(["-KILL", child]).stderr(Stdio::null()).status().ok();
+            self.dying.push(child.to_owned());
         }
     }
 
@@ -152,6 +158,12 @@ fn home() -> (TempDir, PathBuf) {
 /// A port that is free at this moment.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Nothing of it is left but a line in the table of processes.
+fn is_gone(process: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z'))
 }
 
 fn command(program: &str) -> Command {

@@ -37,7 +37,7 @@ fn recipe(id: &str, node: &Value) -> String {
 }
 
 fn rendered(text: &str) -> Value {
-    json!({"id": "hostile", "component": "Transform", "config": {"value": text}})
+    json!({"id": "hostile", "component": "Transform", "depends_on": ["numbers"], "config": {"value": text}})
 }
 
 /// Asks `/healthz` all the time; gives the longest that it took.

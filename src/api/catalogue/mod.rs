@@ -134,7 +134,7 @@ impl CatalogueApi {
     /// Secrets that the recipe sends and that have no `hosts` yet are bound to the hosts that it
     /// spells out, if the caller may change secrets (`secrets:write`); `bound_secrets` tells which.
     /// For other callers such a recipe is 422 `secret_unbound`. A host that a template makes up binds
-    /// nothing: `warnings` tells then which secret needs hosts, given with PUT /secrets/{key_name}.
+    /// nothing: `warnings` tells then which secret needs hosts, given with `PUT /secrets/{key_name}`.
     #[oai(path = "/recipes", method = "post", operation_id = "publish_recipe")]
     async fn publish_recipe(&self, admin: Admin<need::RecipesWrite>, recipe: RecipeText) -> Result<PublishAnswer> {
         let checked = checked(&admin, recipe)

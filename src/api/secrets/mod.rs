@@ -212,8 +212,11 @@ fn hosts(state: &ApiState, name: &KeyName, given: Option<&[String]>) -> Result<O
 impl ApiState {
     fn shown(&self, secret: locker::Secret) -> Secret {
         let provider = self.key_probe.provider(&secret.key_name);
-        let host = provider.as_deref().map(|provider| self.key_probe.host(provider));
-        Secret::new(secret, provider, host)
+        let of = provider.map(|provider| {
+            let host = self.key_probe.host(&provider);
+            (provider, host)
+        });
+        Secret::new(secret, of)
     }
 }
 

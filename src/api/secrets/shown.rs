@@ -31,11 +31,14 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// `host` is that of the provider whose key the secret is.
-    pub fn new(secret: locker::Secret, provider: Option<String>, host: Option<Option<SecretHost>>) -> Self {
-        let of_provider = host.map(|host| host.iter().map(ToString::to_string).collect());
+    /// `of` is the provider whose key the secret is, with its host if it has one.
+    pub fn new(secret: locker::Secret, of: Option<(String, Option<SecretHost>)>) -> Self {
+        let (provider, hosts) = match of {
+            Some((provider, host)) => (Some(provider), host.iter().map(ToString::to_string).collect()),
+            None => (None, secret.hosts),
+        };
         Self {
-            hosts: of_provider.unwrap_or(secret.hosts),
+            hosts,
             provider,
             key_name: secret.key_name,
             team_id: secret.team_id.map(|id| id.0),

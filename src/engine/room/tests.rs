@@ -1,3 +1,5 @@
+//! What runs may hold: of one, of an agency, of a process.
+
 use futures::FutureExt;
 
 use super::*;
@@ -18,8 +20,8 @@ fn a_run_holds_no_more_than_its_bound_and_gives_back_what_it_lets_go_of() {
     first.shrink(50 * MIB);
     let second = room.hold(62 * MIB).unwrap();
     drop((first, second));
-    assert_eq!((*room.held.lock().unwrap(), rooms.0.lock().unwrap().total), (Sums::default(), 0));
-    assert!(rooms.0.lock().unwrap().by.is_empty(), "who holds nothing is forgotten");
+    assert_eq!((*room.held.lock().unwrap(), rooms.taken.lock().unwrap().total), (Sums::default(), 0));
+    assert!(rooms.taken.lock().unwrap().by.is_empty(), "who holds nothing is forgotten");
 }
 
 #[tokio::test]

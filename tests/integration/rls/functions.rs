@@ -84,11 +84,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.claim_deliveries", &["teamai_worker"], "what is due to be sent, whosever it is; each with its own agency"),
     ("app.keep_deliveries", &["teamai_worker"], "drops what is old, for all; takes a number, gives nothing"),
     ("app.root_keys_in_use", &["teamai_api", "teamai_worker"], "the start compares root keys; gives ids and numbers"),
-    (
-        "app.work_stands",
-        &["teamai_api", "teamai_worker"],
-        "probes ask whether any agency's work moves; gives yes or no, over all of them",
-    ),
+    ("app.work_stands", &["teamai_api", "teamai_worker"], "probes ask whether work moves; gives yes or no"),
 ];
 
 #[sqlx::test(migrations = "./migrations")]
