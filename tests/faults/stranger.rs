@@ -30,7 +30,10 @@ const STREAMS: usize = 70;
 /// From where: the bench itself is at the first.
 const HALVES_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 const STREAMS_FROM: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 78);
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
+/// Before a stream that was refused or ended is asked for again: the bench has no limit of
+/// requests in a minute, which would hold this caller to fewer.
+const STREAM_PAUSE: Duration = Duration::from_secs(10);
 
 const WAITS: &str = r#"
 recipe:
@@ -104,7 +107,7 @@ impl Stranger {
             if let Ok(mut answer) = request.bearer_auth(&self.customer.token).send().await {
                 while let Ok(Some(_)) = answer.chunk().await {}
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(STREAM_PAUSE).await;
         }
     }
 }
