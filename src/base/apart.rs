@@ -1,19 +1,14 @@
 //! Threads apart, for the work of strangers' programs: templates, schemas, recipes that are
 //! checked. What they write holds up nobody's heartbeats, cancels or answers.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::{self, Runtime},
     sync::Semaphore,
 };
 
-use super::AgencyId;
+use super::{AgencyId, turns::Turns};
 
 /// Pieces of work at once, of all agencies.
 const THREADS: usize = 16;
@@ -24,15 +19,13 @@ const STACK: usize = 32 * 1024 * 1024;
 /// Of one piece of work, by the clock on the wall. A thread cannot be ended from outside: one
 /// that is late keeps its agency's place until it is through, and nobody waits for it.
 pub const END: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
-/// More agencies than this are not remembered without work.
-const REMEMBERED: usize = 1_000;
 
 /// A pool of threads, with a share for each agency.
 pub struct Apart {
     /// Only its blocking threads are used. None while it is dropped.
     runtime: Option<Runtime>,
     places: Arc<Semaphore>,
-    shares: Mutex<HashMap<AgencyId, Weak<Semaphore>>>,
+    shares: Turns,
 }
 
 /// Why work gave nothing.
@@ -62,7 +55,7 @@ impl Apart {
             .thread_stack_size(STACK)
             .thread_name("apart")
             .build()?;
-        Ok(Self { runtime: Some(runtime), places: Arc::new(Semaphore::new(THREADS)), shares: Mutex::default() })
+        Ok(Self { runtime: Some(runtime), places: Arc::new(Semaphore::new(THREADS)), shares: Turns::new(SHARE) })
     }
 
     /// Does the work on one of the pool's threads. It waits as long as the agency has its
@@ -75,7 +68,7 @@ impl Apart {
         agency: AgencyId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unfinished> {
-        let share = self.share(agency);
+        let share = self.shares.of(agency);
         let (Ok(own), Ok(place)) = (share.acquire_owned().await, Arc::clone(&self.places).acquire_owned().await) else {
             return Err(Unfinished::Stopping);
         };
@@ -91,19 +84,6 @@ impl Apart {
             Err(_) => Err(Unfinished::Late),
         }
     }
-
-    fn share(&self, agency: AgencyId) -> Arc<Semaphore> {
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(share) = shares.get(&agency).and_then(Weak::upgrade) {
-            return share;
-        }
-        if shares.len() >= REMEMBERED {
-            shares.retain(|_, share| share.strong_count() > 0);
-        }
-        let share = Arc::new(Semaphore::new(SHARE));
-        shares.insert(agency, Arc::downgrade(&share));
-        share
-    }
 }
 
 impl Drop for Apart {
@@ -117,7 +97,7 @@ impl Drop for Apart {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, PoisonError, mpsc};
 
     use super::*;
 

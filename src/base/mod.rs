@@ -1,4 +1,4 @@
-//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares; and a small cache.
+//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares, turns; and a small cache.
 
 pub mod apart;
 pub mod cache;
@@ -14,6 +14,7 @@ pub mod scope;
 pub mod secret_host;
 pub mod shares;
 pub mod spelling;
+pub mod turns;
 pub mod usage;
 pub mod weight;
 

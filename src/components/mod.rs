@@ -4,6 +4,7 @@ mod agent;
 mod charset;
 mod credentials;
 mod data_fetcher;
+mod html_tokens;
 mod http_request;
 mod llm_processor;
 mod markdown;

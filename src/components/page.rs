@@ -1,22 +1,26 @@
 //! What an HTML page holds, read in one pass over its tokens.
 //!
-//! No tree is built: building one takes time and memory that a hostile page can
-//! make quadratic, and nothing here needs it. Tokens follow the HTML standard, so
-//! malformed pages read as in a browser.
+//! - [`found`]: what a page holds
+//! - [`elements`]: what elements mean for a text
+
+mod elements;
+mod found;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    cell::RefCell,
     collections::HashSet,
     time::{Duration, Instant},
 };
 
-use html5ever::{
-    tendril::StrTendril,
-    tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts, states},
-};
-use serde::Serialize;
+use html5ever::tokenizer::{Tag, TokenSinkResult, states::RawKind};
 
-use super::markdown::Markdown;
+pub use found::{Image, Page};
+
+use super::{
+    html_tokens::{self, attribute},
+    markdown::Markdown,
+};
 use crate::egress::Url;
 
 const MAX_LINKS: usize = 5_000;
@@ -28,53 +32,8 @@ const MAX_HEADINGS: usize = 200;
 const MAX_TEXT: usize = 2_000;
 /// Longer addresses are left out: servers refuse them.
 const MAX_URL: usize = 4_000;
-/// Bytes between two looks at the clock.
-/// Bytes that a text holds beside itself once it is a value, an image, and a page.
-const VALUE: usize = 56;
-const IMAGE: usize = 800;
-const PAGE: usize = 4_000;
-const CHUNK: usize = 16 * 1024;
 /// A page that takes longer is hostile; what was read by then counts.
 const MAX_PARSE: Duration = Duration::from_secs(3);
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Page {
-    pub title: Option<String>,
-    pub meta_description: Option<String>,
-    pub meta_keywords: Option<String>,
-    pub canonical: Option<String>,
-    pub h1_tags: Vec<String>,
-    pub h2_tags: Vec<String>,
-    /// Of the visible text.
-    pub word_count: usize,
-    /// Absolute http(s) addresses without fragment, each once, in order.
-    pub links: Vec<String>,
-    pub images: Vec<Image>,
-    /// Images that have no `alt` at all; an empty one marks decoration.
-    pub images_without_alt: usize,
-    /// The page asks that its links be left alone.
-    #[serde(skip)]
-    pub nofollow: bool,
-    #[serde(skip)]
-    pub markdown: String,
-}
-
-impl Page {
-    /// Bytes that the page takes up in a report, roughly.
-    #[must_use]
-    pub fn weight(&self) -> usize {
-        let texts = self.links.iter().chain(&self.h1_tags).chain(&self.h2_tags).map(|text| VALUE + text.len());
-        let images =
-            self.images.iter().map(|image| IMAGE + image.src.len() + image.alt.as_ref().map_or(0, String::len));
-        texts.chain(images).sum::<usize>() + PAGE
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Image {
-    pub src: String,
-    pub alt: Option<String>,
-}
 
 /// Reads a page. `base` is the address that it came from.
 #[must_use]
@@ -89,43 +48,8 @@ pub fn read(html: &str, base: &Url, with_markdown: bool) -> Page {
         address_bytes: 0,
         markdown: with_markdown.then(|| Markdown::new(base.clone())),
     };
-    let tokenizer = Tokenizer::new(Sink(RefCell::new(reader)), TokenizerOpts::default());
-    let input = BufferQueue::default();
     let deadline = Instant::now() + MAX_PARSE;
-    let mut rest = html;
-    while !rest.is_empty() && Instant::now() < deadline {
-        let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK.min(rest.len())));
-        input.push_back(StrTendril::from_slice(chunk));
-        let _ = tokenizer.feed(&input);
-        rest = tail;
-    }
-    tokenizer.end();
-    tokenizer.sink.0.into_inner().finish()
-}
-
-struct Sink(RefCell<Reader>);
-
-impl TokenSink for Sink {
-    type Handle = ();
-
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut reader = self.0.borrow_mut();
-        match token {
-            Token::CharacterTokens(text) => reader.text(&text),
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => return reader.start(&tag),
-            Token::TagToken(tag) => reader.end(&tag.name),
-            Token::DoctypeToken(_)
-            | Token::CommentToken(_)
-            | Token::NullCharacterToken
-            | Token::EOFToken
-            | Token::ParseError(_) => {}
-        }
-        TokenSinkResult::Continue
-    }
-
-    fn adjusted_current_node_present_but_not_in_html_namespace(&self) -> bool {
-        self.0.borrow().in_foreign()
-    }
+    html_tokens::read(html, reader, |_| Instant::now() < deadline).finish()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +72,7 @@ struct Reader {
     markdown: Option<Markdown>,
 }
 
-impl Reader {
+impl html_tokens::Reader for Reader {
     fn in_foreign(&self) -> bool {
         self.hidden.last().is_some_and(|name| name == "svg" || name == "math")
     }
@@ -156,7 +80,7 @@ impl Reader {
     fn start(&mut self, tag: &Tag) -> TokenSinkResult<()> {
         let name: &str = &tag.name;
         if self.in_foreign() {
-            if !leaves_foreign(name) {
+            if !elements::leaves_foreign(name) {
                 if (name == "svg" || name == "math") && !tag.self_closing {
                     self.hidden.push(name.to_owned());
                 }
@@ -165,14 +89,14 @@ impl Reader {
             self.hidden.retain(|open| open != "svg" && open != "math");
         }
         self.part_words(name);
-        if let Some(kind) = raw_text(name) {
+        if let Some(kind) = elements::raw_text(name) {
             self.hidden.push(name.to_owned());
             return TokenSinkResult::RawData(kind);
         }
         match name {
             "title" => {
                 self.begin(Capture::Title);
-                return TokenSinkResult::RawData(states::RawKind::Rcdata);
+                return TokenSinkResult::RawData(RawKind::Rcdata);
             }
             "plaintext" => return TokenSinkResult::Plaintext,
             "svg" | "math" if tag.self_closing => {}
@@ -233,9 +157,11 @@ impl Reader {
             markdown.text(text);
         }
     }
+}
 
+impl Reader {
     fn part_words(&mut self, name: &str) {
-        if !is_inline(name) {
+        if !elements::is_inline(name) {
             self.in_word = false;
             if let Some((_, collected)) = &mut self.capture {
                 collected.push(' ');
@@ -333,10 +259,6 @@ impl Reader {
     }
 }
 
-fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
-    tag.attrs.iter().find(|attribute| &*attribute.name.local == name).map(|attribute| &*attribute.value)
-}
-
 /// Whitespace collapsed, and cut to what a title or a description can be.
 fn tidy(text: &str) -> String {
     let mut tidy = String::with_capacity(text.len().min(MAX_TEXT));
@@ -352,78 +274,3 @@ fn tidy(text: &str) -> String {
     }
     tidy
 }
-
-/// Elements whose content is not markup, and not for the reader.
-fn raw_text(name: &str) -> Option<states::RawKind> {
-    match name {
-        "script" => Some(states::RawKind::ScriptData),
-        "style" | "xmp" | "iframe" | "noembed" | "noframes" => Some(states::RawKind::Rawtext),
-        "textarea" => Some(states::RawKind::Rcdata),
-        _ => None,
-    }
-}
-
-/// Elements that end an `<svg>` or `<math>` left open, as the standard has it.
-fn leaves_foreign(name: &str) -> bool {
-    matches!(
-        name,
-        "body"
-            | "br"
-            | "center"
-            | "div"
-            | "dl"
-            | "h1"
-            | "h2"
-            | "h3"
-            | "h4"
-            | "h5"
-            | "h6"
-            | "head"
-            | "hr"
-            | "img"
-            | "li"
-            | "meta"
-            | "ol"
-            | "p"
-            | "pre"
-            | "span"
-            | "table"
-            | "ul"
-            | "blockquote"
-    )
-}
-
-/// Elements that do not part words.
-fn is_inline(name: &str) -> bool {
-    matches!(
-        name,
-        "a" | "abbr"
-            | "b"
-            | "bdi"
-            | "bdo"
-            | "cite"
-            | "code"
-            | "em"
-            | "font"
-            | "i"
-            | "ins"
-            | "del"
-            | "kbd"
-            | "mark"
-            | "q"
-            | "s"
-            | "samp"
-            | "small"
-            | "span"
-            | "strong"
-            | "sub"
-            | "sup"
-            | "u"
-            | "var"
-            | "wbr"
-    )
-}
-
-#[cfg(test)]
-#[path = "page_tests.rs"]
-mod tests;

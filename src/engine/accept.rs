@@ -77,7 +77,7 @@ impl Run<'_> {
     pub(super) fn restore(&self, checkpoint: Checkpoint, part: Part) -> Result<Output, Short> {
         let text = checkpoint.output.unwrap_or_else(|| JsonText::from("null".to_owned()));
         let value: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
-        let held = self.room.hold(weigh(text.as_str(), &value, part))?;
+        let held = self.room.hold(weigh(text.as_str(), weight::of(&value), part))?;
         Ok(Output { kept: keep(text.as_str(), &value, part), held })
     }
 
@@ -97,14 +97,15 @@ fn written(value: &Value, bytes: usize, part: Part) -> Result<(JsonText, Kept, u
     let mut text = Vec::with_capacity(if bytes > LIGHT { bytes } else { 128 });
     serde_json::to_writer(&mut text, value).map_err(|error| error.to_string())?;
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;
-    let (kept, bytes) = (keep(&text, value, part), weigh(&text, value, part));
+    let (kept, bytes) = (keep(&text, value, part), weigh(&text, bytes, part));
     Ok((text.into(), kept, bytes))
 }
 
-fn weigh(text: &str, value: &Value, part: Part) -> usize {
+/// What is kept of an output that holds so many `bytes` as a value.
+fn weigh(text: &str, bytes: usize, part: Part) -> usize {
     match part {
-        Part::Whole => weight::of(value),
-        Part::Item => Kept::item_weight(text, value),
+        Part::Whole => bytes,
+        Part::Item => Kept::item_weight(text, bytes),
     }
 }
 

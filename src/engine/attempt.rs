@@ -10,13 +10,13 @@ use tracing::info;
 use super::{
     accept::{Accepted, Output, Outputs, Part},
     cache::Slot,
+    caps,
     meter::{self, NodeMeter},
     node::error_json,
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
     retry::{self, Policy},
-    room::Answers,
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -28,7 +28,7 @@ use crate::{
         model::{Node, OnUnknown, RetryPolicy},
         template::Scope,
     },
-    components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, Retry},
+    components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, Retry},
 };
 
 /// A node that says nothing has this long for one attempt.
@@ -228,7 +228,7 @@ impl Run<'_> {
         };
         let rendering = self.room.rendering().await?;
         let mut config = self.render(work.step, work.scope, Step::render).await?;
-        self.clamp(&node.component, &mut config);
+        caps::clamp(&self.runnable.limits, &node.component, &mut config);
         let _held = self.room.pass(weight_of(&config)).await?;
         drop(rendering);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
@@ -262,7 +262,7 @@ impl Run<'_> {
             meter: meter.as_ref(),
             turns,
             apart: &self.parts.apart,
-            egress: &self.parts.egress.within(Arc::new(Answers(Arc::clone(&self.room)))),
+            egress: &self.egress,
             providers: &self.parts.providers,
             cancel: self.stop.token(),
         };
@@ -273,37 +273,6 @@ impl Run<'_> {
         meter.cut(CallStatus::Timeout);
         let message = format!("the node had {limit:?} and did not finish");
         Err(ComponentError::new("node_timeout", message).field("timeout").retry(Retry::May { after: None }))
-    }
-
-    /// The cookbook's cap on crawled pages holds whatever the recipe says.
-    fn clamp(&self, component: &str, config: &mut Map<String, Value>) {
-        let Some(cap) = self.runnable.limits.max_pages_per_crawl else { return };
-        if component == "WebCrawler" {
-            clamp_pages(config, cap);
-        }
-        // An agent's tools are no way around it.
-        let tools = config.get_mut("tools").filter(|_| component == "Agent").and_then(Value::as_array_mut);
-        for tool in tools.into_iter().flatten().filter(|tool| tool["component"] == "WebCrawler") {
-            if let Some(tool) = tool.as_object_mut() {
-                let config = tool.entry("config").or_insert_with(|| Map::new().into());
-                if config.is_null() {
-                    *config = Map::new().into();
-                }
-                config.as_object_mut().into_iter().for_each(|config| clamp_pages(config, cap));
-            }
-        }
-    }
-}
-
-fn clamp_pages(config: &mut Map<String, Value>, cap: u32) {
-    let asked = match config.get("max_pages") {
-        None | Some(Value::Null) => Some(DEFAULT_MAX_PAGES),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(value) => value.as_u64(),
-    };
-    // What is no number is the component's to refuse.
-    if asked.is_some_and(|pages| pages > u64::from(cap)) {
-        config.insert("max_pages".to_owned(), cap.into());
     }
 }
 

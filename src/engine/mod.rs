@@ -17,6 +17,7 @@
 mod accept;
 mod attempt;
 mod cache;
+mod caps;
 mod clean;
 mod codes;
 mod each;

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    base::AgencyId,
+    base::{AgencyId, turns::Turns},
     components::{ComponentError, Retry},
     egress,
 };
@@ -36,11 +36,11 @@ const UNIT: usize = 1024;
 pub const RUN_TOO_LARGE: &str = "run_too_large";
 
 /// All that the runs of a process hold.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rooms {
     taken: Mutex<Taken>,
     /// Where agencies' large outputs wait for one another.
-    lines: Mutex<HashMap<AgencyId, Weak<Semaphore>>>,
+    writing: Turns,
 }
 
 #[derive(Debug, Default)]
@@ -102,6 +102,12 @@ pub struct Passing {
     turn: Option<OwnedSemaphorePermit>,
 }
 
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { taken: Mutex::default(), writing: Turns::new(1) }
+    }
+}
+
 impl Rooms {
     /// Takes what a run holds beyond its own, instead of what it held before.
     fn change(&self, agency: AgencyId, before: usize, after: usize) -> Result<(), Short> {
@@ -124,19 +130,6 @@ impl Rooms {
             own => drop(taken.by.insert(agency, own)),
         }
         Ok(())
-    }
-}
-
-impl Rooms {
-    fn line(&self, agency: AgencyId) -> Arc<Semaphore> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get(&agency).and_then(Weak::upgrade) {
-            return line;
-        }
-        lines.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::new(Semaphore::new(1));
-        lines.insert(agency, Arc::downgrade(&line));
-        line
     }
 }
 
@@ -195,7 +188,7 @@ impl Room {
         if bytes <= LIGHT {
             return None;
         }
-        self.rooms.line(self.agency).acquire_owned().await.ok()
+        self.rooms.writing.of(self.agency).acquire_owned().await.ok()
     }
 
     fn add(&self, kept: usize, passing: usize) -> Result<(), Short> {

@@ -21,7 +21,7 @@ use super::{
     plans::{LoadError, Runnable},
     record::{LineWrite, Record, RecordError},
     rest::Rest,
-    room::{Held, Room},
+    room::{Answers, Held, Room},
     run_ledger::{Budget, RunLedger},
     secrets::RunSecrets,
 };
@@ -29,7 +29,7 @@ use crate::{
     base::{Usd, random, weight},
     catalog::template::Scope,
     components::{CallStatus, ComponentError, Runtime, Totals},
-    db,
+    db, egress,
     tasks::lease::Claimed,
 };
 
@@ -49,6 +49,8 @@ pub struct Run<'a> {
     pub stop: &'a StopSignal,
     pub past: Past,
     pub room: Arc<Room>,
+    /// Takes answers into the room.
+    pub egress: egress::Client,
     /// For the inputs.
     _inputs: Held,
     /// Which nodes are at work and which wait.
@@ -154,6 +156,7 @@ impl<'a> Run<'a> {
             secrets,
             stop,
             past,
+            egress: parts.egress.within(Arc::new(Answers(Arc::clone(&room)))),
             room,
             _inputs: held,
             rest: Rest::default(),

@@ -23,6 +23,7 @@ recipe:
   inputs:
     - { name: n, type: string }
     - { name: model, type: string }
+    - { name: patience, type: string }
   workflow:
     nodes:
       - id: first
@@ -33,7 +34,7 @@ recipe:
         component: LLMProcessor
         depends_on: [first]
         retry: { max_attempts: 2, initial_delay: 100ms, max_delay: 500ms }
-        config: { model: "openai/{{ inputs.model }}", prompt_template: "{{ runtime.task_id }}/second", max_tokens: 20, timeout: 3s }
+        config: { model: "openai/{{ inputs.model }}", prompt_template: "{{ runtime.task_id }}/second", max_tokens: 20, timeout: "{{ inputs.patience }}" }
       - { id: end, component: Transform, depends_on: [second], config: { value: "{{ second.content }}" } }
   compliance: { cost_per_unit: 0.01 }
 "#;
@@ -86,11 +87,16 @@ impl Load {
 
     /// Submits until it is answered 202, under one key, as a careful client does. Gives the task's id.
     pub async fn submit(&self, model: &str) -> String {
+        self.submit_patient(model, "3s").await
+    }
+
+    /// As [`submit`](Self::submit), with a second question that waits for its answer for so long.
+    pub async fn submit_patient(&self, model: &str, patience: &str) -> String {
         let n = self.0.next.fetch_add(1, Ordering::Relaxed);
         let agency = &self.0.agencies[usize::try_from(n).unwrap() % self.0.agencies.len()];
         let body = json!({
             "agent_instance_id": agency.agent, "recipe": "chain",
-            "inputs": {"n": n.to_string(), "model": model},
+            "inputs": {"n": n.to_string(), "model": model, "patience": patience},
         });
         let give_up = Instant::now() + PATIENCE;
         loop {

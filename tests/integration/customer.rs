@@ -11,6 +11,16 @@ use crate::{
     support::{PASSWORD, Reply},
 };
 
+/// Published where a test needs nothing but a task that runs.
+pub const SMALL: &str = r#"
+recipe:
+  id: small
+  name: Small
+  version: "1.0"
+  workflow:
+    nodes: [{ id: only, component: Transform, config: { value: done } }]
+"#;
+
 /// An agency's admin, with one agent hired.
 pub struct Customer {
     http: reqwest::Client,

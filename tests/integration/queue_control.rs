@@ -4,19 +4,10 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
-    customer::Customer,
+    customer::{Customer, SMALL},
     stack::{Stack, eventually},
     support::Api,
 };
-
-const RECIPE: &str = r#"
-recipe:
-  id: small
-  name: Small
-  version: "1.0"
-  workflow:
-    nodes: [{ id: only, component: Transform, config: { value: done } }]
-"#;
 
 #[sqlx::test(migrations = "./migrations")]
 async fn paused_work_waits_while_others_run_and_goes_on_when_resumed(root: PgPool) {
@@ -24,7 +15,7 @@ async fn paused_work_waits_while_others_run_and_goes_on_when_resumed(root: PgPoo
     let _worker = stack.worker();
     let (acme, other) = (Customer::new(&stack, "acme").await, Customer::new(&stack, "other").await);
     for customer in [&acme, &other] {
-        customer.publish(RECIPE).await;
+        customer.publish(SMALL).await;
         customer.complete(customer.task("small", json!({}))).await;
     }
     for scope in [
@@ -90,7 +81,7 @@ async fn a_pause_names_what_there_is(root: PgPool) {
 async fn workers_say_that_they_are_there_and_show_an_agency_its_own_tasks(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let (acme, other) = (Customer::new(&stack, "acme").await, Customer::new(&stack, "other").await);
-    acme.publish(&RECIPE.replace(
+    acme.publish(&SMALL.replace(
         "component: Transform, config: { value: done }",
         "component: LLMProcessor, config: { model: scripted/scripted-slow-60000, prompt_template: Hello }",
     ))

@@ -6,24 +6,15 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::{
-    customer::Customer,
+    customer::{Customer, SMALL},
     stack::{Stack, eventually},
 };
-
-const RECIPE: &str = r#"
-recipe:
-  id: small
-  name: Small
-  version: "1.0"
-  workflow:
-    nodes: [{ id: only, component: Transform, config: { value: done } }]
-"#;
 
 #[sqlx::test(migrations = "./migrations")]
 async fn tasks_whose_tickets_were_flushed_run_all_the_same(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
-    acme.publish(RECIPE).await;
+    acme.publish(SMALL).await;
     let mut tasks = Vec::new();
     for _ in 0..5 {
         tasks.push(acme.submit(acme.task("small", json!({}))).await);
@@ -47,7 +38,7 @@ async fn a_task_is_accepted_without_redis_and_runs_once_it_is_back(root: PgPool)
     let mut stack = Stack::start(&root, &[]).await;
     let worker = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
-    acme.publish(RECIPE).await;
+    acme.publish(SMALL).await;
     let before = acme.submit(acme.task("small", json!({}))).await;
     assert_eq!(acme.finished(&before).await["status"], "completed");
     stack.redis.down();
@@ -69,7 +60,7 @@ async fn a_redis_that_stalls_holds_up_neither_an_answer_nor_the_end_of_a_worker(
     let stack = Stack::start(&root, &[]).await;
     let mut worker = stack.worker();
     let acme = Customer::new(&stack, "acme").await;
-    acme.publish(RECIPE).await;
+    acme.publish(SMALL).await;
     let before = acme.submit(acme.task("small", json!({}))).await;
     assert_eq!(acme.finished(&before).await["status"], "completed");
     stack.redis.hold(true);

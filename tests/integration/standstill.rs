@@ -7,19 +7,10 @@ use sqlx::{AssertSqlSafe, PgPool};
 use teamai::{db::lane::Flush, tasks::submit::store::SubmitFlush, tasks::workers::store::work_stands};
 
 use crate::{
-    customer::Customer,
+    customer::{Customer, SMALL},
     fixture,
     stack::{Stack, eventually},
 };
-
-const RECIPE: &str = r#"
-recipe:
-  id: small
-  name: Small
-  version: "1.0"
-  workflow:
-    nodes: [{ id: only, component: Transform, config: { value: done } }]
-"#;
 
 /// A task that waits since two minutes, in the backlog or with a ticket.
 const BACKLOG: &str = "update task_queue set run_at = now() - interval '2 minutes', dispatched_at = null";
@@ -99,7 +90,7 @@ async fn work_stands_where_it_could_run_and_is_not_claimed(root: PgPool) {
 async fn the_probes_of_api_and_worker_tell_of_it_until_work_goes_on(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
-    acme.publish(RECIPE).await;
+    acme.publish(SMALL).await;
     let task = acme.submit(acme.task("small", json!({}))).await;
     let readyz = async || {
         let answer = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();

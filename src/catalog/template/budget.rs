@@ -1,10 +1,6 @@
 //! What all strings of one config may become together.
 
-use std::{
-    cell::Cell,
-    io,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, io, time::Instant};
 
 use serde::Serialize;
 
@@ -20,6 +16,8 @@ pub struct Budget {
     bytes: Cell<usize>,
     /// Of memory: many small values hold more than they say.
     weight: Cell<usize>,
+    /// Of all strings together. A program looks at it in its loops and before each work that
+    /// is large.
     until: Instant,
 }
 
@@ -31,14 +29,10 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// By the clock on the wall, of all strings together. A program looks at it in its loops
-    /// and before each work that is large.
-    pub const TIME: Duration = apart::END;
-
     #[must_use]
     pub fn of(bytes: usize) -> Self {
         let (bytes, weight) = (Cell::new(bytes), Cell::new(weight::MOST));
-        Self { bytes, weight, until: Instant::now() + Self::TIME }
+        Self { bytes, weight, until: Instant::now() + apart::END }
     }
 
     /// When its time is over.

@@ -13,6 +13,7 @@ use super::{
     Budget,
     engine::{FUEL, MAX_OUTPUT},
 };
+use crate::base::apart;
 
 /// Pays for what is compared: containers are compared item by item, however deep.
 pub const COMPARED: &str = "!compared";
@@ -73,7 +74,7 @@ pub fn in_time(state: &State<'_, '_>) -> Result<(), Error> {
 
 /// Why a rendering ended.
 pub fn late() -> String {
-    format!("the templates of one config take more than {} s; loop over less", Budget::TIME.as_secs())
+    format!("the templates of one config take more than {} s; loop over less", apart::END.as_secs())
 }
 
 /// Pays for lists and mappings that are compared; the engine charges for texts.

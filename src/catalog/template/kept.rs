@@ -41,10 +41,10 @@ impl Kept {
         Self(Form::Whole(Value::from_object(List(items))))
     }
 
-    /// Bytes that [`Kept::item`] holds.
+    /// Bytes that [`Kept::item`] holds of an output of so many as a value.
     #[must_use]
-    pub fn item_weight(text: &str, output: &Json) -> usize {
-        size_of::<Self>() + if text.len() <= SMALL { text.len() + 2 * size_of::<usize>() } else { weight::of(output) }
+    pub fn item_weight(text: &str, bytes: usize) -> usize {
+        size_of::<Self>() + if text.len() <= SMALL { text.len() + 2 * size_of::<usize>() } else { bytes }
     }
 
     /// The output as JSON; `None` if that would hold more than `most` bytes of memory.

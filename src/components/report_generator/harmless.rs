@@ -16,25 +16,19 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cell::RefCell,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
-use html5ever::{
-    tendril::StrTendril,
-    tokenizer::{BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts, states},
-};
+use html5ever::tokenizer::{Tag, TokenSinkResult, states::RawKind};
 
 use super::html::escape;
+use crate::{
+    base::apart,
+    components::html_tokens::{self, attribute},
+};
 
 /// Goes with the file, wherever it is opened. It has to stand before everything that it is for.
 pub const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
                           style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">";
-/// Bytes between two looks at the clock.
-const CHUNK: usize = 16 * 1024;
-/// Some inputs take the tokenizer time that is quadratic in their length.
-const END: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 2 });
 /// Bytes. Escaping makes up to six times of what was there.
 const LONGEST: usize = 15 * 1024 * 1024;
 
@@ -64,47 +58,22 @@ pub fn document(html: &str) -> Result<String, String> {
 }
 
 fn read(html: &str, whole: bool) -> Result<Writer, String> {
-    let tokenizer = Tokenizer::new(Sink(RefCell::new(Writer::new(whole))), TokenizerOpts::default());
-    let input = BufferQueue::default();
-    let deadline = Instant::now() + END;
-    let mut rest = html;
-    while !rest.is_empty() {
-        let (chunk, tail) = rest.split_at(rest.floor_char_boundary(CHUNK.min(rest.len())));
-        input.push_back(StrTendril::from_slice(chunk));
-        let _ = tokenizer.feed(&input);
+    let deadline = Instant::now() + apart::END;
+    let mut wrong = None;
+    let mut writer = html_tokens::read(html, Writer::new(whole), |writer| {
         if Instant::now() > deadline {
-            return Err(format!("takes more than {} s to be made harmless; use fewer attributes", END.as_secs()));
+            let end = apart::END.as_secs();
+            wrong = Some(format!("takes more than {end} s to be made harmless; use fewer attributes"));
+        } else if writer.out.len() > LONGEST {
+            wrong = Some(format!("becomes longer than {LONGEST} bytes when it is escaped; write less"));
         }
-        if tokenizer.sink.0.borrow().out.len() > LONGEST {
-            return Err(format!("becomes longer than {LONGEST} bytes when it is escaped; write less"));
-        }
-        rest = tail;
+        wrong.is_none()
+    });
+    if let Some(wrong) = wrong {
+        return Err(wrong);
     }
-    tokenizer.end();
-    let mut writer = tokenizer.sink.0.into_inner();
     writer.end_raw();
     Ok(writer)
-}
-
-struct Sink(RefCell<Writer>);
-
-impl TokenSink for Sink {
-    type Handle = ();
-
-    fn process_token(&self, token: Token, _line: u64) -> TokenSinkResult<()> {
-        let mut writer = self.0.borrow_mut();
-        match token {
-            Token::CharacterTokens(text) => writer.text(&text),
-            Token::TagToken(tag) if tag.kind == TagKind::StartTag => return writer.start(&tag),
-            Token::TagToken(tag) => writer.end(&tag.name),
-            Token::DoctypeToken(_)
-            | Token::CommentToken(_)
-            | Token::NullCharacterToken
-            | Token::EOFToken
-            | Token::ParseError(_) => {}
-        }
-        TokenSinkResult::Continue
-    }
 }
 
 /// What is open and holds text of another kind.
@@ -125,11 +94,7 @@ struct Writer {
     raw: Option<(Raw, String)>,
 }
 
-impl Writer {
-    fn new(whole: bool) -> Self {
-        Self { whole, root: None, out: String::new(), hidden: None, raw: None }
-    }
-
+impl html_tokens::Reader for Writer {
     fn start(&mut self, tag: &Tag) -> TokenSinkResult<()> {
         let name: &str = &tag.name;
         if let Some((hidden, depth)) = &mut self.hidden {
@@ -139,11 +104,11 @@ impl Writer {
         match name {
             "title" if self.whole => {
                 self.raw = Some((Raw::Title, String::new()));
-                return TokenSinkResult::RawData(states::RawKind::Rcdata);
+                return TokenSinkResult::RawData(RawKind::Rcdata);
             }
             "style" => {
                 self.raw = Some((Raw::Style, String::new()));
-                return TokenSinkResult::RawData(states::RawKind::Rawtext);
+                return TokenSinkResult::RawData(RawKind::Rawtext);
             }
             "plaintext" => return self.hide(name, TokenSinkResult::Plaintext),
             "html" if self.whole && self.root.is_none() => self.root = Some(attributes(tag)),
@@ -159,11 +124,6 @@ impl Writer {
             },
         }
         TokenSinkResult::Continue
-    }
-
-    fn hide(&mut self, name: &str, how: TokenSinkResult<()>) -> TokenSinkResult<()> {
-        self.hidden = Some((name.to_owned(), 1));
-        how
     }
 
     fn end(&mut self, name: &str) {
@@ -191,6 +151,17 @@ impl Writer {
             None => self.out.push_str(&escape(text)),
         }
     }
+}
+
+impl Writer {
+    fn new(whole: bool) -> Self {
+        Self { whole, root: None, out: String::new(), hidden: None, raw: None }
+    }
+
+    fn hide(&mut self, name: &str, how: TokenSinkResult<()>) -> TokenSinkResult<()> {
+        self.hidden = Some((name.to_owned(), 1));
+        how
+    }
 
     fn end_raw(&mut self) {
         let (open, text, close) = match self.raw.take() {
@@ -202,7 +173,7 @@ impl Writer {
     }
 
     fn write(&mut self, tag: &Tag) {
-        if &*tag.name == "img" && allowed::attribute(tag, "src").is_none_or(|src| !allowed::is_picture(src)) {
+        if &*tag.name == "img" && attribute(tag, "src").is_none_or(|src| !allowed::is_picture(src)) {
             return self.write_link_of(tag);
         }
         self.out.push('<');
@@ -213,8 +184,8 @@ impl Writer {
 
     /// A picture from elsewhere would call home when the report is opened.
     fn write_link_of(&mut self, image: &Tag) {
-        let source = allowed::attribute(image, "src").unwrap_or_default();
-        let named = allowed::attribute(image, "alt").map(str::trim).filter(|alt| !alt.is_empty()).unwrap_or(source);
+        let source = attribute(image, "src").unwrap_or_default();
+        let named = attribute(image, "alt").map(str::trim).filter(|alt| !alt.is_empty()).unwrap_or(source);
         let named = escape(named);
         if allowed::is_address(source) {
             let source = escape(source);

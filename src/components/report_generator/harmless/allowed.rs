@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use html5ever::tokenizer::{Tag, states::RawKind};
+use html5ever::tokenizer::states::RawKind;
 
 use super::{super::prose::is_safe, style};
 
@@ -194,8 +194,4 @@ pub fn is_picture(source: &str) -> bool {
 pub fn is_address(source: &str) -> bool {
     let lower = source.trim().to_ascii_lowercase();
     lower.starts_with("https://") || lower.starts_with("http://")
-}
-
-pub fn attribute<'a>(tag: &'a Tag, name: &str) -> Option<&'a str> {
-    tag.attrs.iter().find(|attribute| &*attribute.name.local == name).map(|attribute| &*attribute.value)
 }

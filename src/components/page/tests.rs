@@ -65,7 +65,7 @@ fn malformed_pages_give_what_they_have() {
 
 #[test]
 fn a_word_across_chunks_is_one_word() {
-    let long = format!("<p>{}</p>", "a".repeat(CHUNK * 3));
+    let long = format!("<p>{}</p>", "a".repeat(html_tokens::PIECE * 3));
     assert_eq!(page(&long).word_count, 1);
 }
 
