@@ -5,7 +5,9 @@
 
 export SQLX_OFFLINE ?= true
 
-TEAMAI := target/debug/teamai
+# Where cargo builds, as cargo itself is told.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+TEAMAI := $(TARGET)/debug/teamai
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test up down logs ps shell-backend db-shell redis-shell \
@@ -58,7 +60,7 @@ db-reset: ## throw the stack's data away and start again
 
 bench: setup ## measure side by side, in a release build
 	@cargo build --release --locked
-	@target/release/teamai bench
+	@$(TARGET)/release/teamai bench
 
 fuzz: ## fuzz what reads strangers' text: make fuzz DURATION=600 TARGETS="url token"
 	@DURATION="$(DURATION)" TARGETS="$(TARGETS)" scripts/fuzz.sh

@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 dir=.teamai
-binary=target/debug/teamai
+built=${CARGO_TARGET_DIR:-target}/debug
+binary=$built/teamai
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -134,7 +135,7 @@ in_container() {
 
 backend_shell() {
   case $(kind) in
-    private) private_env; PATH="$PWD/target/debug:$PATH" exec "${SHELL:-/bin/sh}" ;;
+    private) private_env; PATH="$(cd "$built" && pwd):$PATH" exec "${SHELL:-/bin/sh}" ;;
     containers) in_container api sh ;;
     none) none ;;
   esac

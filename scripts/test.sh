@@ -34,7 +34,7 @@ echo 1 > "$log.status"
 {
   status=0
   # shellcheck disable=SC2086 # two words
-  target/debug/teamai stack -- cargo $runner --locked --no-fail-fast --color never || status=$?
+  "${CARGO_TARGET_DIR:-target}/debug/teamai" stack -- cargo $runner --locked --no-fail-fast --color never || status=$?
   echo "$status" > "$log.status"
 } 2>&1 | tee "$log"
 
