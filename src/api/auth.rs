@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Open, Person, Problem, Result,
     agency::Agency,
-    body::Body,
+    body::{Body, SmallBody},
     check::{Check, checked},
     tags::Tag,
 };
@@ -173,7 +173,7 @@ pub struct AuthApi;
 impl AuthApi {
     /// Make an agency and its first admin, and sign in. The operator can close this: 403 then.
     #[oai(path = "/register", method = "post", operation_id = "register")]
-    async fn register(&self, open: Open, headers: &HeaderMap, body: Body<RegisterBody>) -> Result<Registered> {
+    async fn register(&self, open: Open, headers: &HeaderMap, body: SmallBody<RegisterBody>) -> Result<Registered> {
         if !open.state.registration_open {
             let detail = "New agencies are made by the operator of this installation; ask there, or be invited.";
             return Err(Problem::forbidden("registration_closed", detail));
@@ -185,7 +185,7 @@ impl AuthApi {
 
     /// Sign in.
     #[oai(path = "/login", method = "post", operation_id = "login")]
-    async fn login(&self, open: Open, headers: &HeaderMap, body: Body<LoginBody>) -> Result<Json<SignIn>> {
+    async fn login(&self, open: Open, headers: &HeaderMap, body: SmallBody<LoginBody>) -> Result<Json<SignIn>> {
         let email = Email::parse(&body.0.email).map_err(|error| Problem::invalid("email", error))?;
         let password = SecretString::from(body.0.password.0);
         Ok(Json(open.state.auth.login(&email, &password, open.client(headers)).await?.into()))
@@ -193,13 +193,13 @@ impl AuthApi {
 
     /// Get new tokens. The refresh token is used up; using it again ends the session.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
-    async fn refresh(&self, open: Open, body: Body<RefreshBody>) -> Result<Json<SignIn>> {
+    async fn refresh(&self, open: Open, body: SmallBody<RefreshBody>) -> Result<Json<SignIn>> {
         Ok(Json(open.state.auth.refresh(&body.0.refresh_token).await?.into()))
     }
 
     /// Sign out: ends the session, its access tokens included.
     #[oai(path = "/logout", method = "post", operation_id = "logout")]
-    async fn logout(&self, open: Open, body: Body<RefreshBody>) -> Result<Done> {
+    async fn logout(&self, open: Open, body: SmallBody<RefreshBody>) -> Result<Done> {
         open.state.auth.logout(&body.0.refresh_token).await?;
         Ok(Done::Done)
     }

@@ -1,6 +1,10 @@
 //! A JSON request body: bounded, and explained in full when it does not fit.
 
-use std::ops::Range;
+use std::{
+    net::IpAddr,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
@@ -12,10 +16,25 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{doubled, explain::explain, problem::Problem};
+use crate::base::{
+    network,
+    shares::{Full, Place, Shares},
+    weight,
+};
 
 /// Bytes of a body unless the endpoint says otherwise.
-pub const MAX_BODY_BYTES: usize = MIB;
-const MIB: usize = 1 << 20;
+pub const MAX_BODY_BYTES: usize = 1024 * KIB;
+const KIB: usize = 1024;
+/// Of a body that is read where requests are answered; a larger one has to have a place, and is
+/// read on a thread apart.
+const LIGHT: usize = 256 * KIB;
+/// Large bodies at once in a process, and of one client's address or site.
+const LARGE_AT_ONCE: usize = 8;
+const LARGE_EACH: usize = 2;
+/// Bytes of memory for each byte that a body may have, but of the largest: small values hold
+/// up to a hundred times of what they say.
+const WEIGHT: usize = 16;
+const MOST_WEIGHT: usize = 64 * 1024 * KIB;
 
 /// Levels of arrays and objects within a body.
 const MAX_DEPTH: usize = 32;
@@ -23,15 +42,17 @@ const MAX_DEPTH: usize = 32;
 const MAX_VALUES: usize = 100_000;
 
 /// The body of a request as a `T`, in at most [`MAX_BODY_BYTES`].
-pub type Body<T> = JsonBody<T, 1>;
+pub type Body<T> = JsonBody<T, 1024>;
 /// The same for many items at once.
-pub type LargeBody<T> = JsonBody<T, 16>;
+pub type LargeBody<T> = JsonBody<T, 16_384>;
+/// The same for who has not said who they are.
+pub type SmallBody<T> = JsonBody<T, 16>;
 
-/// A JSON body of at most so many MiB. `T` must be an `Object` with `deny_unknown_fields`.
+/// A JSON body of at most so many KiB. `T` must be an `Object` with `deny_unknown_fields`.
 #[derive(Debug)]
-pub struct JsonBody<T, const MOST_MIB: usize>(pub T);
+pub struct JsonBody<T, const MOST_KIB: usize>(pub T);
 
-impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<T, MOST_MIB> {
+impl<'a, T: ParseFromJSON + 'static, const MOST_KIB: usize> ApiExtractor<'a> for JsonBody<T, MOST_KIB> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -44,10 +65,10 @@ impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<
     fn request_meta() -> Option<MetaRequest> {
         let schema: MetaSchemaRef = T::schema_ref();
         Some(MetaRequest {
-            description: Some(if MOST_MIB == 1 {
-                "At most 1 MiB of JSON, nested at most 32 deep; fields that are not named here are refused."
-            } else {
-                "At most 16 MiB of JSON, nested at most 32 deep; fields that are not named here are refused."
+            description: Some(match MOST_KIB {
+                16 => "At most 16 KiB of JSON, nested at most 32 deep; fields that are not named here are refused.",
+                1024 => "At most 1 MiB of JSON, nested at most 32 deep; fields that are not named here are refused.",
+                _ => "At most 16 MiB of JSON, nested at most 32 deep; fields that are not named here are refused.",
             }),
             content: vec![MetaMediaType { content_type: "application/json", schema }],
             required: T::IS_REQUIRED,
@@ -62,8 +83,15 @@ impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<
         if !request.content_type().is_some_and(Json::<T>::check_content_type) {
             return Err(unsupported().into());
         }
-        let bytes = read(request, body, MOST_MIB * MIB).await?;
-        Ok(Self(parse(&bytes, MAX_VALUES * MOST_MIB)?))
+        let _place = large_place::<MOST_KIB>(request)?;
+        let bytes = read(request, body, MOST_KIB * KIB).await?;
+        let work = move || parse(&bytes, MOST_KIB);
+        let parsed = if MOST_KIB * KIB > MAX_BODY_BYTES {
+            tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?
+        } else {
+            work()
+        };
+        Ok(Self(parsed?))
     }
 }
 
@@ -72,7 +100,7 @@ impl<'a, T: ParseFromJSON, const MOST_MIB: usize> ApiExtractor<'a> for JsonBody<
 #[derive(Debug)]
 pub struct OptionalBody<T>(pub T);
 
-impl<'a, T: ParseFromJSON + Default> ApiExtractor<'a> for OptionalBody<T> {
+impl<'a, T: ParseFromJSON + Default + 'static> ApiExtractor<'a> for OptionalBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -102,6 +130,27 @@ impl<'a, T: ParseFromJSON + Default> ApiExtractor<'a> for OptionalBody<T> {
     }
 }
 
+/// The places of large bodies, which are held from before they are read until they are values.
+static LARGE: LazyLock<Arc<Shares<IpAddr>>> = LazyLock::new(|| Shares::new(LARGE_AT_ONCE, LARGE_EACH));
+
+/// A place for a body that may be large, where one is needed.
+fn large_place<const MOST_KIB: usize>(request: &Request) -> Result<Option<Place<IpAddr>>, Problem> {
+    let announced = announced(request).unwrap_or(usize::MAX);
+    if MOST_KIB * KIB <= MAX_BODY_BYTES || announced <= LIGHT {
+        return Ok(None);
+    }
+    let from = request.remote_addr().as_socket_addr().map(|peer| network::site(peer.ip().to_canonical()));
+    LARGE.take(from).map(Some).map_err(|full| {
+        let whose = if full == Full::Share { "from your address" } else { "here" };
+        let detail = format!("Too many large bodies are being sent {whose} at this moment; try again shortly.");
+        Problem::too_many_requests("large_bodies", detail, 1)
+    })
+}
+
+fn announced(request: &Request) -> Option<usize> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 fn unsupported() -> Problem {
     Problem::new(
         poem::http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -116,8 +165,7 @@ fn unsupported() -> Problem {
 /// 413 when it is larger, before it is read where its length is announced.
 pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Result<Vec<u8>, Problem> {
     let too_large = || Problem::too_large(format!("The body is larger than {max} bytes, the most taken here."));
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > max) {
+    if announced(request).is_some_and(|length| length > max) {
         return Err(too_large());
     }
     let body = body.take().map_err(|error| Problem::internal(&error))?;
@@ -162,10 +210,15 @@ fn walk(value: &Value, depth: usize, left: &mut Range<usize>) -> Result<(), (Str
     }
 }
 
-fn parse<T: ParseFromJSON>(bytes: &[u8], max_values: usize) -> Result<T, Problem> {
+/// `most_kib` is what the body may have, by which its values are bounded.
+fn parse<T: ParseFromJSON>(bytes: &[u8], most_kib: usize) -> Result<T, Problem> {
+    // Before there is a value: one that is all braces would take a hundred times of its bytes.
+    if weight::of_json(bytes) > (most_kib * KIB * WEIGHT).min(MOST_WEIGHT) {
+        return Err(Problem::invalid("", "has too many values; send fewer in one request, or longer ones"));
+    }
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::invalid("", format!("the body is not JSON: {error}")).with_code("invalid_json"))?;
-    bounds(&value, max_values)?;
+    bounds(&value, MAX_VALUES * most_kib / 1024)?;
     if let Some(path) = doubled::name(bytes) {
         return Err(Problem::invalid(path, "is given twice; keep one"));
     }

@@ -1,23 +1,22 @@
 //! `/docs`: Swagger UI as one page, under a policy that lets its own scripts and style run and
 //! nothing else.
 
-use std::sync::Arc;
-
 use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
 use poem::{
     Endpoint, IntoResponse, Response,
     endpoint::make_sync,
     http::{HeaderValue, header},
-    web::Html,
 };
 use sha2::{Digest, Sha256};
 
 /// The page of the framework as it is. Its policy names what is written into it by hash, so
 /// that whatever else gets there, from a description or a fault of the framework, stays text.
 pub fn page(html: String) -> impl Endpoint<Output = Response> + 'static {
-    let (policy, html) = (policy(&html), Arc::<str>::from(html));
+    let (policy, html) = (policy(&html), Bytes::from(html));
     make_sync(move |_| {
-        let mut response = Html(html.to_string()).into_response();
+        // One copy for all answers.
+        let mut response = html.clone().with_content_type("text/html; charset=utf-8").into_response();
         if let Ok(policy) = HeaderValue::from_str(&policy) {
             response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
         }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{
     Admin, Open, PersonAdmin, Problem, Result,
     auth::{Registered, Role},
-    body::Body,
+    body::{Body, SmallBody},
     check::Check,
     need,
     page::{Listing, page},
@@ -134,7 +134,7 @@ impl InvitesApi {
 
     /// Accept an invite: makes the account and signs in.
     #[oai(path = "/accept", method = "post", operation_id = "accept_invite")]
-    async fn accept_invite(&self, open: Open, headers: &HeaderMap, body: Body<AcceptBody>) -> Result<Registered> {
+    async fn accept_invite(&self, open: Open, headers: &HeaderMap, body: SmallBody<AcceptBody>) -> Result<Registered> {
         let acceptance = acceptance(body.0)?;
         let signed_in = open.state.auth.accept(&acceptance, open.client(headers)).await?;
         Ok(Registered::SignedIn(Json(signed_in.into())))

@@ -51,6 +51,7 @@ mod workers;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use poem::{Endpoint, EndpointExt, IntoResponse, Response, Route, endpoint::make_sync};
@@ -172,8 +173,8 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         .at("/healthz", poem::get(health::healthz))
         .at("/readyz", poem::get(health::readyz).data(Arc::clone(&state)))
         .at("/metrics", poem::get(health::metrics).data(Arc::clone(&state)))
-        .at("/openapi.json", poem::get(json_text(spec.into())))
-        .at("/schemas/recipe.json", poem::get(json_text(schema)))
+        .at("/openapi.json", poem::get(json_text(Bytes::from(spec))))
+        .at("/schemas/recipe.json", poem::get(json_text(Bytes::copy_from_slice(schema.as_bytes()))))
         .nest("/docs", Route::new().at("/", docs::page(service.swagger_ui_html())))
         .nest(
             "/",
@@ -183,6 +184,6 @@ pub fn routes(state: ApiState) -> impl Endpoint<Output = Response> + 'static {
         .with(frame)
 }
 
-fn json_text(text: Arc<str>) -> impl Endpoint {
-    make_sync(move |_| text.to_string().with_content_type("application/json").into_response())
+fn json_text(text: Bytes) -> impl Endpoint {
+    make_sync(move |_| text.clone().with_content_type("application/json").into_response())
 }

@@ -12,7 +12,13 @@ use poem_openapi::{
 };
 use secrecy::SecretString;
 
-use super::{Open, Person, Result, auth::SignIn, body::Body, page::Listing, tags::Tag};
+use super::{
+    Open, Person, Result,
+    auth::SignIn,
+    body::{Body, SmallBody},
+    page::Listing,
+    tags::Tag,
+};
 use crate::auth::oidc::{Callback, Departure};
 
 const DEFAULT_RETURN_TO: &str = "/console";
@@ -127,7 +133,12 @@ impl OidcApi {
 
     /// Get tokens for the code that came with the browser, from the same browser.
     #[oai(path = "/exchange", method = "post", operation_id = "exchange_oidc_code")]
-    async fn exchange_oidc_code(&self, open: Open, headers: &HeaderMap, body: Body<ExchangeBody>) -> Result<Exchanged> {
+    async fn exchange_oidc_code(
+        &self,
+        open: Open,
+        headers: &HeaderMap,
+        body: SmallBody<ExchangeBody>,
+    ) -> Result<Exchanged> {
         let cookies = cookies(headers);
         let oidc = &open.state.oidc;
         let signed_in = oidc.exchange(&body.0.code.0, oidc.cookie(&cookies), open.client(headers).user_agent).await?;

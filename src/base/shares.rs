@@ -36,6 +36,7 @@ pub enum Full {
 pub struct Place<K: Eq + Hash> {
     of: Arc<Shares<K>>,
     holder: Option<K>,
+    places: usize,
 }
 
 impl<K: Eq + Hash + Clone> Shares<K> {
@@ -49,21 +50,30 @@ impl<K: Eq + Hash + Clone> Shares<K> {
     /// # Errors
     /// The holder has its share, or all are taken.
     pub fn take(self: &Arc<Self>, holder: Option<K>) -> Result<Place<K>, Full> {
+        self.take_many(holder, 1)
+    }
+
+    /// Takes so many places as one. What is more than a share, or than all, takes that much.
+    ///
+    /// # Errors
+    /// As [`Shares::take`].
+    pub fn take_many(self: &Arc<Self>, holder: Option<K>, places: usize) -> Result<Place<K>, Full> {
+        let places = places.min(self.all).min(if holder.is_some() { self.each } else { self.all });
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holder) = &holder
-            && held.by.get(holder).is_some_and(|count| *count >= self.each)
+            && held.by.get(holder).is_some_and(|count| *count + places > self.each)
         {
             return Err(Full::Share);
         }
-        if held.total >= self.all {
+        if held.total + places > self.all {
             return Err(Full::All);
         }
-        held.total += 1;
+        held.total += places;
         if let Some(holder) = &holder {
-            *held.by.entry(holder.clone()).or_default() += 1;
+            *held.by.entry(holder.clone()).or_default() += places;
         }
         drop(held);
-        Ok(Place { of: Arc::clone(self), holder })
+        Ok(Place { of: Arc::clone(self), holder, places })
     }
 
     /// Places that are held now.
@@ -76,10 +86,10 @@ impl<K: Eq + Hash + Clone> Shares<K> {
 impl<K: Eq + Hash> Drop for Place<K> {
     fn drop(&mut self) {
         let mut held = self.of.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.total -= 1;
+        held.total -= self.places;
         let Some(holder) = self.holder.take() else { return };
         if let Entry::Occupied(mut count) = held.by.entry(holder) {
-            *count.get_mut() -= 1;
+            *count.get_mut() -= self.places;
             if *count.get() == 0 {
                 count.remove();
             }
@@ -105,6 +115,10 @@ mod tests {
         held.remove(0);
         held.push(shares.take(Some("a")).unwrap());
         drop(held);
+        assert_eq!(shares.taken(), 0);
+        let many = shares.take_many(Some("a"), 9).unwrap();
+        assert_eq!((shares.taken(), shares.take(Some("a")).unwrap_err()), (2, Full::Share));
+        drop(many);
         assert_eq!(shares.taken(), 0);
         assert!(shares.held.lock().unwrap().by.is_empty(), "who holds nothing is forgotten");
     }

@@ -36,16 +36,32 @@ const RESERVED: [&str; 16] = [
     "forwarded",
     "max-forwards",
     "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
+    "forwarded-for",
+    "metadata-flavor",
 ];
-/// Starts of names of the same kinds.
-const RESERVED_STARTS: [&str; 3] = ["proxy-", "x-forwarded-", "x-original-"];
+/// Starts and ends of names of the same kinds: what proxies, and servers of clouds that tell
+/// about themselves, believe of one another.
+const RESERVED_STARTS: [&str; 10] = [
+    "proxy-",
+    "x-forwarded",
+    "x-original-",
+    "x-rewrite-",
+    "x-proxyuser",
+    "x-envoy-",
+    "x-azure-",
+    "x-aws-ec2-metadata",
+    "x-google-metadata",
+    "cf-connecting",
+];
+const RESERVED_ENDS: [&str; 3] = ["client-ip", "clientip", "cluster-ip"];
 
 /// Some servers read `_` as `-`, so both spellings count.
 fn is_reserved(header: &HeaderName) -> bool {
-    let name = header.as_str().replace('_', "-");
-    RESERVED.contains(&name.as_str()) || RESERVED_STARTS.iter().any(|start| name.starts_with(start))
+    let spelled = header.as_str().replace('_', "-");
+    let name = spelled.trim_matches('-');
+    RESERVED.contains(&name)
+        || RESERVED_STARTS.iter().any(|start| name.starts_with(start))
+        || RESERVED_ENDS.iter().any(|end| name.ends_with(end))
 }
 
 /// Appends the query and sets the headers, secrets resolved.

@@ -81,7 +81,7 @@ pub(super) fn content(response: &Response) -> Content {
     let text = charset::decode(&response.body, content_type);
     let may_be_json = is_json || unnamed || media == "text/plain";
     // One of a million small values holds more than may be kept; as text it is what it is.
-    let may_be_json = may_be_json && weight::of_text(&text) <= 2 * weight::MOST;
+    let may_be_json = may_be_json && weight::of_json(text.as_bytes()) <= 2 * weight::MOST;
     let parsed = may_be_json.then(|| serde_json::from_str(&text).ok()).flatten();
     match parsed {
         // A number or a word alone is JSON only where the server says so.

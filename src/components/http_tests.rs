@@ -109,6 +109,19 @@ async fn headers_of_the_connection_and_of_the_way_are_refused() {
         "X-Real-IP",
         "X-Original-URL",
         "True-Client-IP",
+        "CF-Connecting-IP",
+        "Client-IP",
+        "X-Cluster-Client-IP",
+        "Fastly-Client-IP",
+        "X-Azure-ClientIP",
+        "X-Envoy-External-Address",
+        "X-Forwarded",
+        "Forwarded-For",
+        "X-ProxyUser-Ip",
+        "X-Rewrite-URL",
+        "Via_",
+        "Metadata-Flavor",
+        "X-aws-ec2-metadata-token",
     ] {
         let headers = json!({ name: "x" });
         let error = world.run(&HttpRequest, json!({"url": url, "headers": headers})).await.unwrap_err();
@@ -117,7 +130,7 @@ async fn headers_of_the_connection_and_of_the_way_are_refused() {
         assert_eq!(error.field, Some(format!("config.headers.{name}")), "{error}");
     }
     assert_eq!(world.calls().len(), 0);
-    for name in ["X-Forward", "X-Proxy", "Accept", "X-Host"] {
+    for name in ["X-Forward", "X-Proxy", "Accept", "X-Host", "CF-Access-Client-Id"] {
         assert!(world.run(&HttpRequest, json!({"url": url, "headers": { name: "x" }})).await.is_ok(), "{name}");
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    clean::weight_of_output,
     past::Checkpoint,
-    room::{Held, LIGHT, Short},
+    room::{Held, LIGHT, LargeTurn, Short},
     run::Run,
 };
 use crate::{
@@ -40,21 +40,25 @@ pub struct Accepted {
     /// `None` where others have the room: it is written, and read again when the task comes back.
     pub output: Option<Output>,
     /// The turn of a large one, until it is written.
-    pub writing: Option<OwnedSemaphorePermit>,
+    pub writing: Option<LargeTurn>,
 }
 
 impl Run<'_> {
     /// # Errors
-    /// The run would hold more than it may.
-    pub(super) async fn accept(&self, value: Value, part: Part) -> Result<Accepted, ComponentError> {
-        let bytes = weight::of(&value);
+    /// It is too large, or the run would hold more than it may.
+    pub(super) async fn accept(&self, mut value: Value, part: Part) -> Result<Accepted, ComponentError> {
+        let bytes = weight_of_output(&value)?;
         let held = match self.room.hold(bytes) {
             Err(Short::Run) => return Err(Short::Run.into()),
             held => held.ok(),
         };
         // From here on there are up to three of it.
-        let writing = self.room.writing(bytes).await;
-        let work = move || written(&value, bytes, part);
+        let writing = self.room.large_turn(bytes).await;
+        let redactor = Arc::clone(&self.secrets.redactor);
+        let mut work = move || {
+            redactor.value(&mut value);
+            written(&value, part)
+        };
         let made = if bytes > LIGHT {
             let apart = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;
             apart.map_err(|why| why.to_string()).flatten()
@@ -74,11 +78,22 @@ impl Run<'_> {
     ///
     /// # Errors
     /// There is no room for it.
-    pub(super) fn restore(&self, checkpoint: Checkpoint, part: Part) -> Result<Output, Short> {
+    pub(super) async fn restore(&self, checkpoint: Checkpoint, part: Part) -> Result<Output, Short> {
         let text = checkpoint.output.unwrap_or_else(|| JsonText::from("null".to_owned()));
-        let value: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
-        let held = self.room.hold(weigh(text.as_str(), weight::of(&value), part))?;
-        Ok(Output { kept: keep(text.as_str(), &value, part), held })
+        let bytes = text.as_str().len();
+        let _turn = self.room.large_turn(bytes).await;
+        let work = move || {
+            let value: Value = serde_json::from_str(text.as_str()).unwrap_or_default();
+            (keep(text.as_str(), &value, part), weigh(text.as_str(), weight::of(&value), part))
+        };
+        let (kept, bytes) = if bytes > LIGHT {
+            // Where it does not end in time it is tried again later, as without room.
+            let agency = self.claimed.scope().agency_id();
+            self.parts.apart.run(agency, work).await.map_err(|_| Short::Process)?
+        } else {
+            work()
+        };
+        Ok(Output { kept, held: self.room.hold(bytes)? })
     }
 
     /// Takes in what the engine itself says in a node's place.
@@ -92,8 +107,9 @@ impl Run<'_> {
 }
 
 /// The text of an output, what is kept of it, and what that holds.
-fn written(value: &Value, bytes: usize, part: Part) -> Result<(JsonText, Kept, usize), String> {
+fn written(value: &Value, part: Part) -> Result<(JsonText, Kept, usize), String> {
     // As long as the text is at most, escapes aside: a text that grows is copied.
+    let bytes = weight::of(value);
     let mut text = Vec::with_capacity(if bytes > LIGHT { bytes } else { 128 });
     serde_json::to_writer(&mut text, value).map_err(|error| error.to_string())?;
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;

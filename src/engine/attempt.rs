@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tokio::time::Instant;
 use tracing::info;
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
     retry::{self, Policy},
+    room::LargeTurn,
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -37,7 +38,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How an occurrence came out; the record is still to be written. Without an output there
 /// was no room for it.
 pub enum AttemptEnd {
-    Done { output: Option<Output>, record: Record, writing: Option<OwnedSemaphorePermit> },
+    Done { output: Option<Output>, record: Record, writing: Option<LargeTurn> },
     Failed { error: ComponentError, record: Record },
     Stopped,
 }
@@ -108,7 +109,7 @@ impl Run<'_> {
         if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
             return AttemptEnd::Stopped;
         }
-        let result = match result.and_then(|output| self.secrets.redactor.output(output)) {
+        let result = match result {
             Ok(output) => self.accept(output, part).await,
             Err(error) => Err(error),
         };
@@ -229,7 +230,8 @@ impl Run<'_> {
         let rendering = self.room.rendering().await?;
         let mut config = self.render(work.step, work.scope, Step::render).await?;
         caps::clamp(&self.runnable.limits, &node.component, &mut config);
-        let _held = self.room.pass(weight_of(&config)).await?;
+        // A component may give what it was given, as another value.
+        let _held = self.room.pass(2 * weight_of(&config)).await?;
         drop(rendering);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
         if let Some(slot) = &tally.slot

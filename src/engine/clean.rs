@@ -31,6 +31,8 @@ struct Known {
     opened: Vec<SecretString>,
     spellings: Vec<Spellings>,
     bytes: usize,
+    /// Whether one of them can be written as a number.
+    has_number: bool,
 }
 
 impl Redactor {
@@ -50,6 +52,7 @@ impl Redactor {
             return Err(ComponentError::new("secrets_too_large", message));
         }
         known.bytes += text.len();
+        known.has_number |= text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
         known.spellings.push(Spellings::of(text));
         known.opened.push(secret.clone());
         Ok(())
@@ -87,6 +90,12 @@ impl Redactor {
                 }
                 map.values_mut().for_each(|value| self.value(value));
             }
+            // A secret of digits alone may come back as a number.
+            Value::Number(number) if self.known().has_number => {
+                if let Some(clean) = self.changed(&number.to_string()) {
+                    *value = Value::String(clean);
+                }
+            }
             _ => {}
         }
     }
@@ -97,42 +106,36 @@ impl Redactor {
         value
     }
 
-    /// A node's output as it may be written.
-    ///
-    /// # Errors
-    /// It is too large.
-    pub fn output(&self, mut value: Value) -> Result<Value, ComponentError> {
-        let (bytes, held) = (approximate_size(&value), weight::of(&value));
-        if held > weight::MOST {
-            return Err(ComponentError::new(
-                "output_too_large",
-                format!(
-                    "the output has so many values that they hold {} MiB of memory, and {} may be held: pick fewer \
-                     with a Transform",
-                    held >> 20,
-                    weight::MOST >> 20
-                ),
-            ));
-        }
-        if bytes > MAX_OUTPUT_BYTES {
-            return Err(ComponentError::new(
-                "output_too_large",
-                format!(
-                    "the output has about {} MiB and {} are kept: lower max_pages, or pick fields with a Transform",
-                    bytes >> 20,
-                    MAX_OUTPUT_BYTES >> 20
-                ),
-            ));
-        }
-        self.value(&mut value);
-        Ok(value)
-    }
-
     #[must_use]
     pub fn error(&self, mut error: ComponentError) -> ComponentError {
         error.message = self.text(&error.message);
         error
     }
+}
+
+/// Bytes of memory that a node's output holds.
+///
+/// # Errors
+/// It is too large to be kept.
+pub fn weight_of_output(value: &Value) -> Result<usize, ComponentError> {
+    let (bytes, held) = (approximate_size(value), weight::of(value));
+    let too_large = |message| Err(ComponentError::new("output_too_large", message));
+    if held > weight::MOST {
+        return too_large(format!(
+            "the output has so many values that they hold {} MiB of memory, and {} may be held: pick fewer with a \
+             Transform",
+            held >> 20,
+            weight::MOST >> 20
+        ));
+    }
+    if bytes > MAX_OUTPUT_BYTES {
+        return too_large(format!(
+            "the output has about {} MiB and {} are kept: lower max_pages, or pick fields with a Transform",
+            bytes >> 20,
+            MAX_OUTPUT_BYTES >> 20
+        ));
+    }
+    Ok(held)
 }
 
 /// Bytes as JSON text.
@@ -175,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_of_digits_is_taken_out_of_numbers() {
+        let redactor = Redactor::default();
+        for secret in ["918273645546372", "2.14159265358979"] {
+            redactor.add(&secret.into()).unwrap();
+        }
+        let cleaned =
+            redactor.cleaned(json!([918_273_645_546_372_u64, -918_273_645_546_372_i64, 2.141_592_653_589_79, 7]));
+        assert_eq!(cleaned, json!(["[redacted]", "-[redacted]", "[redacted]", 7]));
+    }
+
+    #[test]
     fn a_secret_that_contains_another_goes_whole() {
         for order in [["inside", "all around inside"], ["all around inside", "inside"]] {
             let redactor = Redactor::default();
@@ -205,18 +219,17 @@ mod tests {
 
     #[test]
     fn nul_characters_are_replaced_and_other_text_is_kept() {
-        let redactor = Redactor::default();
-        let output = redactor.output(json!({"t": "a\u{0}b", "u": "Ünï {{ 7*7 }}"})).unwrap();
+        let output = Redactor::default().cleaned(json!({"t": "a\u{0}b", "u": "Ünï {{ 7*7 }}"}));
         assert_eq!(output, json!({"t": "a\u{fffd}b", "u": "Ünï {{ 7*7 }}"}));
     }
 
     #[test]
     fn an_output_over_the_bound_is_refused_with_a_remedy() {
-        let error = Redactor::default().output(json!("x".repeat(MAX_OUTPUT_BYTES + 1))).unwrap_err();
+        let error = weight_of_output(&json!("x".repeat(MAX_OUTPUT_BYTES + 1))).unwrap_err();
         assert_eq!(error.code, "output_too_large");
-        let escaped = Redactor::default().output(json!("\u{1}".repeat(MAX_OUTPUT_BYTES / 4))).unwrap_err();
+        let escaped = weight_of_output(&json!("\u{1}".repeat(MAX_OUTPUT_BYTES / 4))).unwrap_err();
         assert_eq!(escaped.code, "output_too_large", "six bytes each");
-        let many = Redactor::default().output(json!(vec![json!({}); 2_000_000])).unwrap_err();
+        let many = weight_of_output(&json!(vec![json!({}); 2_000_000])).unwrap_err();
         assert_eq!(many.code, "output_too_large", "it holds more than it says");
         assert!(error.message.contains("max_pages"));
     }

@@ -131,7 +131,7 @@ impl Run<'_> {
     }
 
     async fn item(&self, of: Loop<'_>, n: usize, item: &str) -> NodeEnd {
-        if let Some(end) = self.committed_end(of.step, index(n), Part::Item) {
+        if let Some(end) = self.committed_end(of.step, index(n), Part::Item).await {
             return end;
         }
         let _begun = self.rest.begin();

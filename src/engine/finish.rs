@@ -12,7 +12,7 @@ use super::{
     node::error_json,
     plans::LoadError,
     record::{FinishWrite, LineWrite, PauseWrite, Record, RecordError},
-    room::{RUN_TOO_LARGE, Short},
+    room::{LIGHT, RUN_TOO_LARGE, Short},
     run::{Run, WalkEnd, come_back},
 };
 use crate::{
@@ -33,6 +33,9 @@ impl Run<'_> {
     /// `record` is what of the nodes was not written yet.
     pub(super) async fn finish(&self, end: WalkEnd, mut record: Record) -> Outcome {
         record.lines.extend(self.cut_off());
+        // Of all copies of a large output, until it is written.
+        let large = !self.room.is_light() && matches!(end, WalkEnd::Completed { .. });
+        let _turn = if large { self.room.large_turn(usize::MAX).await } else { None };
         let finish = match end {
             WalkEnd::Completed { scope, outputs } => match self.completed(scope, outputs).await {
                 Ok(finish) => finish,
@@ -60,9 +63,11 @@ impl Run<'_> {
         let output = self.output(&scope, &outputs).await?;
         // What it was made of makes room for it.
         drop((scope, outputs));
-        let _held = self.room.hold(weight::of(&output.value))?;
-        let output = JsonText::of(&output)
-            .map_err(|error| ComponentError::new("output_unreadable", format!("the output is no JSON: {error}")))?;
+        let bytes = weight::of(&output.value);
+        let _held = self.room.hold(bytes)?;
+        let unreadable = |error| ComponentError::new("output_unreadable", format!("the output is no JSON: {error}"));
+        let work = move || JsonText::of(&output).map_err(unreadable);
+        let output = if bytes > LIGHT { self.apart(work).await? } else { work()? };
         Ok(FinishWrite { quality_score, ..self.end(TaskStatus::Completed, Some(output), None) })
     }
 
@@ -119,14 +124,16 @@ impl Run<'_> {
     async fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
         let plan = &self.runnable.plan;
         let spec = plan.recipe().workflow.output.as_ref();
-        let (runnable, names) = (Arc::clone(&self.runnable), scope.clone());
-        let work = move || Ok((runnable.plan.output(&names)?, runnable.plan.file_name(&names)?));
+        let (runnable, names, finished) = (Arc::clone(&self.runnable), scope.clone(), outputs.clone());
+        let work = move || -> Result<_, ComponentError> {
+            let value = match runnable.plan.output(&names)? {
+                Some(value) => value,
+                None => last_outputs(runnable.plan.steps(), &finished)?,
+            };
+            Ok((value, runnable.plan.file_name(&names)?))
+        };
         let (value, filename) =
             if plan.output_only_copies() && self.room.is_light() { work()? } else { self.apart(work).await? };
-        let value = match value {
-            Some(value) => value,
-            None => last_outputs(plan.steps(), outputs)?,
-        };
         let format = spec.and_then(|spec| spec.format);
         let report = self.report(outputs).filter(|_| value.is_string());
         let of_report = |key: &str| report.as_ref().and_then(|report| report.get(key)).and_then(Value::as_str);

@@ -43,12 +43,17 @@ impl Run<'_> {
     }
 
     async fn once(&self, step: &Arc<Step>, scope: &Scope, outputs: &Outputs) -> NodeEnd {
-        if let Some(end) = self.committed_end(step, 0, Part::Whole) {
+        if let Some(end) = self.committed_end(step, 0, Part::Whole).await {
             return end;
         }
         match self.occurrence(&Work { step, scope, outputs, occurrence: 0 }, Part::Whole).await {
-            AttemptEnd::Done { output: Some(output), record, writing: _writing } => {
-                match self.write_unless_last(record).await {
+            AttemptEnd::Done { output: Some(output), record, writing } => {
+                // A large one has its turn now, and does not wait for the finish.
+                let written = match &writing {
+                    Some(_) => self.write(record).await.map(|()| None),
+                    None => self.write_unless_last(record).await,
+                };
+                match written {
                     Ok(unwritten) => NodeEnd::Done { output, unwritten },
                     Err(error) => NodeEnd::Unwritten(error),
                 }
@@ -66,10 +71,10 @@ impl Run<'_> {
     }
 
     /// What an older claim committed of an occurrence: it is not run again.
-    pub(super) fn committed_end(&self, step: &Step, occurrence: i32, part: Part) -> Option<NodeEnd> {
+    pub(super) async fn committed_end(&self, step: &Step, occurrence: i32, part: Part) -> Option<NodeEnd> {
         let committed = self.past.take(&(step.node.id.to_string(), occurrence))?;
         Some(match committed.status.as_str() {
-            "completed" => Self::taken(self.restore(committed, part)),
+            "completed" => Self::taken(self.restore(committed, part).await),
             "skipped" => NodeEnd::Skipped { unwritten: None },
             _ => NodeEnd::Failed(committed_failure(committed.error.as_ref())),
         })

@@ -41,11 +41,11 @@ impl Run<'_> {
 
     /// # Errors
     /// Those of the work; it took too long; it panicked.
-    pub(super) async fn apart<T: Send + 'static>(
+    pub(super) async fn apart<T: Send + 'static, E: From<TemplateError> + Send + 'static>(
         &self,
-        work: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
-    ) -> Result<T, TemplateError> {
+        work: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
         let ended = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;
-        ended.unwrap_or_else(|unfinished| Err(failure(unfinished)))
+        ended.unwrap_or_else(|unfinished| Err(failure(unfinished).into()))
     }
 }

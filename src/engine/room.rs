@@ -30,6 +30,8 @@ const PROCESS: usize = 160 * 1024 * 1024;
 const OWN: usize = 64 * 1024;
 /// What is larger is not worked on where futures run.
 pub const LIGHT: usize = 256 * 1024;
+/// Large values that are made ready, written or read at once.
+const LARGE_AT_ONCE: usize = 2;
 /// Turns are counted in these.
 const UNIT: usize = 1024;
 
@@ -39,8 +41,9 @@ pub const RUN_TOO_LARGE: &str = "run_too_large";
 #[derive(Debug)]
 pub struct Rooms {
     taken: Mutex<Taken>,
-    /// Where agencies' large outputs wait for one another.
-    writing: Turns,
+    /// Where an agency's large values wait for one another, and then all agencies'.
+    agencies: Turns,
+    large: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,12 @@ pub struct Held {
     bytes: usize,
 }
 
+/// The turn of a large value, until this is dropped.
+#[derive(Debug)]
+pub struct LargeTurn {
+    _held: (OwnedSemaphorePermit, OwnedSemaphorePermit),
+}
+
 /// Bytes that are held for a while.
 #[derive(Debug)]
 pub struct Passing {
@@ -104,7 +113,7 @@ pub struct Passing {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { taken: Mutex::default(), writing: Turns::new(1) }
+        Self { taken: Mutex::default(), agencies: Turns::new(1), large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
     }
 }
 
@@ -182,13 +191,15 @@ impl Room {
         if self.is_over() { Err(Short::Run) } else { Ok(turn) }
     }
 
-    /// For an output that is made ready and written: several copies of it are made, so that large
-    /// ones of an agency go one after another.
-    pub async fn writing(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    /// For a value that is made ready, written or read: several copies of it are made, so that
+    /// large ones of an agency go one after another, and few of all agencies at once.
+    pub async fn large_turn(&self, bytes: usize) -> Option<LargeTurn> {
         if bytes <= LIGHT {
             return None;
         }
-        self.rooms.writing.of(self.agency).acquire_owned().await.ok()
+        let agency = self.rooms.agencies.of(self.agency).acquire_owned().await.ok()?;
+        let process = Arc::clone(&self.rooms.large).acquire_owned().await.ok()?;
+        Some(LargeTurn { _held: (agency, process) })
     }
 
     fn add(&self, kept: usize, passing: usize) -> Result<(), Short> {

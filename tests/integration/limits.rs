@@ -89,6 +89,8 @@ async fn what_is_over_a_limit_names_field_limit_and_remedy(root: PgPool) {
         ("POST", "/tasks", task("inputs", json!({"a": nested(40)})), "inputs.a", "more than 32 deep"),
         ("POST", "/tasks", task("inputs", json!({"a": vec![0; 100_001]})), "inputs.a", "more than 100000 values"),
         ("POST", "/tasks", task("inputs", json!({"a": ["b\0"]})), "inputs.a[0]", "NUL"),
+        ("POST", "/tasks/batch", json!({"tasks": vec![json!({"a": {"b": {"c": 1}}}); 50_000]}), "", "too many values"),
+        ("POST", "/tasks", json!({"inputs": vec![json!({"a": 1}); 40_000]}), "", "too many values"),
         ("POST", "/webhooks", json!({"url": text(2001), "events": ["task.dead"]}), "url", "at most 2000"),
         ("POST", "/webhooks", json!({"url": "https://a.example", "events": []}), "events", "at least 1"),
         ("POST", "/webhooks", json!({"url": "https://a.example", "events": vec!["task.dead"; 33]}), "events", "32"),

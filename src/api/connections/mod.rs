@@ -30,7 +30,7 @@ use poem::{
 
 use crate::base::{
     network,
-    shares::{Place, Shares},
+    shares::{Full, Place, Shares},
 };
 use pace::Pace;
 use paced::Paced;
@@ -46,6 +46,12 @@ const IDLE_FOR: Duration = Duration::from_secs(75);
 const MOST: usize = 4_000;
 /// Of one address, or of one IPv6 site. A proxy that is trusted speaks for many and has no share.
 const MOST_EACH: usize = 256;
+/// Bytes of one piece of a large answer, and what answers take up is counted in.
+const PIECE: usize = 64 * 1024;
+/// Of large answers that clients have not taken yet.
+const UNREAD: usize = 96 * 1024 * 1024;
+/// Of these, for one address or site. A larger answer is given where no other waits.
+const UNREAD_EACH: usize = 32 * 1024 * 1024;
 /// Files that are left to everything else: databases, Redis, providers, pages.
 const OTHER_FILES: usize = 256;
 /// After a connection could not be accepted, for want of files.
@@ -58,6 +64,7 @@ pub struct Connections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     shares: Arc<Shares<IpAddr>>,
+    unread: Arc<Shares<IpAddr>>,
     trusted_proxies: Arc<[IpNet]>,
     open: Mutex<HashMap<SocketAddr, Arc<Pace>>>,
 }
@@ -79,7 +86,8 @@ impl Connections {
     }
 
     fn of(most: usize, each: usize, trusted_proxies: Arc<[IpNet]>) -> Self {
-        Self(Arc::new(Inner { shares: Shares::new(most, each), trusted_proxies, open: Mutex::default() }))
+        let (shares, unread) = (Shares::new(most, each), Shares::new(UNREAD / PIECE, UNREAD_EACH / PIECE));
+        Self(Arc::new(Inner { shares, unread, trusted_proxies, open: Mutex::default() }))
     }
 
     /// Those that an acceptor brings, as far as there is place.
@@ -96,12 +104,24 @@ impl Connections {
 
     /// `None`: too many are open, from there or at all.
     fn open(&self, peer: SocketAddr) -> Option<Open> {
-        let address = peer.ip().to_canonical();
-        let is_proxy = self.0.trusted_proxies.iter().any(|network| network.contains(&address));
-        let share = self.0.shares.take((!is_proxy).then(|| network::site(address))).ok()?;
+        let share = self.0.shares.take(self.holder(peer)).ok()?;
         let pace = Arc::new(Pace::new());
         self.paces(|paces| paces.insert(peer, Arc::clone(&pace)));
         Some(Open { connections: self.clone(), peer, pace, _place: share })
+    }
+
+    /// Who has a share; nobody where a trusted proxy speaks for many.
+    fn holder(&self, peer: SocketAddr) -> Option<IpAddr> {
+        let address = peer.ip().to_canonical();
+        let is_proxy = self.0.trusted_proxies.iter().any(|network| network.contains(&address));
+        (!is_proxy).then(|| network::site(address))
+    }
+
+    /// Room for an answer of so many bytes until it was sent; none is needed for small ones.
+    fn unread(&self, peer: &RemoteAddr, bytes: u64) -> Result<Option<Place<IpAddr>>, Full> {
+        let pieces = usize::try_from(bytes).unwrap_or(usize::MAX) / PIECE;
+        let Some(peer) = peer.as_socket_addr().filter(|_| pieces > 1) else { return Ok(None) };
+        self.0.unread.take_many(self.holder(*peer), pieces).map(Some)
     }
 
     fn pace_of(&self, peer: &RemoteAddr) -> Option<Arc<Pace>> {

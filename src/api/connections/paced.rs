@@ -2,19 +2,21 @@
 
 use std::{
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::BoxBody;
-use poem::{Body, Endpoint, Request, Response};
+use poem::{Body, Endpoint, IntoResponse, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
-use super::{BODY_WITHIN, Connections, pace::Pace};
+use super::{super::problem::Problem, BODY_WITHIN, Connections, PIECE, pace::Pace};
+use crate::base::shares::Place;
 
 /// An endpoint that tells when a connection's requests begin and end.
 #[derive(Debug)]
@@ -27,11 +29,22 @@ impl<E: Endpoint<Output = Response>> Endpoint for Paced<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let answering = self.connections.pace_of(request.remote_addr()).map(Answering::begin);
+        let peer = request.remote_addr().clone();
+        let answering = self.connections.pace_of(&peer).map(Answering::begin);
         let body = request.take_body();
         request.set_body(in_time(body));
         let mut response = self.endpoint.call(request).await?;
-        let body = Answer { body: response.take_body().into(), _answering: answering };
+        let body: BoxBody<Bytes, io::Error> = response.take_body().into();
+        let place = self.connections.unread(&peer, body.size_hint().lower());
+        let (body, place) = if let Ok(place) = place {
+            (body, place)
+        } else {
+            let (parts, refused) = Problem::unavailable("answers_unread", UNREAD).into_response().into_parts();
+            response.set_status(parts.status);
+            response.headers_mut().extend(parts.headers);
+            (refused.into(), None)
+        };
+        let body = Answer { body, rest: Bytes::new(), _answering: answering, _place: place };
         response.set_body(Body::from(BoxBody::new(body)));
         Ok(response)
     }
@@ -70,10 +83,16 @@ impl Drop for Answering {
     }
 }
 
-/// The body of an answer, which ends when it was sent or given up.
+const UNREAD: &str =
+    "Too many large answers wait to be read by you or by others; read them, or ask for less, and try again.";
+
+/// The body of an answer, which ends when it was sent or given up. It is given in pieces, as
+/// the client takes them: what was given is held by the connection, and counted by nobody.
 struct Answer {
     body: BoxBody<Bytes, io::Error>,
+    rest: Bytes,
     _answering: Option<Answering>,
+    _place: Option<Place<IpAddr>>,
 }
 
 impl HttpBody for Answer {
@@ -81,14 +100,29 @@ impl HttpBody for Answer {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(other) => return Poll::Ready(Some(Ok(other))),
+                },
+                end => return Poll::Ready(end),
+            }
+        }
+        let len = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(len)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (left, mut hint) = (self.rest.len() as u64, self.body.size_hint());
+        if let Some(bytes) = hint.exact() {
+            return SizeHint::with_exact(bytes + left);
+        }
+        hint.set_lower(hint.lower() + left);
+        hint
     }
 }

@@ -45,6 +45,9 @@ async fn answer(request: Request) -> Response {
         });
         return Response::from(poem::Body::from_bytes_stream(ticks.boxed()));
     }
+    if path == "/large" {
+        return Response::from(vec![b'x'; 24 * 1024 * 1024]);
+    }
     if let Some(seconds) = query.and_then(|query| query.parse().ok()) {
         sleep(Duration::from_secs(seconds)).await;
     }
@@ -95,9 +98,7 @@ const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 #[tokio::test(start_paused = true)]
 async fn a_head_has_ten_seconds_whatever_it_looks_like() {
     let served = Served::start(&[]);
-    for half in
-        ["", "G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: x\r\nx-a: ", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-    {
+    for half in ["", "G", "PR", "POST", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: x\r\nx-a: "] {
         let mut pipe = served.connect(PEER).await;
         pipe.write_all(half.as_bytes()).await.unwrap();
         let (_, seconds) = closed(&mut pipe).await;
@@ -119,6 +120,40 @@ async fn a_head_has_ten_seconds_whatever_it_looks_like() {
         }
         assert!((9..=13).contains(&started.elapsed().as_secs()), "after {:?}", started.elapsed());
     }
+}
+
+/// One connection of it would be any number of requests, whose answers wait for the client.
+#[tokio::test(start_paused = true)]
+async fn http_2_is_not_spoken() {
+    let served = Served::start(&[]);
+    for pieces in [vec!["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], vec!["P", "R", "I", " *"]] {
+        let mut pipe = served.connect(PEER).await;
+        for piece in &pieces {
+            if pipe.write_all(piece.as_bytes()).await.is_err() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let (answer, seconds) = closed(&mut pipe).await;
+        assert!(answer.is_empty() && seconds == 0, "{pieces:?} was open for {seconds} s: {answer:?}");
+    }
+}
+
+/// Answers that nobody reads take no more than a share; small ones are always given.
+#[tokio::test(start_paused = true)]
+async fn large_answers_that_are_not_read_have_a_share() {
+    let served = Served::start(&[]);
+    let large = GET.replace("GET /", "GET /large");
+    let mut unread = served.connect(PEER).await;
+    unread.write_all(large.as_bytes()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let mut pipe = served.connect(PEER).await;
+    assert!(ask(&mut pipe, &large).await.contains("answers_unread"), "the share is taken");
+    assert!(ask(&mut pipe, GET).await.contains("0 bytes"), "a small one is given");
+    drop(unread);
+    sleep(Duration::from_secs(1)).await;
+    let answer = ask(&mut pipe, &large).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("content-length: 25165824"), "{answer:.200}");
 }
 
 #[tokio::test(start_paused = true)]

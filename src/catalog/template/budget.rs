@@ -35,6 +35,13 @@ impl Budget {
         Self { bytes, weight, until: Instant::now() + apart::END }
     }
 
+    /// As by default, with another end.
+    #[cfg(test)]
+    #[must_use]
+    pub fn ending(until: Instant) -> Self {
+        Self { until, ..Self::default() }
+    }
+
     /// When its time is over.
     #[must_use]
     pub fn until(&self) -> Instant {
@@ -68,11 +75,12 @@ impl Budget {
     /// # Errors
     /// As [`Budget::take`]; the value is no data.
     pub fn take_value(&self, value: &impl Serialize) -> Result<(), String> {
-        let mut counter = Counter { bytes: 0, pieces: 0, most: self.bytes.get() };
+        let mut counter = Counter { bytes: 0, pieces: 0, most: (self.bytes.get(), u64::MAX) };
         let left = self.weight.get();
         match weight::of_any(value, left, &mut counter) {
             Ok(Some(weight)) => self.weight.set(left - weight),
-            Ok(None) if counter.bytes > counter.most => {}
+            Ok(None) if Instant::now() > self.until || charges::is_late() => return Err(charges::late()),
+            Ok(None) if counter.bytes > counter.most.0 => {}
             Ok(None) => {
                 let most = weight::MOST >> 20;
                 return Err(format!("the values of one config hold more than {most} MiB of memory; pick fewer"));
@@ -82,11 +90,12 @@ impl Budget {
         self.take(counter.bytes)
     }
 
-    /// Bytes that a value would have as JSON, and pieces that it is written in; of a value
-    /// that is longer than what is left, those up to there.
+    /// Bytes that a value would have as JSON, and pieces that it is written in. Of a value that
+    /// has more bytes than are left, or more than so many pieces, those up to there: a small
+    /// list can hold another many times over, so that it has no end that anybody waits for.
     #[must_use]
-    pub fn measure(&self, value: &impl Serialize) -> (u64, u64) {
-        let mut counter = Counter { bytes: 0, pieces: 0, most: self.bytes.get() };
+    pub fn measure(&self, value: &impl Serialize, most_pieces: u64) -> (u64, u64) {
+        let mut counter = Counter { bytes: 0, pieces: 0, most: (self.bytes.get(), most_pieces) };
         // That it is no data, or too long, is for others to say.
         serde_json::to_writer(&mut counter, value).ok();
         (counter.bytes as u64, counter.pieces)
@@ -96,14 +105,22 @@ impl Budget {
 struct Counter {
     bytes: usize,
     pieces: u64,
-    most: usize,
+    /// Of both.
+    most: (usize, u64),
 }
+
+/// Pieces between two looks at the clock.
+const UNWATCHED: u64 = 4096;
 
 impl io::Write for Counter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len();
         self.pieces += 1;
-        if self.bytes > self.most { Err(io::Error::other("too long")) } else { Ok(bytes.len()) }
+        let over = self.bytes > self.most.0 || self.pieces > self.most.1;
+        if over || (self.pieces.is_multiple_of(UNWATCHED) && charges::is_late()) {
+            return Err(io::Error::other("too long"));
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,13 +5,15 @@
 //! steps from the tank of the string that is rendered before the work is done, and ends
 //! the string once its time is over.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, collections::BTreeMap, sync::LazyLock, time::Instant};
 
-use minijinja::{Environment, Error, ErrorKind, State, Value, value::ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Expression, State, Value, value::ValueKind};
 
 use super::{
     Budget,
+    budget::MAX_BYTES,
     engine::{FUEL, MAX_OUTPUT},
+    filters::PLAIN,
 };
 use crate::base::apart;
 
@@ -22,6 +24,8 @@ pub const WRITTEN: &str = "!written";
 /// Makes a list whole, and pays for a text that is cut: lists that are added up, repeated or cut are views of one another,
 /// without end when that happens in a loop.
 pub const WHOLE: &str = "!whole";
+/// Multiplies, and pays for a text that is repeated.
+pub const TIMES: &str = "!times";
 /// Ends a loop whose time is over.
 pub const TICK: &str = "!tick";
 
@@ -30,7 +34,10 @@ const WRITTEN_A_STEP: u64 = 16;
 /// Bytes that are compared for one step, as the engine charges for texts.
 const COMPARED_A_STEP: u64 = 64;
 /// Pieces that are compared for one step.
-const PIECES_A_STEP: u64 = 16;
+const PIECES_A_STEP: u64 = 1;
+
+static PRODUCT: LazyLock<Result<Expression<'static, 'static>, Error>> =
+    LazyLock::new(|| PLAIN.compile_expression("left * right"));
 
 thread_local! {
     static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -58,18 +65,24 @@ pub fn install(engine: &mut Environment<'_>) {
     engine.add_function(WRITTEN, |state: &State<'_, '_>, value: Value| {
         written(state, std::slice::from_ref(&value)).map(|()| value)
     });
+    engine.add_function(TIMES, |state: &State<'_, '_>, left: Value, right: Value| times(state, left, right));
     engine.add_function(WHOLE, |state: &State<'_, '_>, value: Value| whole(state, value));
 }
 
 /// # Errors
 /// The time of the string is over.
 pub fn in_time(state: &State<'_, '_>) -> Result<(), Error> {
-    if UNTIL.get().is_some_and(|end| Instant::now() > end) {
+    if is_late() {
         // Nothing that catches errors can go on without fuel.
         state.consume_fuel(FUEL).ok();
         return Err(Error::new(ErrorKind::InvalidOperation, late()));
     }
     Ok(())
+}
+
+/// Whether the time of what is rendered on this thread is over.
+pub fn is_late() -> bool {
+    UNTIL.get().is_some_and(|end| Instant::now() > end)
 }
 
 /// Why a rendering ended.
@@ -93,8 +106,10 @@ pub fn compared_times(state: &State<'_, '_>, values: &[Value], times: u64) -> Re
     in_time(state)?;
     for container in values.iter().filter(|value| value.as_object().is_some()) {
         let left = state.fuel_levels().map_or(FUEL, |(_, left)| left);
-        let most = left.saturating_mul(COMPARED_A_STEP) / times.max(1);
-        let (bytes, pieces) = Budget::of(usize::try_from(most).unwrap_or(usize::MAX)).measure(container);
+        let each = left / times.max(1);
+        let most = usize::try_from(each.saturating_mul(COMPARED_A_STEP)).unwrap_or(usize::MAX);
+        let (bytes, pieces) = Budget::of(most).measure(container, each.saturating_mul(PIECES_A_STEP));
+        in_time(state)?;
         state.consume_fuel((bytes / COMPARED_A_STEP + pieces / PIECES_A_STEP).saturating_mul(times))?;
     }
     Ok(())
@@ -106,11 +121,22 @@ pub fn compared_times(state: &State<'_, '_>, values: &[Value], times: u64) -> Re
 /// It costs more than there is left, or is longer than any text may be.
 pub fn written(state: &State<'_, '_>, values: &[Value]) -> Result<(), Error> {
     in_time(state)?;
+    values.iter().try_for_each(copied)?;
     let budget = Budget::of(MAX_OUTPUT);
     for container in values.iter().filter(|value| value.as_object().is_some()) {
-        budget.take_value(container).map_err(|_| too_long())?;
+        let taken = budget.take_value(container);
+        in_time(state)?;
+        taken.map_err(|_| too_long())?;
     }
     written_bytes(state, MAX_OUTPUT - budget.left())
+}
+
+/// Refuses to copy a text that is longer than any value of a run: a product of texts can be.
+///
+/// # Errors
+/// It is longer.
+pub fn copied(value: &Value) -> Result<(), Error> {
+    if value.as_str().is_some_and(|text| text.len() > MAX_BYTES) { Err(too_long()) } else { Ok(()) }
 }
 
 /// # Errors
@@ -148,6 +174,21 @@ fn whole(state: &State<'_, '_>, value: Value) -> Result<Value, Error> {
         items.push(item);
     }
     Ok(Value::from(items))
+}
+
+fn times(state: &State<'_, '_>, left: Value, right: Value) -> Result<Value, Error> {
+    let repeated = left.as_str().zip(right.as_usize()).or_else(|| right.as_str().zip(left.as_usize()));
+    if let Some((text, times)) = repeated {
+        let bytes = text.len().saturating_mul(times);
+        if bytes > MAX_OUTPUT {
+            return Err(too_long());
+        }
+        text_times(state, text, times as u64)?;
+    }
+    PRODUCT
+        .as_ref()
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?
+        .eval(BTreeMap::from([("left", left), ("right", right)]))
 }
 
 /// Pays for a look at every item of lists, which may be repeated without end.
@@ -197,8 +238,8 @@ mod tests {
             paid.map(|()| state.fuel_levels().unwrap().0)
         };
         let list = serde_json::json!(vec!["a".repeat(640); 100]);
-        assert!((1_000..1_200).contains(&costs(list.clone(), 1).unwrap()));
-        assert!((10_000..12_000).contains(&costs(list.clone(), 10).unwrap()));
+        assert!((1_000..1_600).contains(&costs(list.clone(), 1).unwrap()));
+        assert!((10_000..16_000).contains(&costs(list.clone(), 10).unwrap()));
         assert!(costs(list, 10_000).is_err());
         assert_eq!(costs(serde_json::json!("text"), 1).unwrap(), 0);
     }

@@ -10,6 +10,7 @@ use minijinja::{
 use super::{
     charges,
     engine::{FUEL, MAX_OUTPUT},
+    rebuild::LOOKS,
 };
 
 /// Characters that `truncate` keeps when it is not told.
@@ -23,12 +24,10 @@ const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "url
 const SORTERS: [&str; 6] = ["sort", "unique", "groupby", "dictsort", "min", "max"];
 /// Filters that hold every item against their arguments.
 const SELECTORS: [&str; 4] = ["select", "reject", "selectattr", "rejectattr"];
-/// Functions whose results keep what they are given.
-const KEEPERS: [&str; 2] = ["namespace", "dict"];
 
 /// The engine's own filters, before [`install`]. They pay from a tank of their own, full
 /// each time: what they do is paid for here, before the work.
-static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
+pub static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut plain = Environment::new();
     plain.set_undefined_behavior(UndefinedBehavior::Strict);
     plain.set_fuel(Some(FUEL));
@@ -49,14 +48,6 @@ pub fn install(engine: &mut Environment<'_>) {
     for name in SELECTORS {
         engine.add_filter(name, move |state: &State<'_, '_>, args: Rest<ValueOrKwargs>| {
             select(state, name, &args.into_values())
-        });
-    }
-    for name in KEEPERS {
-        let Some((_, function)) = PLAIN.globals().find(|(global, _)| *global == name) else { continue };
-        engine.add_function(name, move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
-            let args = args.into_values();
-            charges::compared(state, &args)?;
-            function.call(state, &args)
         });
     }
     engine.set_formatter(|out, state, value| {
@@ -109,10 +100,7 @@ fn compare_all(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Valu
         _ => args.iter().find_map(|arg| named(arg, "attribute")),
     };
     let keys = match by {
-        Some(attribute) if charges::is_list(list) => {
-            let attribute = Kwargs::from_iter([("attribute", attribute)]).into();
-            PLAIN.empty_state().apply_filter("map", &[list.clone(), attribute])?
-        }
+        Some(attribute) if charges::is_list(list) => attributes(list, attribute)?,
         _ => list.clone(),
     };
     let rounds = if matches!(name, "min" | "max") { 1 } else { u64::from(usize::BITS - count.leading_zeros()) };
@@ -125,10 +113,25 @@ fn select(state: &State<'_, '_>, name: &str, args: &[Value]) -> Result<Value, Er
     if let [list, told @ ..] = args {
         let count = list.len().unwrap_or(1) as u64;
         charges::for_items(state, std::slice::from_ref(list))?;
+        let (tested, test) = match (name.ends_with("attr"), told) {
+            (true, [attribute, test, ..]) => (attributes(list, attribute.clone())?, Some(test)),
+            (false, [test, ..]) => (list.clone(), Some(test)),
+            _ => (list.clone(), None),
+        };
+        // A test can take what it is given for a text, and write it out.
+        if test.is_some_and(|test| !test.as_str().is_some_and(|test| LOOKS.contains(&test))) {
+            charges::compared(state, &[tested])?;
+        }
         charges::compared_times(state, told, count)?;
         told.iter().filter_map(Value::as_str).try_for_each(|text| charges::text_times(state, text, count))?;
     }
     PLAIN.empty_state().apply_filter(name, args)
+}
+
+/// What the items have under a name; nothing for those that do not have it.
+fn attributes(list: &Value, attribute: Value) -> Result<Value, Error> {
+    let told = Kwargs::from_iter([("attribute", attribute), ("default", Value::from(()))]).into();
+    PLAIN.empty_state().apply_filter("map", &[list.clone(), told])
 }
 
 /// A named argument.

@@ -10,8 +10,8 @@ use minijinja::machinery::ast::{CallArg, Expr, Stmt};
 use super::syntax::{self, Tree};
 
 const MACRO: &str = "macros and recursive loops are not offered; loop over a list, or use a Transform node";
-const STORED: &str = "a variable cannot keep a list or mapping that is made of others; make it where it is used, or in a \
-                      Transform node";
+const STORED: &str = "a variable cannot keep a list or mapping that is made of others: pick with `map` and `selectattr`, \
+                      collect a text with `~`, write the list where it is used, or make it in a Transform node";
 /// Filters that make lists of lists, and those that take such a filter's name.
 const PAIRING: [&str; 4] = ["zip", "chain", "batch", "slice"];
 const TAKES_A_FILTER: [&str; 5] = ["map", "select", "reject", "selectattr", "rejectattr"];

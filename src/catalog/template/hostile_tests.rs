@@ -243,7 +243,7 @@ fn memory(line: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn within_bounds(text: &str, work: impl FnOnce()) {
+pub(super) fn within_bounds(text: &str, work: impl FnOnce()) {
     // Sets the mark of the highest back.
     std::fs::write("/proc/self/clear_refs", "5").ok();
     let (before, started) = (memory("VmRSS"), Instant::now());

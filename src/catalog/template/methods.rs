@@ -14,7 +14,7 @@ const MAX_WIDTH_DIGITS: usize = 5;
 
 pub fn call(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
     charges::for_items(state, std::slice::from_ref(value))?;
-    charges::compared(state, args)?;
+    charges::copied(value)?;
     if matches!(method, "count" | "index") {
         charges::compared(state, std::slice::from_ref(value))?;
     }

@@ -1,11 +1,11 @@
 //! Work that the engine does for nothing, or charges for by something other than its size:
 //! each, in a loop, ends because it is paid for, long before the clock would end it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Budget, Compiled, Escape, Scope};
+use super::{Budget, Compiled, Escape, Scope, hostile_tests::within_bounds};
 
 fn scope() -> Scope {
     let numbers: Vec<u32> = (0..50_000).collect();
@@ -79,4 +79,43 @@ fn reading_and_writing_texts_is_paid_for_by_size() {
         "crawl.pages | map('tojson') | list",
         "'abc' | replace(crawl.pages, 'b')",
     ]);
+}
+
+/// Lists that hold others many times over: small in memory, and without end as a text.
+const SHARED: [&str; 2] = ["(['x' * 300000] * 1000)", NESTED];
+const NESTED: &str = "([[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]\
+                      *10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]*10]\
+                      *10]*10)";
+
+#[test]
+fn what_is_done_with_a_list_that_holds_others_many_times_over_ends() {
+    let scope = scope();
+    let works = "D == D;D != [D];D < D;0 < D < D;D in [D];D in 'text';D not in D;D is eq(D);D is in(D);D is in('text');\
+                 D is string;D is number;D is upper;D is sameas(D);1 is divisibleby(D);D ~ D;D + D == D;D[0] == D[1];\
+                 D | sort;D | sort(attribute=D);D | unique;{'a': D} | dictsort(by='value');D | batch(D);D | batch(2, D);\
+                 D | slice(D);'%s' | format(D);D | tojson;tojson | default(D) | tojson;'a' | tojson(indent=D);\
+                 'abc' | truncate(end=D);D | truncate;'a' | replace(D, D);D | replace('a', 'b');D | upper;D | lower;\
+                 D | title;D | capitalize;D | escape;D | e;D | safe;D | indent;'a' | indent(D);D | trim;'a' | trim(D);\
+                 D | split;'a' | split(D);D | lines;D | urlencode;D | string;D | pprint;D | join;D | join(D);'a' | join(D);\
+                 D | length;D | first;D | last;D | list;D | reverse;D | min;D | max;D | sum;D | groupby('a');D | zip(D);\
+                 D | chain(D);D | select('eq', D);D | select('in', 'text');D | reject('upper');[D] | select('lower');\
+                 [{'a': D}] | selectattr('a', 'upper');[{'a': D}] | rejectattr('a', 'in', 'text');D | map('upper');\
+                 [D] | map('escape');[D] | map('default', D);[D] | map('join', D);[D] | map(D);[D] | map('string');\
+                 [D] | map('tojson');D | items;D | attr(D);D | int;D | float;D | abs;D | round;D | bool;D | wordcount;\
+                 D | striptags;D | slug;{D: 1};{'a': 1}[D];D[D];D[D:D];D[1:] == D;'{}'.format(D);'a'.count(D);'a'.join(D);\
+                 D.count(D);D.index(1);'a'.split(D);'a'.replace(D, D);'a'.startswith(D);'a'.strip(D);range(D);dict(a=D) == D;\
+                 namespace(a=D).a == D;(D if D else D) == D;not D;-D;D * 2 == D;D * D;D // D;D % 2;D ** 2;D - D";
+    for (nth, list) in SHARED.into_iter().enumerate() {
+        // A part of them with each list: all took two minutes of every run.
+        for work in works.split(';').skip(2 * nth).step_by(4).map(|work| work.trim().replace('D', list)) {
+            let text = format!("{{% if {work} %}}{{% endif %}}");
+            let Ok(program) = Compiled::new(&Value::from(text), Escape::Html, "config") else { continue };
+            // What is not refused at once ends by the clock, wherever it is.
+            within_bounds(&work.replace(list, "D"), || {
+                let (started, end) = (Instant::now(), Duration::from_millis(150));
+                program.render(Escape::Html, &scope, "config", &Budget::ending(started + end)).ok();
+                assert!(started.elapsed() < end * 20, "{:?}: {}", started.elapsed(), work.replace(list, "D"));
+            });
+        }
+    }
 }

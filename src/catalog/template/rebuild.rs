@@ -11,17 +11,53 @@ use minijinja::machinery::{
 };
 
 use super::{
-    charges::{COMPARED, TICK, WHOLE, WRITTEN},
+    charges::{COMPARED, TICK, TIMES, WHOLE, WRITTEN},
     syntax::is_path,
 };
 
 /// Tests that only look whether there is a value.
-const LOOKS: [&str; 4] = ["defined", "undefined", "none", "safe"];
+pub const LOOKS: [&str; 4] = ["defined", "undefined", "none", "safe"];
 
-/// Filters that do not look into their arguments.
-const PASSES_ON: [&str; 4] = ["default", "d", "zip", "chain"];
-/// `loop.changed` compares with what it was given before.
-const CHANGED: &str = "changed";
+/// Filters that do not look into their arguments, or pay for them themselves.
+const PASSES_ON: [&str; 5] = ["default", "d", "zip", "chain", "format"];
+/// Filters that make no text of what they are given, or pay for it themselves. What a filter
+/// takes for a text it writes out first, however long that is.
+const MAKE_NO_TEXT: [&str; 32] = [
+    "attr",
+    "batch",
+    "bool",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "first",
+    "format",
+    "groupby",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "reverse",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "tojson",
+    "truncate",
+    "unique",
+    "urlencode",
+];
+const MAP: &str = "map";
+const ZIP: &str = "zip";
 
 /// A statement and all within it; `None` for a construct that is not offered.
 pub fn statement<'a>(from: &Stmt<'a>) -> Option<Stmt<'a>> {
@@ -99,6 +135,11 @@ fn operand<'a>(function: &'static str, from: &Expr<'a>) -> Expr<'a> {
     if is_constant(from) { made } else { paid(function, made) }
 }
 
+/// A number times a text is written the other way round.
+fn is_no_text(from: &Expr<'_>) -> bool {
+    matches!(from, Expr::List(_) | Expr::Tuple(_))
+}
+
 fn is_constant(from: &Expr<'_>) -> bool {
     match from {
         Expr::Const(_) => true,
@@ -121,6 +162,11 @@ pub fn expression<'a>(from: &Expr<'a>) -> Expr<'a> {
             let op = if matches!(e.op, UnaryOpKind::Not) { UnaryOpKind::Not } else { UnaryOpKind::Neg };
             Expr::UnaryOp(at(e, UnaryOp { op, expr: expression(&e.expr) }))
         }
+        Expr::BinOp(e) if matches!(e.op, BinOpKind::Mul) && !is_no_text(&e.left) => {
+            let function = Expr::Var(at(e, Var { id: TIMES }));
+            let args = [&e.left, &e.right].map(|side| CallArg::Pos(expression(side))).into();
+            Expr::Call(at(e, Call { expr: function, args }))
+        }
         Expr::BinOp(e) => Expr::BinOp(at(e, operation(e))),
         Expr::Compare(e) => {
             let ops = e.ops.iter().map(|op| CompareOp { op: op.op, expr: operand(COMPARED, &op.expr) }).collect();
@@ -137,7 +183,8 @@ pub fn expression<'a>(from: &Expr<'a>) -> Expr<'a> {
         Expr::Filter(e) => {
             let how = |value: &Expr<'a>| operand(COMPARED, value);
             let args = arguments(&e.args, if PASSES_ON.contains(&e.name) { &expression } else { &how });
-            Expr::Filter(at(e, Filter { name: e.name, expr: e.expr.as_ref().map(expression), args }))
+            let of = |of: &Expr<'a>| if makes_text(e) { operand(WRITTEN, of) } else { expression(of) };
+            Expr::Filter(at(e, Filter { name: e.name, expr: e.expr.as_ref().map(of), args }))
         }
         Expr::Test(e) => Expr::Test(at(e, test(e))),
         Expr::GetAttr(e) => Expr::GetAttr(at(e, GetAttr { expr: expression(&e.expr), name: e.name })),
@@ -155,6 +202,18 @@ pub fn expression<'a>(from: &Expr<'a>) -> Expr<'a> {
     }
 }
 
+/// Whether the filter, or the one that it is told to apply to each item, takes texts.
+fn makes_text(filter: &Filter<'_>) -> bool {
+    if filter.name != MAP {
+        return !MAKE_NO_TEXT.contains(&filter.name) && filter.name != ZIP;
+    }
+    filter.args.iter().any(|arg| match arg {
+        CallArg::Pos(Expr::Const(name)) => !name.value.as_str().is_some_and(|name| MAKE_NO_TEXT.contains(&name)),
+        CallArg::Pos(_) | CallArg::PosSplat(_) => true,
+        CallArg::Kwarg(..) | CallArg::KwargSplat(_) => false,
+    })
+}
+
 fn all<'a>(expressions: &[Expr<'a>]) -> Vec<Expr<'a>> {
     expressions.iter().map(expression).collect()
 }
@@ -164,13 +223,9 @@ fn operation<'a>(from: &BinOp<'a>) -> BinOp<'a> {
     let both = |function: &'static str| (operand(function, left), operand(function, right));
     let (left, right) = match from.op {
         BinOpKind::Concat => both(WRITTEN),
-        BinOpKind::Eq
-        | BinOpKind::Ne
-        | BinOpKind::Lt
-        | BinOpKind::Lte
-        | BinOpKind::Gt
-        | BinOpKind::Gte
-        | BinOpKind::In
+        // What is looked for in a text is written out.
+        BinOpKind::In => both(COMPARED),
+        BinOpKind::Eq | BinOpKind::Ne | BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte
             // Against a constant it is over at the first difference.
             if !is_constant(left) && !is_constant(right) =>
         {
@@ -192,10 +247,8 @@ fn test<'a>(from: &Test<'a>) -> Test<'a> {
 }
 
 fn call<'a>(from: &Call<'a>) -> Call<'a> {
-    let how = |value: &Expr<'a>| operand(COMPARED, value);
-    let compares = matches!(&from.expr, Expr::GetAttr(method) if method.name == CHANGED);
-    let args = arguments(&from.args, if compares { &how } else { &expression });
-    Call { expr: expression(&from.expr), args }
+    // A function compares, keeps or writes out what it is given.
+    Call { expr: expression(&from.expr), args: arguments(&from.args, &|value| operand(COMPARED, value)) }
 }
 
 fn arguments<'a>(from: &[CallArg<'a>], how: &dyn Fn(&Expr<'a>) -> Expr<'a>) -> Vec<CallArg<'a>> {

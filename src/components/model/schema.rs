@@ -70,7 +70,7 @@ impl Schema {
 
     fn read_now(&self, content: &str, finish_reason: Option<&str>) -> Result<Value, Misfit> {
         let misfit = |problems: String, path: String, cut| Misfit { problems, path, cut, key: self.key };
-        if weight::of_text(content) > 2 * weight::MOST {
+        if weight::of_json(content.as_bytes()) > 2 * weight::MOST {
             return Err(misfit("it has too many values".to_owned(), String::new(), false));
         }
         let Some(value) = find(content) else {

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use super::{
     Parts,
+    clean::weight_of_output,
     meter::{self, NodeMeter},
     record::RecordError,
     room::{Held, Room},
@@ -94,8 +95,8 @@ impl Turns for NodeTurns<'_> {
     async fn keep(&self, piece: Value) -> Result<Value, ComponentError> {
         let mut kept = self.kept.lock().await;
         let kept = kept.get_or_insert_default();
-        let piece = self.meter.redactor().output(piece)?;
-        let held = self.room.hold(COPIES * weight::of(&piece))?;
+        let held = self.room.hold(COPIES * weight_of_output(&piece)?)?;
+        let piece = self.meter.redactor().cleaned(piece);
         let turn = TurnWrite {
             task_id: self.claimed.id,
             epoch: self.claimed.epoch,

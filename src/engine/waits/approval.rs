@@ -12,6 +12,7 @@ use crate::{
         Step,
         control::{Approval, DEFAULT_TIMEOUT},
         model::OnUnknown,
+        template::TemplateError,
     },
     components::ComponentError,
 };
@@ -20,7 +21,7 @@ impl Run<'_> {
     /// The output is the answer given, with who gave it and when.
     pub(in crate::engine) async fn approval(&self, work: &Work<'_>) -> Result<Value, ComponentError> {
         let config = self.render(work.step, work.scope, Step::render).await?;
-        let read = self.apart(move || Ok(Approval::read(&config))).await?;
+        let read = self.apart(move || Ok::<_, TemplateError>(Approval::read(&config))).await?;
         let Approval { message, form, timeout, approvers } = read.map_err(refused)?;
         let question = Question { kind: "approval", round: 0, message, form, timeout, approvers };
         match self.ask(work, question, Vec::new()).await? {

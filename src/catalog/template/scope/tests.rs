@@ -170,7 +170,7 @@ fn what_doubles_ends_before_it_fills_the_memory() {
         (format!("x{{{{ {wide} | string | length }}}}"), "longer than"),
         (format!("x{{{{ {wide} | join }}}}"), "longer than"),
         (format!("x{{{{ '%s' | format({wide}) }}}}"), "longer than"),
-        (format!("x{{{{ '{{}}'.format({wide}) }}}}"), "longer than"),
+        (format!("x{{{{ '{{}}'.format({wide}) }}}}"), "steps"),
         (format!("x{{{{ {wide} }}}}"), "longer than"),
         (format!("x{{{{ {wide} | truncate(5) }}}}"), "truncate takes a text"),
         (format!("x{{{{ {wide} | striptags }}}}"), ""),
