@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::{doubled, explain::explain, problem::Problem};
+use super::{doubled, explain::explain, gate, problem::Problem, security};
 use crate::base::{
     network,
     shares::{Full, Place, Shares},
@@ -83,10 +83,10 @@ impl<'a, T: ParseFromJSON + 'static, const MOST_KIB: usize> ApiExtractor<'a> for
         if !request.content_type().is_some_and(Json::<T>::check_content_type) {
             return Err(unsupported().into());
         }
-        let _place = large_place::<MOST_KIB>(request)?;
+        let place = large_place::<MOST_KIB>(request)?;
         let bytes = read(request, body, MOST_KIB * KIB).await?;
         let work = move || parse(&bytes, MOST_KIB);
-        let parsed = if MOST_KIB * KIB > MAX_BODY_BYTES {
+        let parsed = if place.is_some() {
             tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?
         } else {
             work()
@@ -139,8 +139,8 @@ fn large_place<const MOST_KIB: usize>(request: &Request) -> Result<Option<Place<
     if MOST_KIB * KIB <= MAX_BODY_BYTES || announced <= LIGHT {
         return Ok(None);
     }
-    let from = request.remote_addr().as_socket_addr().map(|peer| network::site(peer.ip().to_canonical()));
-    LARGE.take(from).map(Some).map_err(|full| {
+    let client = gate::client(request, &security::state(request)?.trusted_proxies);
+    LARGE.take(client.map(network::site)).map(Some).map_err(|full| {
         let whose = if full == Full::Share { "from your address" } else { "here" };
         let detail = format!("Too many large bodies are being sent {whose} at this moment; try again shortly.");
         Problem::too_many_requests("large_bodies", detail, 1)

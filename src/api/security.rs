@@ -140,7 +140,7 @@ impl PersonAdmin {
     }
 }
 
-fn state(request: &Request) -> Result<Arc<ApiState>, Problem> {
+pub(super) fn state(request: &Request) -> Result<Arc<ApiState>, Problem> {
     let attached = request.data::<Attached>();
     let attached = attached.ok_or_else(|| Problem::internal(&"the API's state is not attached to its routes"))?;
     Ok(Arc::clone(&attached.0))

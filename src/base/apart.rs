@@ -8,7 +8,7 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{AgencyId, turns::Turns};
+use super::{AgencyId, agency_semaphores::AgencySemaphores};
 
 /// Pieces of work at once, of all agencies.
 const THREADS: usize = 16;
@@ -27,7 +27,7 @@ pub struct Apart {
     /// Only its blocking threads are used. None while it is dropped.
     runtime: Option<Runtime>,
     places: Arc<Semaphore>,
-    shares: Turns,
+    shares: AgencySemaphores,
 }
 
 /// Why work gave nothing.
@@ -57,7 +57,11 @@ impl Apart {
             .thread_stack_size(STACK)
             .thread_name("apart")
             .build()?;
-        Ok(Self { runtime: Some(runtime), places: Arc::new(Semaphore::new(THREADS)), shares: Turns::new(SHARE) })
+        Ok(Self {
+            runtime: Some(runtime),
+            places: Arc::new(Semaphore::new(THREADS)),
+            shares: AgencySemaphores::new(SHARE),
+        })
     }
 
     /// Does the work on one of the pool's threads. It waits as long as the agency has its
@@ -70,7 +74,7 @@ impl Apart {
         agency: AgencyId,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unfinished> {
-        let share = self.shares.of(agency);
+        let share = self.shares.semaphore_of(agency);
         let (Ok(own), Ok(place)) = (share.acquire_owned().await, Arc::clone(&self.places).acquire_owned().await) else {
             return Err(Unfinished::Stopping);
         };

@@ -1,5 +1,6 @@
-//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares, turns; and a small cache.
+//! Shared nouns: identifiers, who asks, time, randomness, money, token usage, pages, shares, semaphores; and a small cache.
 
+pub mod agency_semaphores;
 pub mod apart;
 pub mod cache;
 pub mod clock;
@@ -14,7 +15,6 @@ pub mod scope;
 pub mod secret_host;
 pub mod shares;
 pub mod spelling;
-pub mod turns;
 pub mod usage;
 pub mod weight;
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     base::{AuditId, Usd, weight},
     catalog::{
+        Plan,
         model::OutputFormat,
         template::{Scope, TemplateError},
     },
@@ -124,16 +125,12 @@ impl Run<'_> {
     async fn output(&self, scope: &Scope, outputs: &Outputs) -> Result<TaskOutput, ComponentError> {
         let plan = &self.runnable.plan;
         let spec = plan.recipe().workflow.output.as_ref();
-        let (runnable, names, finished) = (Arc::clone(&self.runnable), scope.clone(), outputs.clone());
-        let work = move || -> Result<_, ComponentError> {
-            let value = match runnable.plan.output(&names)? {
-                Some(value) => value,
-                None => last_outputs(runnable.plan.steps(), &finished)?,
-            };
-            Ok((value, runnable.plan.file_name(&names)?))
+        let (value, filename) = if plan.output_only_copies() && self.room.is_light() {
+            named_output(plan, scope, outputs)?
+        } else {
+            let (runnable, scope, outputs) = (Arc::clone(&self.runnable), scope.clone(), outputs.clone());
+            self.apart(move || named_output(&runnable.plan, &scope, &outputs)).await?
         };
-        let (value, filename) =
-            if plan.output_only_copies() && self.room.is_light() { work()? } else { self.apart(work).await? };
         let format = spec.and_then(|spec| spec.format);
         let report = self.report(outputs).filter(|_| value.is_string());
         let of_report = |key: &str| report.as_ref().and_then(|report| report.get(key)).and_then(Value::as_str);
@@ -165,6 +162,18 @@ impl Run<'_> {
         let work = move || harmless_html(&html).map(Value::String).map_err(failure);
         Ok(self.apart(work).await?)
     }
+}
+
+/// The output's value, and its file's name where the recipe gives one.
+///
+/// # Errors
+/// A template fails; it is larger than an output may be.
+fn named_output(plan: &Plan, scope: &Scope, outputs: &Outputs) -> Result<(Value, Option<String>), ComponentError> {
+    let value = match plan.output(scope)? {
+        Some(value) => value,
+        None => last_outputs(plan.steps(), outputs)?,
+    };
+    Ok((value, plan.file_name(scope)?))
 }
 
 /// # Errors

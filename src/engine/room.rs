@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    base::{AgencyId, turns::Turns},
+    base::{AgencyId, agency_semaphores::AgencySemaphores},
     components::{ComponentError, Retry},
     egress,
 };
@@ -42,7 +42,7 @@ pub const RUN_TOO_LARGE: &str = "run_too_large";
 pub struct Rooms {
     taken: Mutex<Taken>,
     /// Where an agency's large values wait for one another, and then all agencies'.
-    agencies: Turns,
+    agencies: AgencySemaphores,
     large: Arc<Semaphore>,
 }
 
@@ -113,7 +113,11 @@ pub struct Passing {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { taken: Mutex::default(), agencies: Turns::new(1), large: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+        Self {
+            taken: Mutex::default(),
+            agencies: AgencySemaphores::new(1),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        }
     }
 }
 
@@ -197,7 +201,7 @@ impl Room {
         if bytes <= LIGHT {
             return None;
         }
-        let agency = self.rooms.agencies.of(self.agency).acquire_owned().await.ok()?;
+        let agency = self.rooms.agencies.semaphore_of(self.agency).acquire_owned().await.ok()?;
         let process = Arc::clone(&self.rooms.large).acquire_owned().await.ok()?;
         Some(LargeTurn { _held: (agency, process) })
     }

@@ -89,17 +89,16 @@ impl Budget {
         }
         self.take(counter.bytes)
     }
+}
 
-    /// Bytes that a value would have as JSON, and pieces that it is written in. Of a value that
-    /// has more bytes than are left, or more than so many pieces, those up to there: a small
-    /// list can hold another many times over, so that it has no end that anybody waits for.
-    #[must_use]
-    pub fn measure(&self, value: &impl Serialize, most_pieces: u64) -> (u64, u64) {
-        let mut counter = Counter { bytes: 0, pieces: 0, most: (self.bytes.get(), most_pieces) };
-        // That it is no data, or too long, is for others to say.
-        serde_json::to_writer(&mut counter, value).ok();
-        (counter.bytes as u64, counter.pieces)
-    }
+/// Bytes that a value would have as JSON, and pieces that it is written in. Of a value that has
+/// more of either than `most`, those up to there: a small list can hold another many times
+/// over, so that it has no end that anybody waits for.
+pub fn measure(value: &impl Serialize, most: (usize, u64)) -> (u64, u64) {
+    let mut counter = Counter { bytes: 0, pieces: 0, most };
+    // That it is no data, or too long, is for others to say.
+    serde_json::to_writer(&mut counter, value).ok();
+    (counter.bytes as u64, counter.pieces)
 }
 
 struct Counter {

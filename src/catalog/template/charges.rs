@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, ErrorKind, Expression, State, Value, value::
 
 use super::{
     Budget,
-    budget::MAX_BYTES,
+    budget::{MAX_BYTES, measure},
     engine::{FUEL, MAX_OUTPUT},
     filters::PLAIN,
 };
@@ -108,7 +108,7 @@ pub fn compared_times(state: &State<'_, '_>, values: &[Value], times: u64) -> Re
         let left = state.fuel_levels().map_or(FUEL, |(_, left)| left);
         let each = left / times.max(1);
         let most = usize::try_from(each.saturating_mul(COMPARED_A_STEP)).unwrap_or(usize::MAX);
-        let (bytes, pieces) = Budget::of(most).measure(container, each.saturating_mul(PIECES_A_STEP));
+        let (bytes, pieces) = measure(container, (most, each.saturating_mul(PIECES_A_STEP)));
         in_time(state)?;
         state.consume_fuel((bytes / COMPARED_A_STEP + pieces / PIECES_A_STEP).saturating_mul(times))?;
     }

@@ -22,7 +22,7 @@ pub const LOOKS: [&str; 4] = ["defined", "undefined", "none", "safe"];
 const PASSES_ON: [&str; 5] = ["default", "d", "zip", "chain", "format"];
 /// Filters that make no text of what they are given, or pay for it themselves. What a filter
 /// takes for a text it writes out first, however long that is.
-const MAKE_NO_TEXT: [&str; 32] = [
+const MAKE_NO_TEXT: [&str; 33] = [
     "attr",
     "batch",
     "bool",
@@ -55,9 +55,9 @@ const MAKE_NO_TEXT: [&str; 32] = [
     "truncate",
     "unique",
     "urlencode",
+    "zip",
 ];
 const MAP: &str = "map";
-const ZIP: &str = "zip";
 
 /// A statement and all within it; `None` for a construct that is not offered.
 pub fn statement<'a>(from: &Stmt<'a>) -> Option<Stmt<'a>> {
@@ -205,7 +205,7 @@ pub fn expression<'a>(from: &Expr<'a>) -> Expr<'a> {
 /// Whether the filter, or the one that it is told to apply to each item, takes texts.
 fn makes_text(filter: &Filter<'_>) -> bool {
     if filter.name != MAP {
-        return !MAKE_NO_TEXT.contains(&filter.name) && filter.name != ZIP;
+        return !MAKE_NO_TEXT.contains(&filter.name);
     }
     filter.args.iter().any(|arg| match arg {
         CallArg::Pos(Expr::Const(name)) => !name.value.as_str().is_some_and(|name| MAKE_NO_TEXT.contains(&name)),

@@ -1,4 +1,4 @@
-//! Turns for each agency: what is limited here makes the next piece of work wait, and no other agency's.
+//! A semaphore for each agency: what is limited here makes the next piece of work wait, and no other agency's.
 
 use std::{
     collections::HashMap,
@@ -14,12 +14,12 @@ const REMEMBERED: usize = 1_000;
 
 /// So many pieces of work at once for each agency.
 #[derive(Debug)]
-pub struct Turns {
+pub struct AgencySemaphores {
     each: usize,
     of: Mutex<HashMap<AgencyId, Weak<Semaphore>>>,
 }
 
-impl Turns {
+impl AgencySemaphores {
     #[must_use]
     pub fn new(each: usize) -> Self {
         Self { each, of: Mutex::default() }
@@ -27,7 +27,7 @@ impl Turns {
 
     /// Where the agency's work waits. It is forgotten when nobody has or awaits a turn.
     #[must_use]
-    pub fn of(&self, agency: AgencyId) -> Arc<Semaphore> {
+    pub fn semaphore_of(&self, agency: AgencyId) -> Arc<Semaphore> {
         let mut all = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(turns) = all.get(&agency).and_then(Weak::upgrade) {
             return turns;
@@ -51,15 +51,15 @@ mod tests {
 
     #[test]
     fn each_agency_has_its_own_and_those_without_work_are_forgotten() {
-        let turns = Turns::new(1);
-        let held = turns.of(agency(0)).try_acquire_owned().unwrap();
-        assert!(turns.of(agency(0)).try_acquire().is_err());
-        assert!(turns.of(agency(1)).try_acquire().is_ok());
+        let turns = AgencySemaphores::new(1);
+        let held = turns.semaphore_of(agency(0)).try_acquire_owned().unwrap();
+        assert!(turns.semaphore_of(agency(0)).try_acquire().is_err());
+        assert!(turns.semaphore_of(agency(1)).try_acquire().is_ok());
         for n in 2..REMEMBERED + 2 {
-            drop(turns.of(agency(n)));
+            drop(turns.semaphore_of(agency(n)));
         }
         assert!(turns.of.lock().unwrap().len() <= REMEMBERED);
-        assert!(turns.of(agency(0)).try_acquire().is_err(), "a turn that is held is remembered");
+        assert!(turns.semaphore_of(agency(0)).try_acquire().is_err(), "a turn that is held is remembered");
         drop(held);
     }
 }
