@@ -75,7 +75,7 @@ impl Budget {
     /// # Errors
     /// As [`Budget::take`]; the value is no data.
     pub fn take_value(&self, value: &impl Serialize) -> Result<(), String> {
-        let mut counter = Counter { bytes: 0, pieces: 0, most: (self.bytes.get(), u64::MAX) };
+        let mut counter = Counter::to((self.bytes.get(), u64::MAX));
         let left = self.weight.get();
         match weight::of_any(value, left, &mut counter) {
             Ok(Some(weight)) => self.weight.set(left - weight),
@@ -95,7 +95,7 @@ impl Budget {
 /// more of either than `most`, those up to there: a small list can hold another many times
 /// over, so that it has no end that anybody waits for.
 pub fn measure(value: &impl Serialize, most: (usize, u64)) -> (u64, u64) {
-    let mut counter = Counter { bytes: 0, pieces: 0, most };
+    let mut counter = Counter::to(most);
     // That it is no data, or too long, is for others to say.
     serde_json::to_writer(&mut counter, value).ok();
     (counter.bytes as u64, counter.pieces)
@@ -106,17 +106,36 @@ struct Counter {
     pieces: u64,
     /// Of both.
     most: (usize, u64),
+    /// Work since the last look at the clock.
+    unwatched: usize,
+}
+
+impl Counter {
+    fn to(most: (usize, u64)) -> Self {
+        Self { bytes: 0, pieces: 0, most, unwatched: 0 }
+    }
+
+    /// Whether the time is over; looks at the clock after so many pieces, or fewer long ones.
+    fn is_late(&mut self, piece: usize) -> bool {
+        self.unwatched += 1 + piece / BYTES_A_PIECE;
+        if self.unwatched < UNWATCHED {
+            return false;
+        }
+        self.unwatched = 0;
+        charges::is_late()
+    }
 }
 
 /// Pieces between two looks at the clock.
-const UNWATCHED: u64 = 4096;
+const UNWATCHED: usize = 4096;
+/// Bytes of a text that are as much work as a piece: each is looked at.
+const BYTES_A_PIECE: usize = 64;
 
 impl io::Write for Counter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes += bytes.len();
         self.pieces += 1;
-        let over = self.bytes > self.most.0 || self.pieces > self.most.1;
-        if over || (self.pieces.is_multiple_of(UNWATCHED) && charges::is_late()) {
+        if self.bytes > self.most.0 || self.pieces > self.most.1 || self.is_late(bytes.len()) {
             return Err(io::Error::other("too long"));
         }
         Ok(bytes.len())

@@ -105,16 +105,14 @@ fn what_is_done_with_a_list_that_holds_others_many_times_over_ends() {
                  D | striptags;D | slug;{D: 1};{'a': 1}[D];D[D];D[D:D];D[1:] == D;'{}'.format(D);'a'.count(D);'a'.join(D);\
                  D.count(D);D.index(1);'a'.split(D);'a'.replace(D, D);'a'.startswith(D);'a'.strip(D);range(D);dict(a=D) == D;\
                  namespace(a=D).a == D;(D if D else D) == D;not D;-D;D * 2 == D;D * D;D // D;D % 2;D ** 2;D - D";
-    for (nth, list) in SHARED.into_iter().enumerate() {
-        // A part of them with each list: all took two minutes of every run.
-        for work in works.split(';').skip(2 * nth).step_by(4).map(|work| work.trim().replace('D', list)) {
+    for list in SHARED {
+        for work in works.split(';').map(|work| work.trim().replace('D', list)) {
             let text = format!("{{% if {work} %}}{{% endif %}}");
             let Ok(program) = Compiled::new(&Value::from(text), Escape::Html, "config") else { continue };
             // What is not refused at once ends by the clock, wherever it is.
             within_bounds(&work.replace(list, "D"), || {
-                let (started, end) = (Instant::now(), Duration::from_millis(150));
-                program.render(Escape::Html, &scope, "config", &Budget::ending(started + end)).ok();
-                assert!(started.elapsed() < end * 20, "{:?}: {}", started.elapsed(), work.replace(list, "D"));
+                let end = Instant::now() + Duration::from_millis(50);
+                program.render(Escape::Html, &scope, "config", &Budget::ending(end)).ok();
             });
         }
     }
