@@ -154,18 +154,3 @@ async fn what_the_claim_ends_needs_no_place(root: PgPool) {
     let ended = a.claim(&[suspects[1], given_up[0]]).await;
     assert_eq!(ended.iter().flatten().map(|task| task.status.as_str()).collect::<Vec<_>>(), ["cancelled", "dead"]);
 }
-
-/// During an upgrade, and after a way back.
-#[sqlx::test(migrations = "./migrations")]
-async fn a_worker_of_the_release_before_leaves_nothing_aside(root: PgPool) {
-    let queue = Queue::new(&root).await;
-    let a = Worker::start(&queue, "a").await;
-    let suspects = queue.claimed_before(3, 3).await;
-    a.claim(&suspects).await;
-    assert!(queue.dispatched().await.is_empty());
-    let old = "select from app.claim_tasks('{}', 'old', 60, 5, null)";
-    sqlx::query(old).execute(&queue.worker).await.unwrap();
-    assert_eq!(queue.dispatched().await, suspects[1..]);
-    let (aside,): (i64,) = sqlx::query_as("select count(*) from tasks_set_aside").fetch_one(&root).await.unwrap();
-    assert_eq!(aside, 0);
-}

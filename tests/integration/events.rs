@@ -209,7 +209,7 @@ async fn each_claim_and_change_is_told_once_and_a_heartbeat_is_not(root: PgPool)
         let sql = sql.replace("TASK", &format!("'{task}'"));
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&root).await.unwrap();
     };
-    let claim = "select * from app.claim_tasks(array[TASK]::uuid[], 'w', 60, 9)";
+    let claim = "select * from app.claim_tasks(array[TASK]::uuid[], 'w', 60, 9, null, 9)";
     run(claim).await;
     run("select * from app.heartbeat(array[TASK]::uuid[], array[1::bigint], 60)").await;
     run("update task_queue set lease_until = now() - interval '1 s' where id = TASK").await;

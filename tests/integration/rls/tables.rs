@@ -37,6 +37,7 @@ const fn table(name: &'static str, holds: Holds) -> Table {
 /// In an order in which each can refer to those before it. Statements set every reference that they can.
 pub const TABLES: &[Table] = &[
     table("_sqlx_migrations", Holds::None("which migrations ran")),
+    table("_laid_functions", Holds::None("which texts of functions were laid")),
     table("login_throttle", Holds::None("failed sign-ins by an HMAC, before a tenant is known")),
     Table {
         column: "id",
