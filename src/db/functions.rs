@@ -19,6 +19,10 @@ pub async fn lay(
     connection: &mut PgConnection,
     functions: &[Function],
 ) -> Result<(Vec<String>, Vec<String>), SchemaError> {
+    // A schema that has none has no table of them either.
+    if functions.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
     let mut transaction = connection.begin().await?;
     // Of two that migrate at once the second finds everything done.
     sqlx::query!("lock table _laid_functions in exclusive mode").execute(&mut *transaction).await?;

@@ -63,12 +63,12 @@ pub struct Applied {
 pub enum SchemaError {
     #[error(
         "migration {0} is not the one that made this database. Until 1.0 the baseline is edited in place, and \
-         nothing leads from one baseline to the next: make the database anew"
+         nothing leads from one baseline to the next: make the database anew (in a checkout, `make db-reset`)"
     )]
     OtherMigration(i64),
     #[error(
         "the database has migration {0}, which this build does not have: use the build that applied it, or, until \
-         1.0, make the database anew"
+         1.0, make the database anew (in a checkout, `make db-reset`)"
     )]
     UnknownMigration(i64),
     #[error("a migration failed; the ones before it stand")]

@@ -1,76 +1,69 @@
 //! A database comes to the same schema, whether it is made anew or brought up to date.
 
-use std::{collections::BTreeSet, env, path::Path, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use teamai::{
     cli::stack,
     db::{
         SCHEMA,
-        schema::{Schema, SchemaError},
+        schema::{Applied, Schema, SchemaError},
     },
 };
 use url::Url;
 
+use crate::fixture::id;
+
 /// A database beside the test's own, without a schema.
 struct Empty {
-    url: String,
+    url: Url,
 }
 
 impl Empty {
-    async fn beside(root: &PgPool, name: &str) -> Self {
-        let own: String = sqlx::query_scalar("select current_database()").fetch_one(root).await.unwrap();
-        let name = format!("{own}{name}");
-        for statement in [
-            format!("drop database if exists \"{name}\" with (force)"),
-            // not template1, which has the schema of this build in it
-            format!("create database \"{name}\" template template0"),
-        ] {
-            sqlx::query(AssertSqlSafe(statement)).execute(root).await.unwrap();
-        }
-        Self { url: url_of(&name) }
+    async fn beside(root: &PgPool) -> Self {
+        let name = format!("schema_{}", id().simple());
+        // not template1, which has the schema of this build in it
+        let statement = format!("create database {name} template template0");
+        sqlx::query(AssertSqlSafe(statement)).execute(root).await.unwrap();
+        let mut url = own(root);
+        url.set_path(&name);
+        Self { url }
     }
 
-    async fn connect(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.unwrap()
-    }
-
-    async fn apply(&self, schema: &Schema) -> Result<teamai::db::schema::Applied, SchemaError> {
-        let mut connection = self.connect().await;
+    async fn apply(&self, schema: &Schema) -> Result<Applied, SchemaError> {
+        let mut connection = PgConnection::connect(self.url.as_str()).await.unwrap();
         let done = schema.apply(&mut connection).await;
         connection.close().await.unwrap();
         done
     }
 
     async fn drop(self, root: &PgPool) {
-        let name = Url::parse(&self.url).unwrap().path().trim_start_matches('/').to_owned();
-        let statement = format!("drop database \"{name}\" with (force)");
+        let statement = format!("drop database {} with (force)", self.url.path().trim_start_matches('/'));
         sqlx::query(AssertSqlSafe(statement)).execute(root).await.unwrap();
     }
 }
 
-fn url_of(database: &str) -> String {
-    let mut url = Url::parse(&env::var("DATABASE_URL").unwrap()).unwrap();
-    url.set_path(database);
-    url.into()
-}
-
-async fn own(root: &PgPool) -> String {
-    url_of(&sqlx::query_scalar::<_, String>("select current_database()").fetch_one(root).await.unwrap())
+/// The test's own database, as libpq takes it: without the driver's settings.
+fn own(root: &PgPool) -> Url {
+    let mut url = root.connect_options().to_url_lossy();
+    url.set_query(None);
+    url
 }
 
 /// What `pg_dump` says of a schema with its owners and rights, an entry for each thing. Partitions of a day
 /// are left out: which there are is a question of the date.
-fn dump(url: &str) -> BTreeSet<String> {
+fn dump(url: &Url) -> BTreeSet<String> {
     let done = Command::new(stack::program("pg_dump").expect("pg_dump is not installed"))
-        .args(["--schema-only", "--dbname", url])
+        .args(["--schema-only", "--dbname", url.as_str()])
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8(done.stdout).unwrap();
     let entries = text.split("\n--\n-- Name: ").skip(1).filter(|entry| !entry.contains("task_events_2"));
     let stable = entries.map(|entry| {
-        let mut lines: Vec<&str> = entry.lines().filter(|line| !line.starts_with('\\')).collect();
+        // What it says of itself, and a new key each time.
+        let its_own = |line: &str| line.starts_with('\\') || line.starts_with("-- PostgreSQL database dump");
+        let mut lines: Vec<&str> = entry.lines().filter(|line| !its_own(line)).collect();
         if lines[0].contains("Type: ACL") {
             lines.sort_unstable();
         }
@@ -86,13 +79,13 @@ fn assert_same(left: &BTreeSet<String>, right: &BTreeSet<String>) {
     assert!(left.len() > 500, "only {} things were compared", left.len());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_new_database_and_that_of_a_test_have_the_same_schema(root: PgPool) {
-    let new = Empty::beside(&root, "_new").await;
+    let new = Empty::beside(&root).await;
     let applied = new.apply(&SCHEMA).await.unwrap();
     assert_eq!(applied.migrations.first(), Some(&1));
     assert!(applied.laid.len() > 50 && applied.dropped.is_empty(), "{applied:?}");
-    assert_same(&dump(&new.url), &dump(&own(&root).await));
+    assert_same(&dump(&new.url), &dump(&own(&root)));
 
     let again = new.apply(&SCHEMA).await.unwrap();
     assert_eq!((again.migrations, again.laid, again.dropped), (vec![], vec![], vec![]));
@@ -138,20 +131,21 @@ fn schema_of(files: &[(String, String)]) -> Schema {
     Schema::from_files(files.iter().map(|(path, text)| (path.trim_start_matches("migrations/"), text.as_str())))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_upgrade_from_the_schema_before_gives_that_of_a_new_database(root: PgPool) {
     // Without history, from the schema as it is.
     let (before, now) = (files_before().unwrap_or_else(files_now), files_now());
-    let upgraded = Empty::beside(&root, "_upgraded").await;
+    let upgraded = Empty::beside(&root).await;
     upgraded.apply(&schema_of(&before)).await.unwrap();
     let dump_before = dump(&upgraded.url);
 
-    let numbered = |(path, _): &&(String, String)| path.ends_with(".sql") && !path.contains("/functions/");
+    let numbered =
+        |(path, _): &&(String, String)| path["migrations/".len()..].starts_with(|c: char| c.is_ascii_digit());
     let kept = before.iter().filter(numbered).all(|file| now.contains(file));
     let done = upgraded.apply(&SCHEMA).await;
     if kept {
         done.unwrap();
-        assert_same(&dump(&upgraded.url), &dump(&own(&root).await));
+        assert_same(&dump(&upgraded.url), &dump(&own(&root)));
     } else {
         // Until 1.0 an applied migration may be edited: what it made is refused, and left alone.
         assert!(matches!(done, Err(SchemaError::OtherMigration(_) | SchemaError::UnknownMigration(_))), "{done:?}");
@@ -186,35 +180,35 @@ fn other_functions() -> Vec<(String, String)> {
     files
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn functions_are_laid_again_when_their_text_changed_and_dropped_with_their_file(root: PgPool) {
-    let upgraded = Empty::beside(&root, "_functions").await;
+    let upgraded = Empty::beside(&root).await;
     upgraded.apply(&schema_of(&other_functions())).await.unwrap();
-    assert!(dump(&upgraded.url) != dump(&own(&root).await));
+    assert!(dump(&upgraded.url) != dump(&own(&root)));
 
     let mut done = upgraded.apply(&SCHEMA).await.unwrap();
     done.laid.sort_unstable();
     assert_eq!(done.laid, ["agency", "cancel_requests", "heartbeat", "release_tasks", "rules_of", "touch"]);
     assert_eq!((done.migrations, done.dropped), (vec![], vec!["of_before".to_owned()]));
-    assert_same(&dump(&upgraded.url), &dump(&own(&root).await));
+    assert_same(&dump(&upgraded.url), &dump(&own(&root)));
     upgraded.drop(&root).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_function_that_cannot_be_laid_leaves_all_as_they_were(root: PgPool) {
     let mut files = other_functions();
     files.push((
         "migrations/functions/wrong.sql".to_owned(),
         "create or replace function app.wrong() nonsense".to_owned(),
     ));
-    let before = dump(&own(&root).await);
+    let before = dump(&own(&root));
     let refused = schema_of(&files).apply(&mut root.acquire().await.unwrap()).await;
     assert!(matches!(&refused, Err(SchemaError::Function { name, .. }) if name == "wrong"), "{refused:?}");
-    assert_same(&dump(&own(&root).await), &before);
+    assert_same(&dump(&own(&root)), &before);
 }
 
 /// A program of before is ready while it is replaced; one whose functions were never laid is not.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_a_program_needs_is_there_once_it_was_laid(root: PgPool) {
     assert_eq!(SCHEMA.missing(&root).await.unwrap(), 0);
     let other = schema_of(&other_functions());
@@ -223,7 +217,7 @@ async fn what_a_program_needs_is_there_once_it_was_laid(root: PgPool) {
     assert_eq!((other.missing(&root).await.unwrap(), SCHEMA.missing(&root).await.unwrap()), (0, 0));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn each_function_stands_once_and_in_a_file(root: PgPool) {
     let mut found: Vec<String> =
         sqlx::query_scalar("select proname::text from pg_proc where pronamespace = 'app'::regnamespace")

@@ -84,7 +84,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.work_stands", &["teamai_api", "teamai_worker"], "probes ask whether work moves; gives yes or no"),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_door_is_listed_pinned_and_closed_to_others(root: PgPool) {
     let rows = sqlx::query(
         "select p.pronamespace::regnamespace || '.' || p.proname, p.proowner::regrole::text,
@@ -111,7 +111,7 @@ async fn every_door_is_listed_pinned_and_closed_to_others(root: PgPool) {
 }
 
 /// Helpers of the doors run with the caller's rights, and are nobody's to call.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
     for role in ROLES {
         let may = "select count(*) from pg_proc p where p.pronamespace = 'app'::regnamespace and not p.prosecdef
@@ -124,7 +124,7 @@ async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     sqlx::query("delete from queue_pauses").execute(&root).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn dispatching_gives_ids_and_marks_them(root: PgPool) {
     let tenants = [seed(&root).await, seed(&root).await];
     // The rows that are seeded everywhere hold the agencies' work back.
@@ -205,7 +205,7 @@ async fn dispatching_gives_ids_and_marks_them(root: PgPool) {
     assert_eq!(run(&root, "teamai_worker", dispatch).await[0].get::<Vec<Uuid>, _>(0).len(), 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let aged = own.fill(
@@ -224,7 +224,7 @@ async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
     let (own, _theirs) = (seed(&root).await, seed(&root).await);
     let by_email = own.fill("select agency_id from app.user_by_email({user} || '@example.com')");
@@ -238,7 +238,7 @@ async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn doors_are_closed_to_the_other_role(root: PgPool) {
     for (name, may, _) in FUNCTIONS {
         let arguments: String = sqlx::query_scalar("select pg_get_function_identity_arguments($1::text::regproc)")
@@ -254,7 +254,7 @@ async fn doors_are_closed_to_the_other_role(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool) {
     let (_own, _theirs) = (seed(&root).await, seed(&root).await);
     let keys = run(&root, "teamai_api", "select to_jsonb(k) from app.root_keys_in_use() k".to_owned()).await;
@@ -264,7 +264,7 @@ async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool)
     assert_eq!(prices.len(), 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_schedule_makes_its_own_agencys_task_once_for_a_time(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let due = run(&root, "teamai_worker", "select id, agency_id from app.due_schedules(10, 60)".to_owned()).await;

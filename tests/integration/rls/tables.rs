@@ -288,7 +288,7 @@ pub const TABLES: &[Table] = &[
     ),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_table_is_listed(root: PgPool) {
     let found: Vec<String> = sqlx::query_scalar(
         "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm', 'f')",
@@ -305,7 +305,7 @@ async fn every_table_is_listed(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root: PgPool) {
     for table in TABLES.iter().filter(|table| table.insert().is_some()) {
         let row = sqlx::query(
@@ -325,7 +325,7 @@ async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root:
     assert_eq!(count(&root, "postgres", None, views).await, 0, "a view reads with its owner's eyes; test it here");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_serving_roles_have_no_way_around_it(root: PgPool) {
     for role in ROLES {
         let attributes =
