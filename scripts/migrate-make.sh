@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts a new migration under the next free number.
+# Starts a new migration under the next free number. A function needs none: its file in
+# migrations/functions/ is edited.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,7 +11,8 @@ esac
 last=$(find migrations -name '[0-9]*.sql' | sed 's|.*/0*\([0-9][0-9]*\)_.*|\1|' | sort -n | tail -n 1)
 file=$(printf 'migrations/%04d_%s.sql' "$((${last:-0} + 1))" "$name")
 cat > "$file" <<'SQL'
--- Say here what changes and why. See migrations/README.md: expand first, contract in a later release.
+-- Say here what changes and why. See migrations/README.md: until 1.0 the baseline is edited in place, after
+-- it expand first, contract in a later release.
 set local role teamai_owner;
 
 reset role;

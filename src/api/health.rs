@@ -1,12 +1,12 @@
 //! For operators and their machines: is the process up, is it ready, what does it count.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use poem::{IntoResponse, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{ApiState, store};
+use super::ApiState;
 use crate::{db, tasks::workers::standstill};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,16 +39,15 @@ pub async fn readyz(state: Data<&Arc<ApiState>>) -> Response {
 
 /// Outer error: no answer. Inner error: the schema is not this binary's.
 async fn migrations(state: &ApiState) -> Result<Result<(), String>, String> {
-    let applied = match timeout(PATIENCE, store::applied_migrations(&state.pool)).await {
-        Ok(Ok(applied)) => applied.into_iter().collect::<HashSet<i64>>(),
+    match timeout(PATIENCE, db::SCHEMA.missing(&state.pool)).await {
+        Ok(Ok(0)) => Ok(Ok(())),
+        Ok(Ok(missing)) => Ok(Err(format!("{missing} to be applied; run teamai migrate"))),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: Postgres");
-            return Err("does not answer".into());
+            Err("does not answer".into())
         }
-        Err(_) => return Err("does not answer in time".into()),
-    };
-    let missing = db::MIGRATIONS.iter().filter(|m| !applied.contains(&m.version)).count();
-    Ok(if missing == 0 { Ok(()) } else { Err(format!("{missing} to be applied; run teamai migrate")) })
+        Err(_) => Err("does not answer in time".into()),
+    }
 }
 
 async fn redis(state: &ApiState) -> Result<(), String> {

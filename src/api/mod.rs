@@ -39,7 +39,6 @@ mod scope_name;
 mod secrets;
 pub mod security;
 mod sessions;
-mod store;
 mod subscriptions;
 mod tags;
 mod tasks;

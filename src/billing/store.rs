@@ -262,7 +262,7 @@ mod tests {
         agency
     }
 
-    #[sqlx::test(migrations = "./migrations")]
+    #[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
     async fn the_platforms_file_is_loaded_once(pool: PgPool) {
         let clock = clock();
         let mut connection = pool.acquire().await.expect("a connection");
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(gemini.cost(&long), Usd(dec!(0.75)));
     }
 
-    #[sqlx::test(migrations = "./migrations")]
+    #[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
     async fn a_stored_price_is_never_changed(pool: PgPool) {
         let clock = clock();
         let mut connection = pool.acquire().await.expect("a connection");
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(all_visible(&pool).await.expect("rows")[0].rates.input, dec!(1));
     }
 
-    #[sqlx::test(migrations = "./migrations")]
+    #[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
     async fn an_import_adds_what_differs_and_keeps_a_models_rows_together(pool: PgPool) {
         let clock = clock();
         let mut connection = pool.acquire().await.expect("a connection");
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(price.cost(&Usage { input: 1_000_000, ..Usage::default() }), Usd(dec!(3)));
     }
 
-    #[sqlx::test(migrations = "./migrations")]
+    #[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
     async fn workers_see_every_agencys_prices_and_the_api_only_the_platforms(pool: PgPool) {
         let clock = clock();
         let mut connection = pool.acquire().await.expect("a connection");
@@ -336,7 +336,7 @@ mod tests {
         assert!(written.is_err(), "the API's role must not price");
     }
 
-    #[sqlx::test(migrations = "./migrations")]
+    #[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
     async fn a_new_price_is_seen_without_a_restart(pool: PgPool) {
         let clock = clock();
         let worker = as_role(&pool, "teamai_worker").await;

@@ -10,7 +10,12 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{Env, store, telemetry};
-use crate::{base::SystemClock, billing, config::Config, db};
+use crate::{
+    base::SystemClock,
+    billing,
+    config::Config,
+    db::{self, schema::Applied},
+};
 
 /// How long to wait for a Postgres that is still starting.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -28,10 +33,7 @@ pub struct Args {
 /// What a migration did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Versions applied now, oldest first.
-    pub applied: Vec<i64>,
-    /// The version that the schema has reached.
-    pub version: i64,
+    pub schema: Applied,
     /// Rows of this binary's price book that were not there.
     pub prices_added: u64,
     /// Login roles whose password was set.
@@ -42,16 +44,28 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;
     let report = migrate(&config).await?;
     if args.json {
-        let Report { applied, version, prices_added, passwords } = report;
-        let set =
-            json!({"version": version, "applied": applied, "prices_added": prices_added, "passwords_set": passwords});
+        let Report { schema: Applied { version, migrations, laid, dropped }, prices_added, passwords } = report;
+        let set = json!({
+            "version": version, "applied": migrations, "functions_laid": laid, "functions_dropped": dropped,
+            "prices_added": prices_added, "passwords_set": passwords,
+        });
         println!("{set}");
-    } else if report.applied.is_empty() {
-        println!("the schema is up to date, at version {}", report.version);
     } else {
-        println!("applied {} migrations; the schema is at version {}", report.applied.len(), report.version);
+        println!("{}", said(&report.schema));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn said(Applied { version, migrations, laid, dropped }: &Applied) -> String {
+    if migrations.is_empty() && laid.is_empty() && dropped.is_empty() {
+        return format!("the schema is up to date, at version {version}");
+    }
+    format!(
+        "applied {} migrations, laid {} functions and dropped {}; the schema is at version {version}",
+        migrations.len(),
+        laid.len(),
+        dropped.len()
+    )
 }
 
 /// Waits for Postgres, applies what is missing, adds new prices, and sets the login roles' passwords.
@@ -60,18 +74,11 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
 /// Postgres does not answer within a minute, refuses the role, or a migration fails.
 pub async fn migrate(config: &Config) -> anyhow::Result<Report> {
     let mut connection = connect(owner(config)).await?;
-    let before = store::applied(&mut connection).await?;
-    db::MIGRATIONS.run(&mut connection).await.context("a migration failed; the ones before it stand")?;
-    let after = store::applied(&mut connection).await?;
+    let schema = db::SCHEMA.apply(&mut connection).await?;
     let prices_added = billing::store::load_platform(&mut connection, &SystemClock).await.context("the price book")?;
     let passwords = set_passwords(config, &mut connection).await?;
     connection.close().await?;
-    Ok(Report {
-        version: after.last().copied().unwrap_or_default(),
-        applied: after.into_iter().filter(|version| !before.contains(version)).collect(),
-        prices_added,
-        passwords,
-    })
+    Ok(Report { schema, prices_added, passwords })
 }
 
 /// The URL of the migrating role: `TEAMAI_DATABASE__OWNER_URL`, else `DATABASE_URL`.

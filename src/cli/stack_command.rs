@@ -26,7 +26,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let shutdown = shutdown::on_signal()?;
     let stack = Stack::start(&Options::fast()).await?;
     let mut template = PgConnection::connect(&stack.superuser_url("template1")).await?;
-    db::MIGRATIONS.run(&mut template).await.context("a migration failed")?;
+    db::SCHEMA.apply(&mut template).await?;
     // Nothing can be copied from a database that somebody is in.
     template.close().await?;
     let (program, rest) = args.command.split_first().context("no command")?;

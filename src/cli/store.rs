@@ -45,19 +45,6 @@ pub async fn ensure_database(connection: &mut PgConnection, name: &str) -> Resul
     }
 }
 
-/// The versions of the migrations that have been applied, oldest first; none before the first run.
-///
-/// # Errors
-/// The database is away.
-pub async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
-    let exists =
-        sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
-    if exists != Some(true) {
-        return Ok(Vec::new());
-    }
-    sqlx::query_scalar!("select version from _sqlx_migrations order by version").fetch_all(connection).await
-}
-
 /// Puts dead tasks back: these, or all of them. Gives those that were dead. For a
 /// transaction of [`cross_tenants`].
 ///

@@ -1,16 +1,16 @@
-//! The pool, transactions in a tenant's context, migrations, batching lanes, JSON as text.
+//! The pool, transactions in a tenant's context, the schema, batching lanes, JSON as text.
 
 mod by_agency;
+mod functions;
 pub mod json_text;
 pub mod lane;
 pub mod pool;
+pub mod schema;
 
 pub use by_agency::Parts;
 pub use json_text::JsonText;
 pub use pool::{ANSWER_WITHIN, bounded, connect, tenant};
-
-/// Every schema change, embedded in the binary.
-pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+pub use schema::{FRESH_SCHEMA, SCHEMA};
 
 /// The name of the constraint that refused a write, for turning it into a domain error.
 #[must_use]

@@ -20,7 +20,7 @@ async fn number(f: &Fixture, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(&f.root).await.unwrap()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_new_root_key_takes_the_old_ones_place_under_running_processes(root: PgPool) {
     let f = fixture(root).await;
     let (running, rival) = (locker(7), another(&f).await);
@@ -48,7 +48,7 @@ async fn a_new_root_key_takes_the_old_ones_place_under_running_processes(root: P
     assert_eq!((again.rewrapped, again.wrapped_by), (0, report.wrapped_by));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_key_that_cannot_be_opened_is_told_and_holds_up_no_other(root: PgPool) {
     let f = fixture(root).await;
     let (strange, broken, good) = (another(&f).await, another(&f).await, another(&f).await);
@@ -69,7 +69,7 @@ async fn a_key_that_cannot_be_opened_is_told_and_holds_up_no_other(root: PgPool)
     assert_eq!(opened(&strange, &locker(9), "key").await.as_deref(), Some("value"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn more_keys_than_a_batch_are_all_rewrapped(root: PgPool) {
     let f = fixture(root).await;
     for _ in 0..230 {
@@ -79,7 +79,7 @@ async fn more_keys_than_a_batch_are_all_rewrapped(root: PgPool) {
     assert_eq!((report.rewrapped, report.wrapped_by.values().copied().collect::<Vec<_>>()), (230, vec![230]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn an_agencys_new_key_seals_all_its_secrets_and_the_old_one_goes(root: PgPool) {
     let f = fixture(root).await;
     let (running, rival) = (locker(7), another(&f).await);
@@ -104,14 +104,14 @@ async fn an_agencys_new_key_seals_all_its_secrets_and_the_old_one_goes(root: PgP
     assert_eq!(number(&f, "select count(*) from agency_keys where version = 1").await, 1, "the rival's");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn an_agency_without_secrets_has_nothing_to_rotate(root: PgPool) {
     let f = fixture(root).await;
     assert_eq!(locker(7).rotate_agency_key(&f.root, f.agency).await.unwrap(), None);
     assert!(agencies_with_keys(&f.root, None).await.unwrap().is_empty());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_secret_that_cannot_be_opened_keeps_its_key_and_is_told(root: PgPool) {
     let f = fixture(root).await;
     for name in ["good", "bad"] {
@@ -129,7 +129,7 @@ async fn a_secret_that_cannot_be_opened_keeps_its_key_and_is_told(root: PgPool) 
     assert_eq!(opened(&f, &locker(7), "bad").await.as_deref(), Some("better"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_secret_stored_under_the_old_key_at_that_moment_is_not_lost(root: PgPool) {
     let f = fixture(root).await;
     let process = locker(7);
@@ -160,7 +160,7 @@ async fn a_secret_stored_under_the_old_key_at_that_moment_is_not_lost(root: PgPo
     assert_eq!(opened(&f, &process, "second").await.as_deref(), Some("two"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn values_stored_during_rotations_are_the_ones_that_open(root: PgPool) {
     let f = fixture(root).await;
     let process = locker(7);
@@ -185,7 +185,7 @@ async fn values_stored_during_rotations_are_the_ones_that_open(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_value_that_was_stored_since_the_rotation_read_the_row_wins(root: PgPool) {
     let f = fixture(root).await;
     for name in ["changed", "deleted"] {
@@ -204,7 +204,7 @@ async fn a_value_that_was_stored_since_the_rotation_read_the_row_wins(root: PgPo
     assert_eq!(opened(&f, &locker(7), "changed").await.as_deref(), Some("newer"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_secret_that_is_bound_while_its_key_is_rotated_opens_with_its_hosts(root: PgPool) {
     let f = fixture(root).await;
     let process = locker(7);

@@ -70,7 +70,7 @@ impl Fixture {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn the_team_comes_before_the_agency_unless_only_the_team_counts(root: PgPool) {
     let f = fixture(root).await;
     f.put(&locker(7), None, "key", "the agency's").await;
@@ -82,7 +82,7 @@ async fn the_team_comes_before_the_agency_unless_only_the_team_counts(root: PgPo
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn nothing_in_the_database_holds_a_value(root: PgPool) {
     let f = fixture(root).await;
     f.put(&locker(7), None, "key", "in plain sight").await;
@@ -125,7 +125,7 @@ const TAMPERINGS: [(&str, &str); 10] = [
     ("where it may go", "update secret_locker set hosts = '{evil.example}'"),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_changed_swapped_or_rolled_back_row_does_not_open(root: PgPool) {
     let f = fixture(root).await;
     let rival = another(&f).await;
@@ -152,7 +152,7 @@ async fn a_changed_swapped_or_rolled_back_row_does_not_open(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_row_under_another_agency_and_another_agencys_key_do_not_open(root: PgPool) {
     let f = fixture(root).await;
     let rival = another(&f).await;
@@ -170,7 +170,7 @@ async fn a_row_under_another_agency_and_another_agencys_key_do_not_open(root: Pg
     assert!(matches!(rival.resolve(&locker(7), "b", Lookup::TeamThenAgency).await, Err(LockerError::Tampered)));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn another_root_key_is_named_as_the_cause(root: PgPool) {
     let f = fixture(root).await;
     f.put(&locker(7), None, "key", "value").await;
@@ -179,7 +179,7 @@ async fn another_root_key_is_named_as_the_cause(root: PgPool) {
     assert_ne!(wrapped_with, configured);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn use_is_noted_at_most_once_a_minute(root: PgPool) {
     let f = fixture(root).await;
     f.put(&locker(7), None, "key", "value").await;
@@ -197,7 +197,7 @@ async fn use_is_noted_at_most_once_a_minute(root: PgPool) {
     assert!(used().await >= first);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_change_through_another_process_is_seen_within_two_seconds(root: PgPool) {
     let f = fixture(root).await;
     let (here, there) = (locker(7), locker(7));

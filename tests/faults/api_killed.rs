@@ -22,7 +22,7 @@ async fn tasks(bench: &Bench) -> i64 {
     sqlx::query_scalar("select count(*) from task_queue").fetch_one(&bench.root).await.unwrap_or_default()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn after_the_commit_and_before_the_push(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     for _ in 0..2 {

@@ -34,7 +34,7 @@ pub fn ten_minutes(bench: &mut Bench) -> bool {
     true
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn by_ten_minutes(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     if !ten_minutes(&mut bench) {

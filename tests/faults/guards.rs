@@ -11,7 +11,7 @@ async fn without(bench: &Bench, guard: &'static str) {
 }
 
 /// The epoch stays what it was at the first claim, so that every claim holds the fence.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_the_fence_two_workers_write_one_task(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     without(
@@ -26,7 +26,7 @@ async fn without_the_fence_two_workers_write_one_task(root: PgPool) {
 }
 
 /// Calls leave unannounced.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_the_intent_calls_are_missing_from_the_ledger(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     without(
@@ -40,7 +40,7 @@ async fn without_the_intent_calls_are_missing_from_the_ledger(root: PgPool) {
 }
 
 /// Nobody looks for tasks whose ticket was never pushed.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_the_outbox_tasks_are_forgotten(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.patience = Duration::from_secs(15);
@@ -52,7 +52,7 @@ async fn without_the_outbox_tasks_are_forgotten(root: PgPool) {
 }
 
 /// A batch that is written again, because its answer was lost, is written twice.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_the_unique_keys_steps_are_there_twice(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     without(&bench, "alter table task_steps drop constraint task_steps_pkey").await;
@@ -61,7 +61,7 @@ async fn without_the_unique_keys_steps_are_there_twice(root: PgPool) {
 }
 
 /// A call stays open when its line is written, and nothing refuses another one.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_settling_once_calls_are_counted_twice(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     without(

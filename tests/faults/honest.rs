@@ -168,7 +168,7 @@ pub fn broken(bench: &Bench) -> Vec<String> {
     broken
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn meets_its_times_beside_hostile_ones(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     // So that each recipe has its turn.

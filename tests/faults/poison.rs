@@ -74,7 +74,7 @@ async fn asking(bench: &Bench, task: &str) -> Option<usize> {
     bench.workers.iter().position(|worker| name.contains(&format!("-{}-", worker.pid())))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_that_kills_its_worker_each_time_is_dead_in_the_end(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.load.submit_many(2, "scripted-small").await;
@@ -86,7 +86,7 @@ async fn a_task_that_kills_its_worker_each_time_is_dead_in_the_end(root: PgPool)
 }
 
 /// Ten tasks die with it while nobody knows which of them it was. They are found out one by one.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn it_takes_no_innocent_with_it(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.workers.truncate(1);

@@ -13,7 +13,7 @@ use sqlx::{
 };
 use teamai::{
     cli::stack::{self, account},
-    db::MIGRATIONS,
+    db::SCHEMA,
 };
 use tempfile::TempDir;
 
@@ -122,7 +122,7 @@ impl Postgres {
         let first = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options("postgres"));
         sqlx::query("create database faults").execute(&first).await.unwrap();
         let root = PgPoolOptions::new().max_connections(6).connect_lazy_with(self.options("faults"));
-        MIGRATIONS.run(&root).await.unwrap();
+        SCHEMA.apply(&mut root.acquire().await.unwrap()).await.unwrap();
         root
     }
 

@@ -84,7 +84,7 @@ async fn under_load(bench: &mut Bench, fault: impl AsyncFnOnce(&mut Bench)) {
     submitted.await.unwrap();
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn connections_are_cut_and_answers_lost(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     under_load(&mut bench, connections_cut).await;
@@ -94,7 +94,7 @@ async fn connections_are_cut_and_answers_lost(root: PgPool) {
     bench.holds().await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn connections_die_without_a_word(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.patience = Duration::from_mins(1);

@@ -72,7 +72,7 @@ pub async fn killed(bench: &mut Bench) {
     bench.provider.up().await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn by_itself(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     for _ in 0..3 {
@@ -82,7 +82,7 @@ async fn by_itself(root: PgPool) {
     assert!(findings.ended["failed"] > 0 && findings.unknown_lines > 0, "{findings}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn by_its_network(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.away = Duration::from_secs(2);

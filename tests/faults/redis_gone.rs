@@ -40,7 +40,7 @@ pub async fn cut_off(bench: &mut Bench) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn in_every_way_under_load(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     for way in ["flushed", "restarted", "stopped", "stalled", "cut off"] {

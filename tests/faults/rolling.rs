@@ -28,7 +28,7 @@ pub async fn restart(bench: &mut Bench) {
     bench.start_api().await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn under_load(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     let load = bench.load.clone();

@@ -49,7 +49,7 @@ pub async fn garbage(bench: &mut Bench) {
     Tickets::new(redis).push(&strangers).await.ok();
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn are_dropped_and_every_task_runs_once(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     bench.load.submit_many(10, "scripted-slow-500").await;

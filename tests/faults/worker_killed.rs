@@ -34,7 +34,7 @@ pub async fn between_answer_and_commit(bench: &mut Bench) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn in_the_middle_of_a_step(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     for round in 1..=2 {
@@ -49,7 +49,7 @@ async fn in_the_middle_of_a_step(root: PgPool) {
     assert!(findings.unknown_lines > 0, "a call in flight was lost");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn between_the_answer_and_the_commit(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     between_answer_and_commit(&mut bench).await;

@@ -44,7 +44,7 @@ async fn holds_tasks(bench: &Bench, worker: &str) -> bool {
     sqlx::query_scalar(held).bind(worker).fetch_one(&bench.root).await.unwrap_or(true)
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn past_its_lease_writes_nothing_more(root: PgPool) {
     let mut bench = Bench::start(&root).await;
     past_its_lease(&mut bench).await;

@@ -32,7 +32,7 @@ fn json_of(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_operator_makes_an_agency_whose_admin_signs_in(root: PgPool) {
     let api = Api::start(&root);
     let arguments = ["create-agency", "--name", "Acme", "--email", "Ana@Acme.example", "--json"];
@@ -49,7 +49,7 @@ async fn the_operator_makes_an_agency_whose_admin_signs_in(root: PgPool) {
     assert_eq!(agencies, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agency_that_has_lost_its_admins_gets_one(root: PgPool) {
     let api = Api::start(&root);
     let lost = api.agency("acme").await;
@@ -64,7 +64,7 @@ async fn an_agency_that_has_lost_its_admins_gets_one(root: PgPool) {
     api.get(&ben, "/users").await.expect(200);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_wrong_is_told_and_nothing_is_made(root: PgPool) {
     let nobody = "0197f3c0-0000-7000-8000-000000000000";
     let create = |more: &[&'static str]| [&["create-agency", "--name", "Acme"], more].concat();
@@ -81,7 +81,7 @@ async fn what_is_wrong_is_told_and_nothing_is_made(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_closed_registration_leaves_the_agencies_to_the_operator(root: PgPool) {
     let stack = crate::stack::Stack::start(&root, &[("TEAMAI_AUTH__REGISTRATION", "closed")]).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();

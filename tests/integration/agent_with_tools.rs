@@ -63,7 +63,7 @@ fn visits(site: &Site, path: &str) -> usize {
     site.visits().iter().filter(|visit| visit.path == path).count()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agent_uses_its_tools_and_each_call_has_its_line(root: PgPool) {
     let (site, model) = (Site::pages(PAGES).await, Model::serve().await);
     let stack = start(&root, &site, &model).await;
@@ -90,7 +90,7 @@ async fn an_agent_uses_its_tools_and_each_call_has_its_line(root: PgPool) {
     add_up(&task, &lines);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn killed_between_turns_and_no_turn_is_paid_twice(root: PgPool) {
     let (site, model) = (Site::pages(PAGES).await, Model::serve().await);
     let stack = start(&root, &site, &model).await;

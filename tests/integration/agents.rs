@@ -25,7 +25,7 @@ fn agent(agency: &Agency) -> Value {
     json!({"agent_role_id": agency.role, "team_id": agency.team, "custom_name": "Sam"})
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn seats_are_bought_raised_and_lowered_but_not_below_what_is_taken(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 2).await;
@@ -46,7 +46,7 @@ async fn seats_are_bought_raised_and_lowered_but_not_below_what_is_taken(root: P
     assert_eq!(api.get(&acme.admin, "/subscriptions").await.expect(200)["items"].as_array().unwrap().len(), 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn roles_that_are_not_on_offer_are_not_sold(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -60,7 +60,7 @@ async fn roles_that_are_not_on_offer_are_not_sold(root: PgPool) {
     api.post(&admin, "/subscriptions", body).await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn seats_of_a_role_that_was_withdrawn_can_only_be_given_back(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 2).await;
@@ -71,7 +71,7 @@ async fn seats_of_a_role_that_was_withdrawn_can_only_be_given_back(root: PgPool)
     api.post(&acme.admin, "/subscriptions", buy(1)).await.expect(200);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn of_twenty_hired_at_once_on_five_seats_five_are(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 5).await;
@@ -89,7 +89,7 @@ async fn of_twenty_hired_at_once_on_five_seats_five_are(root: PgPool) {
     assert_eq!(agents["items"].as_array().unwrap().len(), 5);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn retiring_frees_the_seat_once_and_keeps_the_agent_on_record(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 1).await;
@@ -109,7 +109,7 @@ async fn retiring_frees_the_seat_once_and_keeps_the_agent_on_record(root: PgPool
     api.delete(&acme.admin, &format!("/teams/{}", acme.team)).await.problem(409, "team_in_use");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agent_is_changed_in_part_and_its_configuration_checked(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 1).await;
@@ -138,7 +138,7 @@ async fn an_agent_is_changed_in_part_and_its_configuration_checked(root: PgPool)
     api.patch(&acme.admin, &path, json!({"custom_name": " "})).await.invalid(&["custom_name"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn teams_roles_and_agents_of_another_agency_are_not_there(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 2).await;
@@ -162,7 +162,7 @@ async fn teams_roles_and_agents_of_another_agency_are_not_there(root: PgPool) {
     api.post(&rival.admin, "/subscriptions", body).await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_member_sees_the_agents_of_its_team(root: PgPool) {
     let api = Api::start(&root);
     let acme = agency_with_seats(&api, "acme", 2).await;

@@ -11,7 +11,7 @@ fn with_token(token: &str) -> Person {
     Person { token: token.to_owned(), refresh_token: none(), user_id: none(), agency_id: none(), email: none() }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_is_shown_once_kept_as_a_hash_and_known_by_its_prefix(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -29,7 +29,7 @@ async fn a_key_is_shown_once_kept_as_a_hash_and_known_by_its_prefix(root: PgPool
     assert!(!kept.contains(&key[26..]), "{kept}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_does_what_its_scopes_say_and_no_more(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -52,7 +52,7 @@ async fn a_key_does_what_its_scopes_say_and_no_more(root: PgPool) {
     api.get(&teams, "/secrets").await.problem(403, "role_too_low");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_for_people_is_refused_to_keys_with_every_scope(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -70,7 +70,7 @@ async fn what_is_for_people_is_refused_to_keys_with_every_scope(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_that_is_wrong_revoked_expired_or_of_a_suspended_agency_is_refused(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -107,7 +107,7 @@ async fn a_key_that_is_wrong_revoked_expired_or_of_a_suspended_agency_is_refused
     api.get(&third, "/teams").await.problem(401, "invalid_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_goes_with_its_team_and_stays_without_its_maker(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -120,7 +120,7 @@ async fn a_key_goes_with_its_team_and_stays_without_its_maker(root: PgPool) {
     api.get(&agencys, "/teams").await.expect(200);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_time_of_use_is_kept_to_the_minute_and_only_for_the_right_secret(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -141,7 +141,7 @@ async fn the_time_of_use_is_kept_to_the_minute_and_only_for_the_right_secret(roo
     assert_ne!(last_used().await, first);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_bad_key_names_each_field(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);

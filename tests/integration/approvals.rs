@@ -58,7 +58,7 @@ async fn nobody_holds(stack: &Stack) {
     assert_eq!(stack.count("select count(*) from call_intents where state = 'open'").await, 0);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn approved_with_a_form_that_is_checked_by_the_first_of_two(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let worker = stack.worker();
@@ -121,7 +121,7 @@ async fn approved_with_a_form_that_is_checked_by_the_first_of_two(root: PgPool) 
     approve("blog").await.problem(409, "already_decided");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn rejected_expired_or_cancelled(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -158,7 +158,7 @@ async fn rejected_expired_or_cancelled(root: PgPool) {
 }
 
 /// What else can go on does, one failure ends the wait, and one that is allowed does not.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn beside_branches_that_go_on_and_fail(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -192,7 +192,7 @@ async fn beside_branches_that_go_on_and_fail(root: PgPool) {
     assert_eq!(allowed["status"], "completed", "{allowed}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn those_who_are_named_decide_and_no_others(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

@@ -51,7 +51,7 @@ async fn tamper(root: &PgPool, statement: &str) {
     tx.commit().await.unwrap();
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_changed_or_missing_line_is_found(root: PgPool) {
     let (one, other) = (fixture::tenant(&root).await, fixture::tenant(&root).await);
     assert_eq!(found(&root), (Some(0), json!({"whole": true, "ledgers": []})));
@@ -89,7 +89,7 @@ async fn a_changed_or_missing_line_is_found(root: PgPool) {
     );
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_missing_end_is_found(root: PgPool) {
     let tenant = fixture::tenant(&root).await;
     lines(&root, tenant, 3).await;

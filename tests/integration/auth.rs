@@ -22,7 +22,7 @@ fn with_token(who: &Person, token: impl Into<String>) -> Person {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn registering_makes_agency_and_admin_and_signs_in(root: PgPool) {
     let api = Api::start(&root);
     let body = api.post_open("/auth/register", registration("Ana@Acme.example")).await.expect(201);
@@ -36,7 +36,7 @@ async fn registering_makes_agency_and_admin_and_signs_in(root: PgPool) {
     assert!(me.get("password_hash").is_none());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_address_registers_once_and_a_refused_registration_leaves_no_agency(root: PgPool) {
     let api = Api::start(&root);
     api.post_open("/auth/register", registration("ana@acme.example")).await.expect(201);
@@ -45,7 +45,7 @@ async fn an_address_registers_once_and_a_refused_registration_leaves_no_agency(r
     assert_eq!(agencies, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_bad_registration_names_each_field(root: PgPool) {
     let api = Api::start(&root);
     let body = json!({"agency_name": " ", "email": "ana", "password": "short", "full_name": "", "billing_email": "x"});
@@ -55,7 +55,7 @@ async fn a_bad_registration_names_each_field(root: PgPool) {
     api.post_open("/auth/register", common).await.invalid(&["password"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -66,7 +66,7 @@ async fn a_wrong_password_and_an_unknown_address_get_the_same_answer(root: PgPoo
     assert_eq!(api.login(&admin.email.to_uppercase()).await.user_id, admin.user_id);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_hash_of_the_past_is_renewed_at_sign_in(root: PgPool) {
     use argon2::password_hash::{CustomizedPasswordHasher, phc::PasswordHash};
     let api = Api::start(&root);
@@ -82,7 +82,7 @@ async fn a_hash_of_the_past_is_renewed_at_sign_in(root: PgPool) {
     api.login(&admin.email).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn tokens_that_are_expired_forged_or_unsigned_are_refused(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -107,7 +107,7 @@ async fn tokens_that_are_expired_forged_or_unsigned_are_refused(root: PgPool) {
     api.get(&admin, "/auth/me").await.problem(401, "invalid_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(root: PgPool) {
     let api = Api::start(&root);
     let first = api.agency("acme").await;
@@ -124,7 +124,7 @@ async fn a_refresh_token_works_once_and_its_reuse_ends_the_session(root: PgPool)
     api.post_open("/auth/refresh", json!({"refresh_token": "nonsense"})).await.problem(401, "invalid_refresh_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn of_many_that_refresh_at_once_one_succeeds(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -134,7 +134,7 @@ async fn of_many_that_refresh_at_once_one_succeeds(root: PgPool) {
     assert!(replies.iter().all(|reply| [200, 401].contains(&reply.status)));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn refresh_tokens_end_after_a_week_unused_and_sessions_after_a_month(root: PgPool) {
     let api = Api::start(&root);
     let mut who = api.agency("acme").await;
@@ -154,7 +154,7 @@ async fn refresh_tokens_end_after_a_week_unused_and_sessions_after_a_month(root:
     api.post_open("/auth/refresh", body).await.problem(401, "invalid_refresh_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn signing_out_acts_on_the_next_request_and_on_this_session_only(root: PgPool) {
     let api = Api::start(&root);
     let laptop = api.agency("acme").await;
@@ -170,7 +170,7 @@ async fn signing_out_acts_on_the_next_request_and_on_this_session_only(root: PgP
 }
 
 /// Changed behind the process's back: nothing of a session's state is remembered.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn demotion_deactivation_and_suspension_act_on_the_next_request(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -193,7 +193,7 @@ async fn demotion_deactivation_and_suspension_act_on_the_next_request(root: PgPo
 }
 
 /// Requests of many agencies at once share a statement and never an answer.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn requests_that_are_checked_together_keep_their_own_callers(root: PgPool) {
     let api = Api::start(&root);
     let mut people = Vec::new();
@@ -213,7 +213,7 @@ async fn requests_that_are_checked_together_keep_their_own_callers(root: PgPool)
 }
 
 /// Not the words alone: an unknown address costs as much work as a known one.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_unknown_address_takes_as_long_as_a_known_one(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -230,7 +230,7 @@ async fn an_unknown_address_takes_as_long_as_a_known_one(root: PgPool) {
     assert!(fastest[1] * 2 > fastest[0], "known {:?}, unknown {:?}", fastest[0], fastest[1]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn guessing_slows_down_and_never_locks_for_good(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -259,7 +259,7 @@ async fn guessing_slows_down_and_never_locks_for_good(root: PgPool) {
     api.login(&admin.email).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_day_without_failures_starts_the_count_anew(root: PgPool) {
     let api = Api::start(&root);
     let wrong = json!({"email": "nobody@acme.example", "password": "not the password"});
@@ -278,7 +278,7 @@ async fn a_day_without_failures_starts_the_count_anew(root: PgPool) {
     assert_eq!(rows, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn changing_the_password_ends_the_other_sessions(root: PgPool) {
     let api = Api::start(&root);
     let laptop = api.agency("acme").await;

@@ -53,7 +53,7 @@ async fn fails(acme: &Customer, slug: &str, url: &str, node: &str, code: &str, f
     (task, steps)
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     let site = Site::pages(PAGES).await;
     let broken = Site::serve(|visit| match visit.path.as_str() {
@@ -121,7 +121,7 @@ async fn a_task_that_cannot_go_on_says_where_and_why(root: PgPool) {
     fails(&acme, "no-field", "http://127.0.0.1:1/", "crawl", "address_refused", "config.url").await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_request_that_makes_no_sense_is_refused(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let (acme, rival) = (Customer::new(&stack, "acme").await, Customer::new(&stack, "rival").await);
@@ -179,7 +179,7 @@ recipe:
       - { id: c, component: Transform, depends_on: [b], timeout: soon }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_recipe_with_many_faults_is_told_all_of_them_with_their_lines(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -207,7 +207,7 @@ async fn a_recipe_with_many_faults_is_told_all_of_them_with_their_lines(root: Pg
 }
 
 /// Of two nodes at once one fails; the other's result and the line of its call are kept.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_failure_leaves_the_work_beside_it_on_record(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

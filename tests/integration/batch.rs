@@ -36,7 +36,7 @@ fn created(written: &[Written]) -> bool {
     written.iter().all(|one| matches!(one, Written::Created { .. }))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_group_is_written_whole_or_not_at_all_and_its_neighbours_are_not_touched(owner: PgPool) {
     let (tenant, other) = (fixture::tenant(&owner).await, fixture::tenant(&owner).await);
     let api = api(&owner).await;
@@ -48,7 +48,7 @@ async fn a_group_is_written_whole_or_not_at_all_and_its_neighbours_are_not_touch
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 3);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn groups_beyond_one_statement_are_answered_in_their_order(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let api = api(&owner).await;
@@ -76,7 +76,7 @@ async fn cookbook(owner: &PgPool, tenant: Tenant) -> Uuid {
     cookbook
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_monthly_limit_is_never_passed_and_only_what_was_taken_counts(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let api = api(&owner).await;
@@ -112,7 +112,7 @@ async fn a_monthly_limit_is_never_passed_and_only_what_was_taken_counts(owner: P
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 6);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn two_processes_at_once_stay_within_a_monthly_limit(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let cookbook = cookbook(&owner, tenant).await;
@@ -141,7 +141,7 @@ async fn batch(customer: &Customer, tasks: &[Value], key: &str) -> crate::suppor
     customer.post_keyed("/tasks/batch", key, &json!({"tasks": tasks})).await
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_batch_runs_and_is_replayed_with_its_key(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -168,7 +168,7 @@ async fn a_batch_runs_and_is_replayed_with_its_key(root: PgPool) {
 }
 
 /// Key and tasks are written in one commit, so that none is ever found half done.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn many_batches_at_once_with_one_key_are_one(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -193,7 +193,7 @@ async fn many_batches_at_once_with_one_key_are_one(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_wrong_with_a_batch_is_named_by_place_and_none_is_taken(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -219,7 +219,7 @@ async fn what_is_wrong_with_a_batch_is_named_by_place_and_none_is_taken(root: Pg
     assert_eq!(stack.count("select count(*) from task_queue").await, 0);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_monthly_limit_of_a_cookbook_is_402_and_says_when_the_month_ends(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

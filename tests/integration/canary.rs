@@ -218,7 +218,7 @@ fn the_search_finds_a_secret_in_every_spelling() {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_stored_value_stands_nowhere_after_it_was_used_and_thrown_back(root: PgPool) {
     let (door, echo_model) = (Site::serve(echo).await, Site::serve(model).await);
     let base = format!("{}v1", echo_model.url());

@@ -22,7 +22,7 @@ recipe:
       - { id: hang, component: LLMProcessor, depends_on: [first], config: { model: openai/scripted-hang, prompt_template: Hello } }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_queued_task_at_once_and_a_running_one_within_a_second(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -58,7 +58,7 @@ async fn a_queued_task_at_once_and_a_running_one_within_a_second(root: PgPool) {
     drop(worker);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn without_redis_the_worker_hears_of_it_by_itself(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;

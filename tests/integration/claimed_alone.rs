@@ -71,7 +71,7 @@ impl Queue {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_at_a_time_beside_others_and_the_oldest_first(root: PgPool) {
     let queue = Queue::new(&root).await;
     let (a, b) = (Worker::start(&queue, "a").await, Worker::start(&queue, "b").await);
@@ -102,7 +102,7 @@ async fn one_at_a_time_beside_others_and_the_oldest_first(root: PgPool) {
     assert_eq!(queue.admit().await, 0, "a worker that is gone has no place");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_that_cannot_go_on_keeps_no_place_from_others(root: PgPool) {
     let queue = Queue::new(&root).await;
     let a = Worker::start(&queue, "a").await;
@@ -118,7 +118,7 @@ async fn one_that_cannot_go_on_keeps_no_place_from_others(root: PgPool) {
     assert_eq!(queue.dispatched().await, suspects[1..]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_lease_that_runs_out_is_found_whether_its_task_was_set_aside_or_not(root: PgPool) {
     let queue = Queue::new(&root).await;
     let (a, b) = (Worker::start(&queue, "a").await, Worker::start(&queue, "b").await);
@@ -143,7 +143,7 @@ async fn a_lease_that_runs_out_is_found_whether_its_task_was_set_aside_or_not(ro
     assert!(a.claim(&suspects[..1]).await[0].is_some());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_the_claim_ends_needs_no_place(root: PgPool) {
     let queue = Queue::new(&root).await;
     let a = Worker::start(&queue, "a").await;
@@ -153,19 +153,4 @@ async fn what_the_claim_ends_needs_no_place(root: PgPool) {
     let given_up = queue.claimed_before(1, 5).await;
     let ended = a.claim(&[suspects[1], given_up[0]]).await;
     assert_eq!(ended.iter().flatten().map(|task| task.status.as_str()).collect::<Vec<_>>(), ["cancelled", "dead"]);
-}
-
-/// During an upgrade, and after a way back.
-#[sqlx::test(migrations = "./migrations")]
-async fn a_worker_of_the_release_before_leaves_nothing_aside(root: PgPool) {
-    let queue = Queue::new(&root).await;
-    let a = Worker::start(&queue, "a").await;
-    let suspects = queue.claimed_before(3, 3).await;
-    a.claim(&suspects).await;
-    assert!(queue.dispatched().await.is_empty());
-    let old = "select from app.claim_tasks('{}', 'old', 60, 5, null)";
-    sqlx::query(old).execute(&queue.worker).await.unwrap();
-    assert_eq!(queue.dispatched().await, suspects[1..]);
-    let (aside,): (i64,) = sqlx::query_as("select count(*) from tasks_set_aside").fetch_one(&root).await.unwrap();
-    assert_eq!(aside, 0);
 }

@@ -32,7 +32,7 @@ async fn is_healthy(from: &str, base: &str) -> bool {
     closed(&mut stream).await.starts_with("HTTP/1.1 200")
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn half_requests_end_and_an_address_cannot_keep_the_others_out(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let started = Instant::now();

@@ -35,7 +35,7 @@ fn executions(lines: &[Value]) -> Vec<(i64, &str)> {
     of_kind(lines, "execution").iter().map(of).collect()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn they_go_back_with_their_steps_and_each_end_has_one_line(root: PgPool) {
     let model = Model::serve().await;
     let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];

@@ -99,7 +99,7 @@ fn kinds(told: &[Told]) -> Vec<&str> {
 }
 
 /// A step that asks somebody says so when it does, once however often it is tried.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_step_with_calls_is_told_from_its_start(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -114,7 +114,7 @@ async fn a_step_with_calls_is_told_from_its_start(root: PgPool) {
     assert_eq!(told[2].data["node_id"], "ask");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_run_is_told_through_another_api_and_again_from_any_place(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let (_other, base) = stack.another_api().await;
@@ -165,7 +165,7 @@ async fn a_run_is_told_through_another_api_and_again_from_any_place(root: PgPool
     assert!(wrong.text().await.unwrap().contains("Last-Event-ID"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_stream_ends_soon_after_its_key_was_revoked(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let mut acme = Customer::new(&stack, "acme").await;
@@ -189,7 +189,7 @@ async fn noted(root: &PgPool, task: Uuid) -> Vec<(String, Option<i32>)> {
     rows.fetch_all(root).await.unwrap().iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn each_claim_and_change_is_told_once_and_a_heartbeat_is_not(root: PgPool) {
     let (tenant, task) = (fixture::tenant(&root).await, id());
     sqlx::query(
@@ -209,7 +209,7 @@ async fn each_claim_and_change_is_told_once_and_a_heartbeat_is_not(root: PgPool)
         let sql = sql.replace("TASK", &format!("'{task}'"));
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&root).await.unwrap();
     };
-    let claim = "select * from app.claim_tasks(array[TASK]::uuid[], 'w', 60, 9)";
+    let claim = "select * from app.claim_tasks(array[TASK]::uuid[], 'w', 60, 9, null, 9)";
     run(claim).await;
     run("select * from app.heartbeat(array[TASK]::uuid[], array[1::bigint], 60)").await;
     run("update task_queue set lease_until = now() - interval '1 s' where id = TASK").await;
@@ -241,7 +241,7 @@ async fn each_claim_and_change_is_told_once_and_a_heartbeat_is_not(root: PgPool)
 }
 
 /// Every name that a status of the database leads to is one that people can ask for.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_status_has_its_event(root: PgPool) {
     for (table, prefix) in [("task_queue", "task"), ("task_steps", "step")] {
         let checks: Vec<String> = sqlx::query_scalar(
@@ -261,7 +261,7 @@ async fn every_status_has_its_event(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn partitions_are_made_ahead_dropped_when_old_and_nobodys_to_read(root: PgPool) {
     let run = async |sql: &str| {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&root).await.unwrap();
@@ -308,7 +308,7 @@ async fn partitions_are_made_ahead_dropped_when_old_and_nobodys_to_read(root: Pg
 }
 
 /// The worker tells of a run that fails why, and of a cancelled one that it was.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn how_a_task_ended_is_its_last_event(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use crate::{customer::Customer, site::Site, stack::Stack};
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn runs_are_assigned_and_each_leaves_a_result(root: PgPool) {
     let site = Site::bakery().await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &site.allowed())]).await;

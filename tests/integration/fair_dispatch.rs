@@ -77,7 +77,7 @@ pub fn tasks(tickets: &[Ticket]) -> Vec<Uuid> {
     tickets.iter().map(|ticket| ticket.task_id.0).collect()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agency_with_one_task_comes_before_the_backlog_of_another(root: PgPool) {
     let queue = Queue::new(&root).await;
     let (big, small) = (fixture::tenant(&root).await, fixture::tenant(&root).await);
@@ -95,7 +95,7 @@ async fn an_agency_with_one_task_comes_before_the_backlog_of_another(root: PgPoo
     assert_eq!(second[0], lone[0], "it has least in flight, whatever its priority");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn agencies_share_the_window_and_each_sends_its_most_urgent(root: PgPool) {
     let queue = Queue::new(&root).await;
     let mut urgent = BTreeSet::new();
@@ -116,7 +116,7 @@ async fn agencies_share_the_window_and_each_sends_its_most_urgent(root: PgPool) 
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_for_later_waits_for_its_time(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -128,7 +128,7 @@ async fn what_is_for_later_waits_for_its_time(root: PgPool) {
     assert_eq!(tasks(&queue.dispatch(10).await.tickets), [ids[0]]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_process_dispatches_at_a_time(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -140,7 +140,7 @@ async fn one_process_dispatches_at_a_time(root: PgPool) {
     assert!(queue.dispatch(2).await.tickets.is_empty(), "the window counts what the other sent");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_ticket_that_redis_has_not_and_a_lease_that_ran_out_go_back_to_the_backlog(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -166,7 +166,7 @@ async fn a_ticket_that_redis_has_not_and_a_lease_that_ran_out_go_back_to_the_bac
 }
 
 /// Whoever changes a status: the queue needs no word of it.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_ticket_follows_the_status(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -187,7 +187,7 @@ async fn the_ticket_follows_the_status(root: PgPool) {
 }
 
 /// A ticket that was given up may claim all the same: what runs is not dispatched again.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_claim_takes_the_task_out_of_the_backlog(root: PgPool) {
     let queue = Queue::new(&root).await;
     let ids = queue.put(fixture::tenant(&root).await, 1, 5).await;

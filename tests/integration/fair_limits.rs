@@ -35,7 +35,7 @@ async fn limit(queue: &Queue, of: Tenant, kind: &str, number: i32) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn over_a_limit_nothing_is_dispatched_and_a_freed_place_is_taken(root: PgPool) {
     let queue = Queue::new(&root).await;
     for kind in ["agency", "team", "cookbook"] {
@@ -57,7 +57,7 @@ async fn over_a_limit_nothing_is_dispatched_and_a_freed_place_is_taken(root: PgP
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_claim_over_a_limit_leaves_the_task_in_the_backlog(root: PgPool) {
     let queue = Queue::new(&root).await;
     for kind in ["agency", "team", "cookbook"] {
@@ -79,7 +79,7 @@ async fn a_claim_over_a_limit_leaves_the_task_in_the_backlog(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn claims_at_the_same_moment_do_not_pass_a_limit_together(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -93,7 +93,7 @@ async fn claims_at_the_same_moment_do_not_pass_a_limit_together(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_operators_limit_stays_above_the_agencys_own(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -103,7 +103,7 @@ async fn the_operators_limit_stays_above_the_agencys_own(root: PgPool) {
     assert_eq!(sent.tickets.len(), 4);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_limit_on_one_team_does_not_hold_up_another(root: PgPool) {
     let queue = Queue::new(&root).await;
     let tenant = fixture::tenant(&root).await;
@@ -127,7 +127,7 @@ async fn a_limit_on_one_team_does_not_hold_up_another(root: PgPool) {
     assert_eq!(sent[1..], other);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_paused_is_neither_dispatched_nor_claimed(root: PgPool) {
     let queue = Queue::new(&root).await;
     for kind in ["agency", "team", "agent"] {

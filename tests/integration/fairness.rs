@@ -71,7 +71,7 @@ fn worker_of(stack: &Stack, concurrency: &str) -> Process {
     stack.worker_with(&[("TEAMAI_WORKER__CONCURRENCY", concurrency)])
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_lone_task_starts_within_a_few_task_times_of_another_agencys_thousand(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = worker_of(&stack, "4");
@@ -86,7 +86,7 @@ async fn a_lone_task_starts_within_a_few_task_times_of_another_agencys_thousand(
     assert!(fared.overtaken_by <= 12, "{} others came first", fared.overtaken_by);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn no_more_run_at_once_than_the_agency_and_the_cookbook_allow(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -118,7 +118,7 @@ async fn no_more_run_at_once_than_the_agency_and_the_cookbook_allow(root: PgPool
 }
 
 /// Tickets vanish, with Redis' memory or alone; nobody says so.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_lost_ticket_is_replaced_within_seconds(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

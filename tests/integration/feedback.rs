@@ -17,7 +17,7 @@ recipe:
   ab_testing: { enabled: true, variants: ["1.0"], success_metric: quality_score, sample_size: 10 }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_score_counts_where_no_judge_gave_one(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

@@ -8,7 +8,7 @@ use sqlx::PgPool;
 
 use crate::support::Api;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn health_and_readiness_name_what_they_checked(root: PgPool) {
     let api = Api::start(&root);
     assert_eq!(api.get_open("/healthz").await.expect(200)["status"], "ok");
@@ -24,7 +24,7 @@ async fn health_and_readiness_name_what_they_checked(root: PgPool) {
     assert_eq!(cut.get_open("/readyz").await.expect(503)["checks"]["redis"], "does not answer");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn documents_are_served_and_every_operation_documents_its_errors(root: PgPool) {
     let api = Api::start(&root);
     let spec = api.get_open("/openapi.json").await.expect(200);
@@ -42,7 +42,7 @@ async fn documents_are_served_and_every_operation_documents_its_errors(root: PgP
 }
 
 /// Everything that the page runs is in the policy by hash, and so nothing else runs.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_documents_page_runs_its_own_scripts_alone(root: PgPool) {
     let api = Api::start(&root);
     for path in ["/docs", "/docs/"] {
@@ -65,7 +65,7 @@ async fn the_documents_page_runs_its_own_scripts_alone(root: PgPool) {
     api.get_open("/docs/oauth-receiver.html").await.problem(404, "unknown_route");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_answer_has_the_security_headers_and_an_id(root: PgPool) {
     let api = Api::start(&root);
     for path in ["/healthz", "/teams", "/nowhere", "/openapi.json"] {
@@ -79,7 +79,7 @@ async fn every_answer_has_the_security_headers_and_an_id(root: PgPool) {
     assert_eq!(api.send(request).await.header("x-request-id"), Some("abc-1"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_the_framework_refuses_is_a_problem_too(root: PgPool) {
     let api = Api::start(&root);
     api.get_open("/nowhere").await.problem(404, "unknown_route");
@@ -101,7 +101,7 @@ async fn what_the_framework_refuses_is_a_problem_too(root: PgPool) {
     api.send(key).await.invalid(&["Idempotency-Key"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_body_is_told_everything_that_is_wrong_with_it(root: PgPool) {
     let api = Api::start(&root);
     api.post_open("/auth/login", json!([])).await.invalid(&[""]);
@@ -117,7 +117,7 @@ async fn a_body_is_told_everything_that_is_wrong_with_it(root: PgPool) {
     api.post(&admin, "/subscriptions", body).await.invalid(&["purchased_count"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_database_that_is_away_is_503_and_says_when_to_come_back(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

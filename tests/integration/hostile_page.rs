@@ -117,7 +117,7 @@ impl Scene {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_a_page_says_stays_between_the_tags_of_the_prompt(root: PgPool) {
     let scene = Scene::set(&root).await;
     let worker = scene.stack.worker();
@@ -153,7 +153,7 @@ async fn what_a_page_says_stays_between_the_tags_of_the_prompt(root: PgPool) {
     assert!(scene.prompts()[0].contains("{{ 1234*5678 }}"), "the page was read");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_page_chooses_no_secret_and_runs_nothing_in_the_report(root: PgPool) {
     let scene = Scene::set(&root).await;
     let worker = scene.stack.worker();
@@ -188,7 +188,7 @@ async fn a_page_chooses_no_secret_and_runs_nothing_in_the_report(root: PgPool) {
     scene.assert_no_key_got_out(&[report.text, task.to_string(), json!(steps).to_string(), worker.log()]).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_recipe_that_lets_pages_choose_where_a_key_goes_is_not_published(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -235,7 +235,7 @@ fn says(_: &Visit) -> Response {
     Response::builder().content_type("application/json").body(said.to_string())
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_authors_html_runs_and_loads_nothing_of_a_page(root: PgPool) {
     let site = Site::serve(says).await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &*site.allowed())]).await;

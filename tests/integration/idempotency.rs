@@ -22,7 +22,7 @@ async fn count(api: &Api, sql: &'static str) -> i64 {
 
 const TEAMS: &str = "select count(*) from teams";
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_same_request_is_done_once_and_another_is_refused(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -53,7 +53,7 @@ async fn the_same_request_is_done_once_and_another_is_refused(root: PgPool) {
     keyed(&api, &admin, "/teams", "k1", &json!({"name": "south"})).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn many_at_once_do_the_work_once(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -69,7 +69,7 @@ async fn many_at_once_do_the_work_once(root: PgPool) {
     assert_eq!(count(&api, TEAMS).await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_whose_end_is_not_known_is_not_done_again(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -88,7 +88,7 @@ async fn one_whose_end_is_not_known_is_not_done_again(root: PgPool) {
     assert_eq!(count(&api, TEAMS).await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_request_that_was_refused_gives_its_key_back(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -99,7 +99,7 @@ async fn a_request_that_was_refused_gives_its_key_back(root: PgPool) {
     keyed(&api, &nobody, "/teams", "k", &json!({"name": "north"})).await.problem(401, "invalid_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_secret_that_is_shown_once_is_shown_again_and_kept_sealed(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

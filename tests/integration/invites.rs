@@ -16,7 +16,7 @@ fn acceptance(token: &str) -> Value {
     json!({"token": token, "password": PASSWORD, "full_name": " Mia "})
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_invite_makes_the_account_with_its_role_and_team_and_signs_in(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -41,7 +41,7 @@ async fn an_invite_makes_the_account_with_its_role_and_team_and_signs_in(root: P
     assert_eq!(api.get(&admin, "/invites").await.expect(200)["items"], json!([]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_unknown_revoked_expired_or_used_token_gets_the_same_answer(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -59,7 +59,7 @@ async fn an_unknown_revoked_expired_or_used_token_gets_the_same_answer(root: PgP
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_invite_is_good_to_its_last_second_and_of_many_acceptances_one_counts(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -71,7 +71,7 @@ async fn an_invite_is_good_to_its_last_second_and_of_many_acceptances_one_counts
     assert_eq!(statuses, [201, 401, 401, 401, 401, 401]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_address_has_one_pending_invite_in_an_agency_and_none_when_it_is_there(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -93,7 +93,7 @@ async fn an_address_has_one_pending_invite_in_an_agency_and_none_when_it_is_ther
     api.post(&admin, "/invites", here).await.problem(409, "already_here");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_account_elsewhere_is_told_to_its_owner_alone(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -109,7 +109,7 @@ async fn an_account_elsewhere_is_told_to_its_owner_alone(root: PgPool) {
     api.post_open("/invites/accept", acceptance(&token)).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_bad_invite_or_acceptance_names_the_field_and_uses_nothing_up(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -130,7 +130,7 @@ async fn a_bad_invite_or_acceptance_names_the_field_and_uses_nothing_up(root: Pg
     api.post_open("/invites/accept", with(PASSWORD)).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_invites_of_an_admin_who_is_none_any_more_end(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -146,7 +146,7 @@ async fn the_invites_of_an_admin_who_is_none_any_more_end(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn nobody_comes_into_a_suspended_agency(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

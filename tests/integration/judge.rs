@@ -33,7 +33,7 @@ recipe:
     )
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_judges_score_is_the_experiments_metric(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

@@ -24,7 +24,7 @@ recipe:
         config: { model: openai/scripted-small, prompt_template: "About {{ inputs.topic }}" }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn for_the_agency_alone_and_a_redis_that_is_away_is_a_miss(root: PgPool) {
     let model = Model::serve().await;
     let mut stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;

@@ -23,7 +23,7 @@ async fn send(api: &Api, who: &Person, method: &str, path: &str, body: Value) ->
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_over_a_limit_names_field_limit_and_remedy(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -114,7 +114,7 @@ async fn what_is_over_a_limit_names_field_limit_and_remedy(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_request_that_is_too_large_is_not_read(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -139,7 +139,7 @@ async fn a_request_that_is_too_large_is_not_read(root: PgPool) {
     api.send(request(Method::GET, "/secrets/a%00b").finish()).await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_recipe_is_bounded_in_every_direction(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -235,7 +235,7 @@ fn bounded(schema: &Value, spec: &Value, place: &str, missing: &mut Vec<String>)
 }
 
 /// What the specification says of unknown fields holds.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn no_body_takes_a_field_that_it_does_not_name(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -261,7 +261,7 @@ async fn no_body_takes_a_field_that_it_does_not_name(root: PgPool) {
     assert!(tried >= 10, "{tried}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_method_that_is_not_taken_is_told_those_that_are(root: PgPool) {
     let api = Api::start(&root);
     for (method, path, allowed) in [

@@ -40,7 +40,7 @@ async fn door() -> Site {
     Site::pages(&[("/", "<title>Door</title>")]).await
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_new_value_is_used_by_the_next_run_and_its_use_is_noted(root: PgPool) {
     let door = door().await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &door.allowed())]).await;
@@ -60,7 +60,7 @@ async fn a_new_value_is_used_by_the_next_run_and_its_use_is_noted(root: PgPool) 
     assert_eq!((&needing["items"][0]["recipe"], &needing["items"][0]["nodes"]), (&json!("ring"), &json!(["ring"])));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_is_tried_on_the_provider_itself(root: PgPool) {
     let (model, nobody) = (Model::serve().await, door().await);
     let base = model.base_url();
@@ -96,7 +96,7 @@ async fn a_key_is_tried_on_the_provider_itself(root: PgPool) {
     assert!(!stack.api.log().contains("canary"), "{}", stack.api.log());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn keys_are_rotated_while_everything_runs(root: PgPool) {
     let door = door().await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &door.allowed())]).await;
@@ -131,7 +131,7 @@ async fn keys_are_rotated_while_everything_runs(root: PgPool) {
     assert_eq!(ring(&acme, &door).await, "the key");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_wrong_root_key_stops_a_process_at_its_start_with_both_ids(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

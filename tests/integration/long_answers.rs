@@ -78,7 +78,7 @@ async fn customer(stack: &Stack) -> Customer {
     acme
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_slow_answer_comes_whole_and_a_cut_one_is_accounted_for_once(root: PgPool) {
     let model = Model::serve().await;
     let stack = start(&root, &model).await;
@@ -117,7 +117,7 @@ async fn a_slow_answer_comes_whole_and_a_cut_one_is_accounted_for_once(root: PgP
     add_up(&task, &lines);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_came_before_the_nodes_limit_or_a_cancellation_is_charged(root: PgPool) {
     let model = Model::serve().await;
     let stack = start(&root, &model).await;

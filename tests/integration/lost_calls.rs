@@ -33,7 +33,7 @@ fn statuses(lines: &[Value]) -> Vec<&str> {
     of_kind(lines, "llm").into_iter().map(|line| line["status"].as_str().unwrap()).collect()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn it_fails_or_somebody_is_asked(root: PgPool) {
     let model = Model::serve().await;
     let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];
@@ -74,7 +74,7 @@ async fn it_fails_or_somebody_is_asked(root: PgPool) {
 }
 
 /// The provider broke off, and nobody was killed.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn also_under_the_same_worker(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;

@@ -60,6 +60,7 @@ mod retry;
 mod rls;
 mod run_bytes;
 mod schedules;
+mod schema;
 mod schema_bounds;
 mod secret_hosts;
 mod secret_hosts_api;

@@ -11,7 +11,7 @@ use crate::{
     stack::Stack,
 };
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_site_is_audited_and_the_ledger_is_what_the_model_counted(root: PgPool) {
     let (site, model) = (Site::bakery().await, Model::serve().await);
     let settings =

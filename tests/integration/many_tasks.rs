@@ -25,7 +25,7 @@ recipe:
   compliance: { cost_per_unit: 0.01 }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn all_complete_with_one_execution_line_each_in_a_whole_chain(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

@@ -42,7 +42,7 @@ const EXPECTED: [(&str, &[&str], bool, &[&str]); 9] = [
     ("scripted-fail-1-then-ok", &["failed", "success"], false, &[]),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn and_each_request_has_one_line_that_says_how_it_went(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;

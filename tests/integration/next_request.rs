@@ -56,7 +56,7 @@ impl Two {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_change_acts_on_the_next_request_through_another_process(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let (other, base) = stack.another_api().await;

@@ -75,7 +75,7 @@ async fn fill(api: &Api, sql: &'static str, count: usize, agency: &str) {
     tx.commit().await.unwrap();
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agency_makes_no_end_of_nothing_and_is_told_what_to_do(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -99,7 +99,7 @@ async fn an_agency_makes_no_end_of_nothing_and_is_told_what_to_do(root: PgPool) 
     api.put(&admin, "/secrets/key-10", json!({"value": "another"})).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn making_and_revoking_in_turn_has_an_end_too(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -115,7 +115,7 @@ async fn making_and_revoking_in_turn_has_an_end_too(root: PgPool) {
 }
 
 /// Each kind that the database bounds has its answer, and the other way round.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_bound_of_the_database_is_an_answer_of_the_api(root: PgPool) {
     let bounded: Vec<String> = sqlx::query_scalar(
         "select tgname::text from pg_trigger where tgfoid = 'app.bound_number()'::regprocedure order by 1",

@@ -123,7 +123,7 @@ pub fn code(arrived: &Underway) -> &str {
     arrived.to.split_once("#code=").unwrap().1
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_invited_person_comes_in_and_comes_back_as_the_same_user(root: PgPool) {
     let place = Place::new(&root).await;
     let (admin, _) = place.invited().await;
@@ -162,7 +162,7 @@ async fn an_invited_person_comes_in_and_comes_back_as_the_same_user(root: PgPool
     place.api.get(&mia, "/auth/me").await.problem(401, "invalid_token");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn who_came_in_by_a_provider_has_no_password_to_guess(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -175,7 +175,7 @@ async fn who_came_in_by_a_provider_has_no_password_to_guess(root: PgPool) {
     place.api.post(&mia, "/auth/password", change).await.problem(401, "invalid_credentials");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_user_of_an_accepted_invite_is_linked_and_whoever_merely_registered_is_not(root: PgPool) {
     let place = Place::new(&root).await;
     let admin = place.api.agency("acme").await;
@@ -196,7 +196,7 @@ async fn the_user_of_an_accepted_invite_is_linked_and_whoever_merely_registered_
     assert_eq!(place.made().await.1, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_account_that_another_agency_invites_too_is_not_linked_unasked(root: PgPool) {
     let place = Place::new(&root).await;
     let (first, second) = (place.api.agency("acme").await, place.api.agency("bolt").await);
@@ -210,7 +210,7 @@ async fn an_account_that_another_agency_invites_too_is_not_linked_unasked(root: 
     assert_eq!(place.made().await, (3, 0, 0, 1));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_signed_in_user_links_an_account_of_the_provider(root: PgPool) {
     let place = Place::new(&root).await;
     let admin = place.api.agency("acme").await;
@@ -241,7 +241,7 @@ async fn a_signed_in_user_links_an_account_of_the_provider(root: PgPool) {
     open.problem(401, "not_signed_in");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn nobody_comes_in_without_an_invite_that_is_in_force(root: PgPool) {
     let place = Place::new(&root).await;
     let (admin, id) = place.invited().await;
@@ -258,7 +258,7 @@ async fn nobody_comes_in_without_an_invite_that_is_in_force(root: PgPool) {
     assert_eq!(place.made().await, (1, 0, 0, 0));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn who_is_deactivated_or_of_a_suspended_agency_does_not_come_in(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -277,7 +277,7 @@ async fn who_is_deactivated_or_of_a_suspended_agency_does_not_come_in(root: PgPo
     place.arrive().await.problem(403, "agency_suspended");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_code_is_good_once_for_a_minute_and_in_its_browser(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -298,7 +298,7 @@ async fn a_code_is_good_once_for_a_minute_and_in_its_browser(root: PgPool) {
     assert!(!kept.contains(code(&c)), "{kept}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_address_that_the_provider_does_not_verify_needs_the_operators_word(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -315,7 +315,7 @@ async fn an_address_that_the_provider_does_not_verify_needs_the_operators_word(r
 }
 
 /// The real processes: settings from the environment, the guarded client, and the log.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_running_installation_signs_in_and_its_log_holds_no_secret(root: PgPool) {
     let idp = IdentityProvider::start(SystemClock::shared()).await;
     let (issuer, allowed) = (idp.issuer(), idp.allowed());

@@ -12,7 +12,7 @@ use crate::{
 
 const NOTHING: (i64, i64, i64, i64) = (1, 0, 0, 0);
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_answer_counts_in_the_browser_that_asked_for_it_and_once(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -52,7 +52,7 @@ async fn an_answer_counts_in_the_browser_that_asked_for_it_and_once(root: PgPool
     place.callback(&another).await.problem(401, "sign_in_not_begun");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_refusal_at_the_provider_is_told_and_ends_the_sign_in(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -74,7 +74,7 @@ async fn a_refusal_at_the_provider_is_told_and_ends_the_sign_in(root: PgPool) {
     assert_eq!(place.made().await, NOTHING);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_code_of_another_sign_in_is_refused_by_its_challenge(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -88,7 +88,7 @@ async fn a_code_of_another_sign_in_is_refused_by_its_challenge(root: PgPool) {
     assert_eq!((place.made().await, place.idp.exchanged()), (NOTHING, 0));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_id_token_must_be_signed_by_a_key_of_its_issuer(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -107,7 +107,7 @@ async fn an_id_token_must_be_signed_by_a_key_of_its_issuer(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_id_token_must_be_for_us_for_now_and_for_this_sign_in(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -144,7 +144,7 @@ async fn an_id_token_must_be_for_us_for_now_and_for_this_sign_in(root: PgPool) {
     place.sign_in().await.expect(200);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn new_keys_are_fetched_when_they_are_met_and_not_for_every_forgery(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;
@@ -161,7 +161,7 @@ async fn new_keys_are_fetched_when_they_are_met_and_not_for_every_forgery(root: 
     assert_eq!(place.idp.visits("/keys"), 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_sign_in_returns_to_this_installation_only(root: PgPool) {
     let place = Place::new(&root).await;
     for path in [
@@ -182,7 +182,7 @@ async fn a_sign_in_returns_to_this_installation_only(root: PgPool) {
     place.api.get_open("/auth/oidc/nobody/callback").await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_provider_that_is_away_or_not_itself_is_503_and_asked_again_later(root: PgPool) {
     let place = Place::new(&root).await;
     place.idp.down(true);

@@ -38,7 +38,7 @@ recipe:
         config: { model: openai/any, fallback_model: scripted/scripted-small, prompt_template: "Question {{ index }}" }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_limit_on_one_agencys_key_does_not_slow_another(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -82,7 +82,7 @@ recipe:
 "#;
 
 /// It is waited for without a worker, is counted in Postgres, and has an end.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_that_is_never_free_again_fails_the_node_in_the_end(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -113,7 +113,7 @@ async fn a_key_that_is_never_free_again_fails_the_node_in_the_end(root: PgPool) 
 }
 
 /// The operator's number of calls at once with one key holds among all of a worker's tasks.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_key_has_no_more_calls_at_once_than_the_operator_allows(root: PgPool) {
     let model = Model::serve().await;
     let settings =
@@ -139,7 +139,7 @@ async fn one_key_has_no_more_calls_at_once_than_the_operator_allows(root: PgPool
     assert_eq!(model.requests().len(), 17);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_dead_provider_is_left_alone_and_the_fallback_asked_at_once(root: PgPool) {
     // A port that was free a moment ago: nobody listens there.
     let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -17,7 +17,7 @@ fn allowed(headers: &HeaderMap) -> Option<&str> {
     headers.get("access-control-allow-origin").map(|origin| origin.to_str().unwrap())
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn pages_of_the_operators_origins_alone_may_call_and_read(root: PgPool) {
     let settings = [("TEAMAI_HTTP__CORS_ORIGINS", APP), ("TEAMAI_HTTP__PUBLIC_URL", "https://api.acme.example")];
     let stack = Stack::start(&root, &settings).await;
@@ -39,7 +39,7 @@ async fn pages_of_the_operators_origins_alone_may_call_and_read(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_installation_is_closed_to_other_origins_unless_it_is_told(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let asks = [("origin", APP), ("access-control-request-method", "GET")];

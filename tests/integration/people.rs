@@ -9,7 +9,7 @@ use crate::{
     support::{Api, PASSWORD},
 };
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_admin_changes_a_person_and_what_is_left_out_stays(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -37,7 +37,7 @@ async fn an_admin_changes_a_person_and_what_is_left_out_stays(root: PgPool) {
     api.patch(&admin, &path, json!({"status": "deactivated"})).await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn who_is_deactivated_is_out_at_once_and_comes_back_without_the_old_sessions(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -57,7 +57,7 @@ async fn who_is_deactivated_is_out_at_once_and_comes_back_without_the_old_sessio
     api.login(&member.email).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_last_active_admin_stays_one(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -79,7 +79,7 @@ async fn the_last_active_admin_stays_one(root: PgPool) {
 }
 
 /// Both are held up in the middle, so that neither sees what the other did.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn of_admins_who_demote_each_other_at_once_one_remains(root: PgPool) {
     let api = Api::start(&root);
     let first = api.agency("acme").await;
@@ -109,7 +109,7 @@ async fn of_admins_who_demote_each_other_at_once_one_remains(root: PgPool) {
     assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&root).await.unwrap(), 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_person_sees_and_ends_their_own_sessions(root: PgPool) {
     let api = Api::start(&root);
     let laptop = api.agency("acme").await;
@@ -134,7 +134,7 @@ async fn a_person_sees_and_ends_their_own_sessions(root: PgPool) {
     assert_eq!(api.get(&fresh, "/auth/sessions").await.expect(200)["items"].as_array().unwrap().len(), 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_admin_sees_and_ends_the_sessions_of_the_agencys_people_alone(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);

@@ -76,7 +76,7 @@ async fn type_of(redis: &Redis, key: &str) -> String {
     redis::cmd("TYPE").arg(key).query_async(&mut connection(redis).await).await.unwrap()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_of_another_type_is_made_again_and_work_goes_on(root: PgPool) {
     let stack = Stack::start(&root, &[("TEAMAI_LIMITS__USER_PER_MINUTE", "100000")]).await;
     let _worker = stack.worker();
@@ -112,7 +112,7 @@ async fn a_key_of_another_type_is_made_again_and_work_goes_on(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn tickets_that_are_none_stop_nobody(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -185,7 +185,7 @@ async fn a_bucket_that_holds_something_else_is_full_and_counts_again() {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_kept_result_that_is_none_is_a_miss_and_is_kept_anew(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

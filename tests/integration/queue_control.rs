@@ -9,7 +9,7 @@ use crate::{
     support::Api,
 };
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn paused_work_waits_while_others_run_and_goes_on_when_resumed(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -52,7 +52,7 @@ async fn paused_work_waits_while_others_run_and_goes_on_when_resumed(root: PgPoo
     assert!(queue["submitted_per_minute"].as_f64().unwrap() > 0.0, "{queue}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_pause_names_what_there_is(root: PgPool) {
     let api = Api::start(&root);
     let (admin, stranger) = (api.agency("acme").await, api.agency("other").await);
@@ -77,7 +77,7 @@ async fn a_pause_names_what_there_is(root: PgPool) {
     assert_eq!(queue["pauses"].as_array().unwrap().len(), 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn workers_say_that_they_are_there_and_show_an_agency_its_own_tasks(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let (acme, other) = (Customer::new(&stack, "acme").await, Customer::new(&stack, "other").await);

@@ -57,7 +57,7 @@ async fn until_refused(api: &Api, who: &Person) -> (usize, u64) {
     panic!("nobody was refused");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_user_that_asks_too_often_waits_and_the_others_do_not(root: PgPool) {
     let api = Api::with_limits(&root, &redis_url(), limits(60, MANY, MANY));
     let admin = api.agency("acme").await;
@@ -71,7 +71,7 @@ async fn a_user_that_asks_too_often_waits_and_the_others_do_not(root: PgPool) {
     api.get(&api.agency("rival").await, "/auth/me").await.expect(200);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_agency_shares_its_limit(root: PgPool) {
     let api = Api::with_limits(&root, &redis_url(), limits(MANY, 60, MANY));
     let admin = api.agency("acme").await;
@@ -142,7 +142,7 @@ async fn log_in(base: &str, path: &str, forwarded_for: &[&str]) -> (StatusCode, 
     (answer.status(), wait)
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn who_does_not_sign_in_is_counted_by_address(root: PgPool) {
     let settings = [("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "2"), ("TEAMAI_HTTP__TRUSTED_PROXIES", "127.0.0.0/8")];
     let stack = Stack::start(&root, &settings).await;

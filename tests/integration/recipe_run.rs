@@ -39,7 +39,7 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_file_is_published_and_run(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

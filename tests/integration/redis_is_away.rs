@@ -10,7 +10,7 @@ use crate::{
     stack::{Stack, eventually},
 };
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn tasks_whose_tickets_were_flushed_run_all_the_same(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;
@@ -33,7 +33,7 @@ async fn tasks_whose_tickets_were_flushed_run_all_the_same(root: PgPool) {
     assert_eq!(acme.finished(&task).await["status"], "completed");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_is_accepted_without_redis_and_runs_once_it_is_back(root: PgPool) {
     let mut stack = Stack::start(&root, &[]).await;
     let worker = stack.worker();
@@ -55,7 +55,7 @@ async fn a_task_is_accepted_without_redis_and_runs_once_it_is_back(root: PgPool)
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_redis_that_stalls_holds_up_neither_an_answer_nor_the_end_of_a_worker(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let mut worker = stack.worker();

@@ -26,7 +26,7 @@ async fn run(acme: &Customer) -> String {
     crate::customer::text(&acme.complete(acme.task("short", json!({}))).await["id"])
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn old_tasks_go_by_their_agencys_bound_and_lines_stay(root: PgPool) {
     let stack = Stack::start(&root, &[("TEAMAI_RETENTION__DAYS", "90")]).await;
     let worker = stack.worker();
@@ -61,7 +61,7 @@ async fn old_tasks_go_by_their_agencys_bound_and_lines_stay(root: PgPool) {
     assert_eq!(cleared["settings"]["retention_days"], json!(null));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_operator_prunes_by_age_and_agency(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();

@@ -30,7 +30,7 @@ fn copied(steps: &[Value]) -> Vec<&str> {
     names
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn it_goes_on_after_what_was_finished_and_pays_for_the_rest_alone(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -108,7 +108,7 @@ const SMALL: &str = "recipe: { id: small, name: Small, version: '1.0', workflow:
   { id: ask, component: LLMProcessor, config: { model: scripted/scripted-small, prompt_template: Hello } }] } }";
 
 /// Of a node that runs again nothing is left: no turn, try or answer of the finished task.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_node_that_runs_again_begins_anew_and_what_was_finished_is_not_paid_again(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -157,7 +157,7 @@ async fn add_up_with_children(acme: &Customer, task: &Value) {
     add_up(task, &lines);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_cannot_be_retried_is_refused_with_the_reason(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

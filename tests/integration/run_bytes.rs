@@ -77,7 +77,7 @@ async fn start(root: &PgPool) -> (Stack, Process, Customer, Customer) {
     (stack, worker, hostile, other)
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_hundred_large_outputs_fail_their_run_and_nothing_else(root: PgPool) {
     let (_stack, worker, hostile, other) = start(&root).await;
     hostile.publish(&large("large", 99)).await;
@@ -100,7 +100,7 @@ async fn a_hundred_large_outputs_fail_their_run_and_nothing_else(root: PgPool) {
     println!("{before} MiB before, {} MiB at most", peak_mib(&worker));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn two_hundred_thousand_items_are_kept_compactly(root: PgPool) {
     let (stack, worker, hostile, other) = start(&root).await;
     hostile.publish(&many()).await;
@@ -127,7 +127,7 @@ async fn two_hundred_thousand_items_are_kept_compactly(root: PgPool) {
 }
 
 /// Each holds 80 MB, an agency 128 MiB in one process: they come to their end by turns.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn large_runs_at_once_wait_for_one_another(root: PgPool) {
     let (stack, worker, hostile, other) = start(&root).await;
     hostile.publish(&large("large", 19)).await;

@@ -57,7 +57,7 @@ async fn caught_up(acme: &Customer, schedule: &str) -> Value {
     .await
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_time_makes_one_task_though_workers_are_killed(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = customer(&stack).await;
@@ -88,7 +88,7 @@ async fn every_time_makes_one_task_though_workers_are_killed(root: PgPool) {
     assert_eq!((&shown["failures"], &shown["last_error"]), (&json!(0), &json!(null)));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_was_missed_goes_by_the_policy(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = customer(&stack).await;
@@ -106,7 +106,7 @@ async fn what_was_missed_goes_by_the_policy(root: PgPool) {
     assert_eq!(stack.count("select count(*) from task_queue").await, 1, "one for all that were missed");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn one_that_cannot_says_so_and_stops_no_other(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = customer(&stack).await;
@@ -132,7 +132,7 @@ async fn one_that_cannot_says_so_and_stops_no_other(root: PgPool) {
     assert_eq!((&mended["failures"], &mended["failing"]), (&json!(0), &json!(false)));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_could_never_run_is_refused_when_it_is_made(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = customer(&stack).await;

@@ -24,7 +24,7 @@ fn recipe(component: &str, config: Value) -> Value {
     json!({"recipe": {"id": "r", "name": "R", "version": "1.0", "workflow": {"nodes": [node]}}})
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_schema_that_multiplies_is_not_published(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

@@ -99,7 +99,7 @@ impl Visit {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_page_that_names_the_host_through_a_sub_recipe_gets_nothing(root: PgPool) {
     let scene = Scene::set(&root).await;
     let _worker = scene.stack.worker();
@@ -115,7 +115,7 @@ async fn a_page_that_names_the_host_through_a_sub_recipe_gets_nothing(root: PgPo
     assert_eq!(scene.door.visits()[0].headers.get("x-key").unwrap(), KEY);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_member_whose_input_names_the_host_gets_nothing(root: PgPool) {
     let scene = Scene::set(&root).await;
     let _worker = scene.stack.worker();
@@ -137,7 +137,7 @@ async fn a_member_whose_input_names_the_host_gets_nothing(root: PgPool) {
     mia.complete(mia.task("whole", json!({"url": scene.door.url()}))).await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_that_may_publish_and_run_alone_gets_nothing(root: PgPool) {
     let scene = Scene::set(&root).await;
     let _worker = scene.stack.worker();
@@ -189,7 +189,7 @@ async fn a_key_that_may_publish_and_run_alone_gets_nothing(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_secret_without_hosts_goes_nowhere_until_it_is_bound(root: PgPool) {
     let scene = Scene::set(&root).await;
     let _worker = scene.stack.worker();
@@ -208,7 +208,7 @@ async fn a_secret_without_hosts_goes_nowhere_until_it_is_bound(root: PgPool) {
     assert_eq!(scene.door.visits().len(), 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_redirect_takes_no_secret_along(root: PgPool) {
     let scene = Scene::set(&root).await;
     let _worker = scene.stack.worker();
@@ -221,7 +221,7 @@ async fn a_redirect_takes_no_secret_along(root: PgPool) {
     assert!(!format!("{visits:?}").contains("canary") && visits[0].query.is_empty(), "{visits:?}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_models_own_key_goes_to_the_provider_that_it_is_bound_to(root: PgPool) {
     let model = Model::serve().await;
     let settings = [

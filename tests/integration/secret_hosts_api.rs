@@ -20,7 +20,7 @@ async fn hosts(api: &Api, who: &Person, name: &str) -> Value {
     api.get(who, &format!("/secrets/{name}")).await.expect(200)["hosts"].clone()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn hosts_are_set_with_the_value_and_shown(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -44,7 +44,7 @@ async fn hosts_are_set_with_the_value_and_shown(root: PgPool) {
     assert_eq!(put(json!({"value": "a fifth", "hosts": []})).await.expect(200)["hosts"], json!([]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_is_no_host_is_named_with_its_place(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -79,7 +79,7 @@ async fn what_is_no_host_is_named_with_its_place(root: PgPool) {
     put(json!(many[..20])).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_providers_key_is_the_providers(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -101,7 +101,7 @@ async fn a_providers_key_is_the_providers(root: PgPool) {
     assert_eq!(hosts(&api, &admin, "semrush_api_key").await, json!(["api.semrush.example"]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn publishing_binds_what_has_no_hosts_to_what_is_written_out(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -150,7 +150,7 @@ async fn publishing_binds_what_has_no_hosts_to_what_is_written_out(root: PgPool)
     assert_eq!(hosts(&api, &admin, "key").await, both);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_recipe_that_is_refused_binds_nothing(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

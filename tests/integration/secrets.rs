@@ -22,7 +22,7 @@ async fn resolve(api: &Api, who: &Person, team: &str, name: &str) -> Option<Stri
     found.map(|secret| secret.value.expose_secret().to_owned())
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_value_is_stored_versioned_used_and_never_shown(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -57,7 +57,7 @@ async fn a_value_is_stored_versioned_used_and_never_shown(root: PgPool) {
     api.get(&admin, "/secrets/openai_api_key").await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn names_and_values_out_of_bounds_are_named(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -72,7 +72,7 @@ async fn names_and_values_out_of_bounds_are_named(root: PgPool) {
     api.get(&admin, "/secrets/Not%20plain").await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn secrets_of_another_agency_and_for_its_teams_are_not_there(root: PgPool) {
     let api = Api::start(&root);
     let (acme, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -87,7 +87,7 @@ async fn secrets_of_another_agency_and_for_its_teams_are_not_there(root: PgPool)
     assert_eq!(resolve(&api, &acme, &team, "key").await.as_deref(), Some("acme's value"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn first_secrets_put_at_once_share_one_agency_key_and_each_counts(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -105,7 +105,7 @@ async fn first_secrets_put_at_once_share_one_agency_key_and_each_counts(root: Pg
     assert!(resolve(&api, &admin, &team, "key").await.unwrap().starts_with("value "));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_secret_is_rotated_only_where_it_is(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -123,7 +123,7 @@ async fn a_secret_is_rotated_only_where_it_is(root: PgPool) {
     assert_eq!(secrets, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_is_checked_on_its_provider_and_never_shown(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -158,7 +158,7 @@ async fn a_key_is_checked_on_its_provider_and_never_shown(root: PgPool) {
     api.post(&member, "/secrets/openai_api_key/check", json!(null)).await.problem(403, "role_too_low");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_key_is_checked_once_in_five_seconds(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -192,7 +192,7 @@ async fn publish(api: &Api, who: &Person, slug: &str, version: &str, nodes: &[&s
     api.send(request.body(yaml)).await.expect(201);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn recipes_that_need_a_secret_are_listed(root: PgPool) {
     let api = Api::start(&root);
     let (admin, rival) = (api.agency("acme").await, api.agency("rival").await);

@@ -27,7 +27,7 @@ fn inputs(recipe: &str, site: &str) -> Value {
     inputs
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn with_the_scripted_model(root: PgPool) {
     let site = Site::bakery().await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &site.allowed())]).await;

@@ -13,7 +13,7 @@ const TRIES: usize = 300;
 const MAY_GROW_MIB: u64 = 80;
 
 /// Half of them are for accounts that are there, half for none.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn three_hundred_wrong_logins_leave_the_process_where_it_was(root: PgPool) {
     let settings = [("TEAMAI_LIMITS__ADDRESS_PER_MINUTE", "100000"), ("TEAMAI_HTTP__TRUSTED_PROXIES", "127.0.0.0/8")];
     let stack = Stack::start(&root, &settings).await;

@@ -65,7 +65,7 @@ const CASES: &[(&str, &[&str], bool)] = &[
     ),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn work_stands_where_it_could_run_and_is_not_claimed(root: PgPool) {
     let tenant = fixture::tenant(&root).await;
     let pools = [fixture::as_role(&root, "teamai_api").await, fixture::as_role(&root, "teamai_worker").await];
@@ -86,7 +86,7 @@ async fn work_stands_where_it_could_run_and_is_not_claimed(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_probes_of_api_and_worker_tell_of_it_until_work_goes_on(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let acme = Customer::new(&stack, "acme").await;

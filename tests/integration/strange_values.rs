@@ -22,7 +22,7 @@ const OUT_OF_RANGE: [&str; 7] = [
     "%2B262142-01-01T00:00:00Z",
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn times_outside_1970_to_9999_are_refused_wherever_one_comes_in(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -45,7 +45,7 @@ async fn times_outside_1970_to_9999_are_refused_wherever_one_comes_in(root: PgPo
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_name_given_twice_in_a_body_is_refused_with_its_path(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -58,7 +58,7 @@ async fn a_name_given_twice_in_a_body_is_refused_with_its_path(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_recipe_with_a_nul_is_refused_with_its_path(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;

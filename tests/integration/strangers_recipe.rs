@@ -28,7 +28,7 @@ fn echo(visit: &Visit) -> Response {
     Response::builder().status(status).content_type("application/json").body(said.to_string())
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn runs_with_all_that_the_format_offers(root: PgPool) {
     let (site, door) = (Site::pages(PAGES).await, Site::serve(echo).await);
     let allowed = format!("{},{}", site.allowed(), door.allowed());

@@ -33,7 +33,7 @@ async fn children(acme: &Customer, parent: &str) -> Vec<Value> {
     tasks.into_iter().filter(|task| task["parent_task_id"] == parent).collect()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn its_output_is_the_node_s_and_its_cost_counts(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -64,7 +64,7 @@ async fn its_output_is_the_node_s_and_its_cost_counts(root: PgPool) {
     assert!(sub["output"]["words"].is_string(), "{sub}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn there_is_one_whatever_is_killed(root: PgPool) {
     let model = Model::serve().await;
     let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];
@@ -101,7 +101,7 @@ async fn there_is_one_whatever_is_killed(root: PgPool) {
     assert_eq!(teamai::db::violated_constraint(&refused), Some("task_queue_child"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn its_failure_its_budget_and_its_way_are_the_node_s(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -140,7 +140,7 @@ async fn its_failure_its_budget_and_its_way_are_the_node_s(root: PgPool) {
     );
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn it_is_cancelled_with_the_task_that_started_it(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -173,7 +173,7 @@ async fn it_is_cancelled_with_the_task_that_started_it(root: PgPool) {
 
 const TOKENS: &str = "  budget: { max_tokens: 300 }\n";
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn its_tokens_are_those_that_its_parent_has_left(root: PgPool) {
     let stack = Stack::start(&root, &[]).await;
     let _worker = stack.worker();
@@ -220,7 +220,7 @@ fn twice(id: &str, budget: &str) -> String {
 }
 
 /// Two that start at once do not both get all of it: the second waits for what the first leaves.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;
@@ -258,7 +258,7 @@ async fn two_at_once_share_what_is_left_and_the_worker_is_free_meanwhile(root: P
     assert!(lent.len() == 2 && lent[0] == 4000 && lent[1] < 4000, "what the first left: {lent:?}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_was_lent_is_known_to_whoever_goes_on(root: PgPool) {
     let model = Model::serve().await;
     let stack = Stack::start(&root, &[("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &model.base_url())]).await;

@@ -7,7 +7,7 @@ use crate::support::{Api, pool_as};
 
 const NOBODY: &str = "0197f3c0-0000-7000-8000-000000000000";
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -33,7 +33,7 @@ async fn an_admin_changes_the_agency_and_what_is_left_out_stays(root: PgPool) {
     api.patch(&admin, "/agency", bad).await.invalid(&["name", "billing_email", "settings.default_provider"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn teams_are_made_renamed_listed_and_deleted(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -67,7 +67,7 @@ async fn teams_are_made_renamed_listed_and_deleted(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn lists_go_from_the_newest_and_stay_stable_under_inserts(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -92,7 +92,7 @@ async fn lists_go_from_the_newest_and_stay_stable_under_inserts(root: PgPool) {
     api.get(&admin, "/teams?cursor=x").await.invalid(&["cursor"]);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_member_sees_its_own_team_and_changes_nothing(root: PgPool) {
     let api = Api::start(&root);
     let admin = api.agency("acme").await;
@@ -120,7 +120,7 @@ async fn a_member_sees_its_own_team_and_changes_nothing(root: PgPool) {
     assert_eq!(api.get(&teamless, "/teams").await.expect(200)["items"], json!([]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn agencies_do_not_see_each_other(root: PgPool) {
     let api = Api::start(&root);
     let (acme, rival) = (api.agency("acme").await, api.agency("rival").await);
@@ -142,7 +142,7 @@ async fn agencies_do_not_see_each_other(root: PgPool) {
 
 /// Behind the API too: the roles that serve see nothing without a tenant's
 /// context, and with one its rows alone, whatever a query asks for.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn row_level_security_holds_under_the_serving_roles(root: PgPool) {
     let api = Api::start(&root);
     let (acme, rival) = (api.agency("acme").await, api.agency("rival").await);

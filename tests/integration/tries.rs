@@ -42,7 +42,7 @@ fn assert_tries(task: &Value, steps: &[Value], lines: &[Value], tries: usize) {
     add_up(task, lines);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn after_the_worker_was_killed_between_two(root: PgPool) {
     let model = Model::serve().await;
     let (stack, acme) = start(&root, &model, &recipe("max_attempts: 2, initial_delay: 4s", "")).await;
@@ -59,7 +59,7 @@ async fn after_the_worker_was_killed_between_two(root: PgPool) {
 }
 
 /// A long pause is not sat out on a worker.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn while_nobody_holds_the_task(root: PgPool) {
     let model = Model::serve().await;
     let (stack, acme) = start(&root, &model, &recipe("max_attempts: 3, initial_delay: 10m, max_delay: 1h", "")).await;
@@ -84,7 +84,7 @@ async fn while_nobody_holds_the_task(root: PgPool) {
 }
 
 /// A failure that is allowed keeps its code for whoever goes on.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn and_an_allowed_failure_is_the_same_after_a_takeover(root: PgPool) {
     let model = Model::serve().await;
     let recipe = recipe("max_attempts: 1", ", allow_failure: true")
@@ -101,7 +101,7 @@ async fn and_an_allowed_failure_is_the_same_after_a_takeover(root: PgPool) {
     assert_eq!((&task["status"], &task["output"]), (&json!("completed"), &json!("provider_unavailable")), "{task}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn within_the_time_of_the_workflow(root: PgPool) {
     let model = Model::serve().await;
     let recipe = recipe("max_attempts: 1", "")

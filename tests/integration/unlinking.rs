@@ -26,7 +26,7 @@ fn path(identity: &Value) -> String {
 }
 
 /// Somebody had a session for a moment, and linked an account of their own.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_account_that_was_unlinked_signs_nobody_in(root: PgPool) {
     let place = Place::new(&root).await;
     let (admin, other) = (place.api.agency("acme").await, place.api.agency("bolt").await);
@@ -52,7 +52,7 @@ async fn an_account_that_was_unlinked_signs_nobody_in(root: PgPool) {
     assert!(linked(&place, &admin).await.is_empty());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_last_way_in_stays(root: PgPool) {
     let place = Place::new(&root).await;
     place.invited().await;

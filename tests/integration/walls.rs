@@ -105,7 +105,7 @@ async fn withstands(root: &PgPool, nodes: Vec<Value>) {
 }
 
 /// Each of these ended the process, by overflowing a stack.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn chains_end_no_process(root: PgPool) {
     let long = |before: &str, link: &str, after: &str| format!("{before}{}{after}", link.repeat(5_000));
     let mut nodes: Vec<Value> = [
@@ -131,7 +131,7 @@ async fn chains_end_no_process(root: PgPool) {
 }
 
 /// Each of these never ended, or took gigabytes.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn growing_lists_end_their_own_task(root: PgPool) {
     let begin = "{% set a = numbers %}".to_owned();
     let nodes = [

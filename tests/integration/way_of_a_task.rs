@@ -124,7 +124,7 @@ async fn count(owner: &PgPool, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(owner).await.unwrap()
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_goes_from_row_to_finish_with_one_line_a_call(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -150,7 +150,7 @@ async fn a_task_goes_from_row_to_finish_with_one_line_a_call(owner: PgPool) {
     assert!(stores.claim(task).await.is_none(), "a finished task is not claimed");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_stale_epoch_writes_nothing_even_beside_the_current_one(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -168,7 +168,7 @@ async fn a_stale_epoch_writes_nothing_even_beside_the_current_one(owner: PgPool)
     assert_eq!(count(&owner, "select count(*) from audit_logs").await, 0);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_takeover_marks_the_lost_call_unknown_and_keeps_its_reservation(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -188,7 +188,7 @@ async fn a_takeover_marks_the_lost_call_unknown_and_keeps_its_reservation(owner:
     assert_eq!(count(&owner, "select count(*) from audit_logs").await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_claimed_too_often_is_dead_and_a_hand_back_does_not_count(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -211,7 +211,7 @@ async fn a_task_claimed_too_often_is_dead_and_a_hand_back_does_not_count(owner: 
     assert_eq!(count(&owner, lines).await, 1, "one for each task, also for one without a run");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn cancelling_what_was_handed_back_accounts_for_the_call_that_was_left_open(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -232,7 +232,7 @@ async fn cancelling_what_was_handed_back_accounts_for_the_call_that_was_left_ope
     assert_eq!(count(&owner, "select count(*) from task_queue where cost_usd = 0.05").await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_submission_for_a_stranger_s_agent_or_recipe_writes_nothing(owner: PgPool) {
     let (tenant, other) = (fixture::tenant(&owner).await, fixture::tenant(&owner).await);
     let stores = stores(&owner).await;
@@ -246,7 +246,7 @@ async fn a_submission_for_a_stranger_s_agent_or_recipe_writes_nothing(owner: PgP
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn of_equal_idempotency_keys_one_wins_also_within_a_batch(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -262,7 +262,7 @@ async fn of_equal_idempotency_keys_one_wins_also_within_a_batch(owner: PgPool) {
     assert_eq!(count(&owner, "select count(*) from task_queue").await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_chain_of_lines_is_whole_and_lines_cannot_be_changed(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;
@@ -283,7 +283,7 @@ async fn the_chain_of_lines_is_whole_and_lines_cannot_be_changed(owner: PgPool) 
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_batch_of_many_agencies_continues_each_agency_s_own_chain(owner: PgPool) {
     let tenants = [fixture::tenant(&owner).await, fixture::tenant(&owner).await];
     let stores = stores(&owner).await;
@@ -310,7 +310,7 @@ async fn a_batch_of_many_agencies_continues_each_agency_s_own_chain(owner: PgPoo
     assert_eq!(count(&owner, heads).await, 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_repeated_finish_stands_beside_writes_of_other_tasks(owner: PgPool) {
     let tenant = fixture::tenant(&owner).await;
     let stores = stores(&owner).await;

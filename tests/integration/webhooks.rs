@@ -155,7 +155,7 @@ async fn settled(customer: &Customer, webhook: &Value, status: &str) -> Vec<Valu
     .await
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_happens_arrives_once_signed_and_without_what_it_worked_on(root: PgPool) {
     let (all, ends) = (Endpoint::answering(204).await, Endpoint::answering(200).await);
     let allowed = format!("{},{}", all.address, ends.address);
@@ -210,7 +210,7 @@ async fn what_happens_arrives_once_signed_and_without_what_it_worked_on(root: Pg
     acme.get("/secrets/signing.1").await.problem(404, "not_found");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_killed_workers_delivery_is_made_by_another_and_a_slow_endpoint_holds_nobody_up(root: PgPool) {
     let (slow, quick) = (Endpoint::answering(HANG).await, Endpoint::answering(200).await);
     let allowed = format!("{},{}", slow.address, quick.address);
@@ -243,7 +243,7 @@ async fn a_killed_workers_delivery_is_made_by_another_and_a_slow_endpoint_holds_
     assert!(again, "what was cut off comes again under its id");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn it_is_tried_again_replayed_and_signed_with_both_secrets_after_a_rotation(root: PgPool) {
     let endpoint = Endpoint::answering(500).await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &endpoint.address.to_string())]).await;
@@ -310,7 +310,7 @@ async fn it_is_tried_again_replayed_and_signed_with_both_secrets_after_a_rotatio
     assert_eq!(stack.count("select count(*) from secret_locker").await, 0, "its secrets went with it");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn nothing_is_sent_to_the_inside(root: PgPool) {
     let inside = Endpoint::answering(200).await;
     let stack = Stack::start(&root, &[]).await;
@@ -342,7 +342,7 @@ async fn nothing_is_sent_to_the_inside(root: PgPool) {
 }
 
 /// What was in order when a webhook was made need not be any more.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn an_address_is_held_against_the_rules_at_every_delivery(root: PgPool) {
     let inside = Endpoint::answering(200).await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &inside.address.to_string())]).await;
@@ -367,7 +367,7 @@ async fn an_address_is_held_against_the_rules_at_every_delivery(root: PgPool) {
     assert!(inside.sent().is_empty());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_webhook_that_is_wrong_says_where(root: PgPool) {
     let api = Api::start(&root);
     let (admin, stranger) = (api.agency("acme").await, api.agency("other").await);
@@ -399,7 +399,7 @@ async fn a_webhook_that_is_wrong_says_where(root: PgPool) {
 }
 
 /// Rotating the locker's key of an agency takes the signing secrets along.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_signing_secret_survives_the_rotation_of_the_agencys_key(root: PgPool) {
     let endpoint = Endpoint::answering(200).await;
     let stack = Stack::start(&root, &[("TEAMAI_EGRESS__ALLOW", &endpoint.address.to_string())]).await;

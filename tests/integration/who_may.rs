@@ -99,7 +99,7 @@ fn the_specification_tells_what_the_table_says() {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn everybody_gets_the_answer_of_the_table(root: PgPool) {
     let idp = IdentityProvider::start(SystemClock::shared()).await;
     let model = Model::serve().await;

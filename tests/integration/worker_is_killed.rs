@@ -32,7 +32,7 @@ recipe:
       - { id: end, component: Transform, depends_on: [each], config: { value: "{{ each.output | map(attribute='model') | list }}" } }
 "#;
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
     let (site, model) = (Site::pages(PAGES).await, Model::serve().await);
     let settings = [
@@ -84,7 +84,7 @@ async fn in_the_middle_of_a_call_and_another_goes_on_from_there(root: PgPool) {
 }
 
 /// Nobody knows what a call without a price cost: its line says so instead of 0.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_lost_call_without_a_price_is_flagged(root: PgPool) {
     let model = Model::serve().await;
     let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_LEASE__SECONDS", "5")];

@@ -33,7 +33,7 @@ async fn asked(model: &Model, name: &str) {
     .await;
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_ends_in_time_is_finished_and_the_rest_is_handed_back(root: PgPool) {
     let model = Model::serve().await;
     let settings = [("TEAMAI_PROVIDERS__OPENAI__BASE_URL", &*model.base_url()), ("TEAMAI_WORKER__DRAIN_SECONDS", "3")];

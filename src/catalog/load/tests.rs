@@ -55,7 +55,7 @@ async fn newest(pool: &PgPool, version: Option<&str>) -> (String, Option<String>
     (found.version, found.recipe.description.clone())
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_second_load_changes_nothing(pool: PgPool) {
     let dir = Dir::new("twice");
     dir.recipe("r.yaml", "1.0", "one");
@@ -67,7 +67,7 @@ async fn a_second_load_changes_nothing(pool: PgPool) {
     assert_eq!((loaded.created.len(), loaded.unchanged), (0, vec!["book".to_owned(), "r 1.0".to_owned()]));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_changed_file_is_a_new_version_each_time(pool: PgPool) {
     let dir = Dir::new("changed");
     for (description, version) in
@@ -80,7 +80,7 @@ async fn a_changed_file_is_a_new_version_each_time(pool: PgPool) {
     assert_eq!(newest(&pool, Some("1.0")).await, ("1.0.0".to_owned(), Some("one".to_owned())));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_new_version_does_not_take_one_that_has_its_own_file(pool: PgPool) {
     let dir = Dir::new("beside");
     dir.recipe("r.yaml", "1.0.0", "one");
@@ -95,7 +95,7 @@ async fn a_new_version_does_not_take_one_that_has_its_own_file(pool: PgPool) {
     assert_eq!(load(&pool, &dir).await.unwrap().new_versions, []);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn one_bad_file_stops_everything_and_every_problem_is_told(pool: PgPool) {
     let dir = Dir::new("bad");
     dir.recipe("good.yaml", "1.0.0", "one");
@@ -113,7 +113,7 @@ async fn one_bad_file_stops_everything_and_every_problem_is_told(pool: PgPool) {
     assert!(resolve(&agency, &pool, &RecipeRef::parse("r").unwrap(), None).await.unwrap().is_none());
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn cookbooks_are_brought_up_to_date(pool: PgPool) {
     let dir = Dir::new("cookbook");
     load(&pool, &dir).await.unwrap();
@@ -125,7 +125,7 @@ async fn cookbooks_are_brought_up_to_date(pool: PgPool) {
     assert_eq!((roles.items.len(), roles.items[0].base_price.to_string().as_str()), (1, "12.5000000000"));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn what_is_shipped_loads(pool: PgPool) {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     let loaded = load_dir(&pool, &dir, &|_| true, &SystemClock).await.unwrap();

@@ -57,7 +57,7 @@ async fn newest(pool: &PgPool, scope: TenantScope, slug: &str, version: Option<&
     found.map(|found| (found.version.clone(), found.agency_id.is_some()))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn the_same_again_is_harmless_and_other_content_is_refused(pool: PgPool) {
     let (api, agency, _) = setup(&pool).await;
     let first = publish(&agency, &api, &checked("mine", "1.0.0", ""), &SystemClock).await.unwrap();
@@ -72,7 +72,7 @@ async fn the_same_again_is_harmless_and_other_content_is_refused(pool: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn an_agency_sees_the_platforms_and_its_own(pool: PgPool) {
     let (api, one, two) = setup(&pool).await;
     let own = checked("site-audit", "2.0.0-rc.1", "  cookbook: seo-specialist-v1\n");
@@ -90,7 +90,7 @@ async fn an_agency_sees_the_platforms_and_its_own(pool: PgPool) {
     assert_eq!(newest(&api, one, &id.to_string(), None).await, Some(("2.0.0-rc.1".to_owned(), true)));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn a_release_is_newer_than_any_pre_release(pool: PgPool) {
     let (api, agency, _) = setup(&pool).await;
     for version in ["1.9.0", "1.10.0", "2.0.0-beta", "1.2.0"] {
@@ -99,7 +99,7 @@ async fn a_release_is_newer_than_any_pre_release(pool: PgPool) {
     assert_eq!(newest(&api, agency, "mine", None).await.unwrap().0, "1.10.0");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn what_is_not_there_is_a_problem_or_a_warning(pool: PgPool) {
     let (api, agency, _) = setup(&pool).await;
     let PublishError::Invalid(problems) =
@@ -122,7 +122,7 @@ async fn what_is_not_there_is_a_problem_or_a_warning(pool: PgPool) {
     assert!(error.to_string().starts_with("recipe.name: another recipe has the name"), "{error}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "crate::db::FRESH_SCHEMA")]
 async fn lists_come_in_pieces_newest_first(pool: PgPool) {
     let (api, one, two) = setup(&pool).await;
     publish(&one, &api, &checked("mine", "1.0.0", "  cookbook: lead-qualifier-v1\n"), &SystemClock).await.unwrap();

@@ -59,7 +59,7 @@ const TOLD: &[(&str, &str, &str)] = &[
     ),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_door_of_the_api_compares_with_the_context_or_says_why_not(root: PgPool) {
     let rows = sqlx::query(
         r"select p.pronamespace::regnamespace || '.' || p.proname, regexp_replace(p.prosrc, '--[^\n]*', '', 'g')
@@ -108,7 +108,7 @@ async fn tried(root: &PgPool, context: Option<Uuid>, before: &str, call: &str) -
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn what_a_door_is_told_of_another_agency_does_nothing(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     for (name, status, call) in TOLD {
@@ -127,7 +127,7 @@ async fn what_a_door_is_told_of_another_agency_does_nothing(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_batch_of_many_agencies_is_written_and_read_in_the_context_of_each(root: PgPool) {
     let tenants = [fixture::tenant(&root).await, fixture::tenant(&root).await, fixture::tenant(&root).await];
     let pool = fixture::as_role(&root, "teamai_api").await;
@@ -164,7 +164,7 @@ fn submission(task: Uuid, of: &Ids, agent_and_recipe: &str) -> String {
     ))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_is_submitted_for_ones_own_agent_and_recipe_alone(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let cases = [
@@ -184,7 +184,7 @@ async fn a_task_is_submitted_for_ones_own_agent_and_recipe_alone(root: PgPool) {
     assert_eq!(act(&root, "teamai_api", Some(own.agency()), &forged).await, Err("23503".to_owned()));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn retry_and_requeue_reach_into_no_other_agency(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let end = |of: &Ids| of.fill("update task_queue set status = 'dead', finished_at = now() where id = {task}");

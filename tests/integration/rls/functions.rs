@@ -24,12 +24,10 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.submit_tasks", &["teamai_api"], "writes columns that no role may; tasks of the context's agency alone"),
     ("app.claim_tasks", &["teamai_worker"], "a ticket names a task, not its tenant; gives the task's own"),
     (
-        "app.record",
+        "app.record_work",
         &["teamai_worker"],
         "many tasks' results in one commit; the tenant is the task's, held by its epoch",
     ),
-    ("app.record_work", &["teamai_worker"], "as record, with what tasks wait for"),
-    ("app.record_runs", &["teamai_worker"], "as record_work, for workers of the release before"),
     ("app.task_ended", &[], "the end of a task stops those it started and tells its own starter, all of its agency"),
     ("app.wake_waiting", &["teamai_worker"], "whatever waits and may go on, whosever it is; gives a number alone"),
     (
@@ -52,7 +50,6 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
         &["teamai_worker"],
         "the oldest that were set aside, whosever they are; gives a number alone",
     ),
-    ("app.due_tasks", &["teamai_worker"], "as dispatch_tasks, for workers of the release before"),
     ("app.housekeep", &["teamai_worker"], "rolls cycles and drops what is old, for all; takes and gives nothing"),
     (
         "app.due_schedules",
@@ -87,7 +84,7 @@ const FUNCTIONS: &[(&str, &[&str], &str)] = &[
     ("app.work_stands", &["teamai_api", "teamai_worker"], "probes ask whether work moves; gives yes or no"),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_door_is_listed_pinned_and_closed_to_others(root: PgPool) {
     let rows = sqlx::query(
         "select p.pronamespace::regnamespace || '.' || p.proname, p.proowner::regrole::text,
@@ -114,7 +111,7 @@ async fn every_door_is_listed_pinned_and_closed_to_others(root: PgPool) {
 }
 
 /// Helpers of the doors run with the caller's rights, and are nobody's to call.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
     for role in ROLES {
         let may = "select count(*) from pg_proc p where p.pronamespace = 'app'::regnamespace and not p.prosecdef
@@ -127,12 +124,12 @@ async fn helpers_that_write_are_nobodys_to_call(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     sqlx::query("delete from queue_pauses").execute(&root).await.unwrap();
     let both = [own.fill("{task}"), theirs.fill("{task}")].join(", ");
-    let claim = format!("select id, agency_id, epoch from app.claim_tasks(array[{both}]::uuid[], 'w', 60, 3)");
+    let claim = format!("select id, agency_id, epoch from app.claim_tasks(array[{both}]::uuid[], 'w', 60, 3, null, 3)");
     let claimed = run(&root, "teamai_worker", claim.clone()).await;
     assert_eq!(claimed.len(), 2);
     for row in &claimed {
@@ -145,8 +142,8 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     // A step under the claim goes to the task's agency; under an older one nowhere.
     let record = |node: &str, epoch: i64| {
         own.fill(&format!(
-            "select task_id from app.record('{{}}', '{{}}', array[row({{task}}, {epoch}, '{node}', 0, 'completed', 1,
-               null, null, 0, 0, now(), now(), false)::app.step_write], '{{}}')"
+            "select task_id from app.record_work('{{}}', '{{}}', array[row({{task}}, {epoch}, '{node}', 0, 'completed', 1,
+               null, null, 0, 0, now(), now(), false, false)::app.result_write], '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')"
         ))
     };
     assert_eq!(run(&root, "teamai_worker", record("fresh", 1)).await.len(), 1);
@@ -155,16 +152,15 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     let written: Vec<Uuid> = sqlx::query_scalar(steps).fetch_one(&root).await.unwrap();
     assert_eq!(written, [own.agency()]);
 
-    // Workers of the release before write through what they know.
     for (epoch, held) in [(0, 0), (1, 1)] {
         let progress = own.fill(&format!(
-            "select task_id from app.record_runs('{{}}', '{{}}', '{{}}', array[row({{task}}, {epoch}, 'old', 0, 2, 5, 0,
-               null, now(), 1000)::app.progress_write], '{{}}', '{{}}', '{{}}', '{{}}')"
+            "select task_id from app.record_work('{{}}', '{{}}', '{{}}', array[row({{task}}, {epoch}, 'tried', 0, 2, 0, 5, 0,
+               null, now(), 1000)::app.try_write], '{{}}', '{{}}', '{{}}', '{{}}')"
         ));
         assert_eq!(run(&root, "teamai_worker", progress).await.len(), held, "tries of epoch {epoch}");
     }
-    let tries =
-        own.fill("select count(*) from node_progress where node_id = 'old' and attempts = 2 and agency_id = {agency}");
+    let tries = own
+        .fill("select count(*) from node_progress where node_id = 'tried' and attempts = 2 and agency_id = {agency}");
     assert_eq!(count(&root, "postgres", None, &tries).await, 1);
 
     for (epoch, held) in [(0, 0), (1, 1)] {
@@ -194,7 +190,7 @@ async fn a_claim_gives_the_tasks_own_agency_and_its_epoch_guards_every_write(roo
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn dispatching_gives_ids_and_marks_them(root: PgPool) {
     let tenants = [seed(&root).await, seed(&root).await];
     // The rows that are seeded everywhere hold the agencies' work back.
@@ -209,7 +205,7 @@ async fn dispatching_gives_ids_and_marks_them(root: PgPool) {
     assert_eq!(run(&root, "teamai_worker", dispatch).await[0].get::<Vec<Uuid>, _>(0).len(), 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let aged = own.fill(
@@ -228,7 +224,7 @@ async fn housekeeping_drops_what_has_had_its_day_and_no_more(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
     let (own, _theirs) = (seed(&root).await, seed(&root).await);
     let by_email = own.fill("select agency_id from app.user_by_email({user} || '@example.com')");
@@ -242,7 +238,7 @@ async fn the_doors_of_sign_in_answer_what_they_are_asked_for(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn doors_are_closed_to_the_other_role(root: PgPool) {
     for (name, may, _) in FUNCTIONS {
         let arguments: String = sqlx::query_scalar("select pg_get_function_identity_arguments($1::text::regproc)")
@@ -258,7 +254,7 @@ async fn doors_are_closed_to_the_other_role(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool) {
     let (_own, _theirs) = (seed(&root).await, seed(&root).await);
     let keys = run(&root, "teamai_api", "select to_jsonb(k) from app.root_keys_in_use() k".to_owned()).await;
@@ -268,7 +264,7 @@ async fn root_keys_and_prices_are_told_without_what_they_belong_to(root: PgPool)
     assert_eq!(prices.len(), 2);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_schedule_makes_its_own_agencys_task_once_for_a_time(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let due = run(&root, "teamai_worker", "select id, agency_id from app.due_schedules(10, 60)".to_owned()).await;

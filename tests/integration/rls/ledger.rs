@@ -11,7 +11,7 @@ const CHANGES: [&str; 4] = [
     "truncate agencies cascade",
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn no_role_changes_a_line(root: PgPool) {
     let own = seed(&root).await;
     for statement in CHANGES {
@@ -28,7 +28,7 @@ async fn no_role_changes_a_line(root: PgPool) {
     assert_eq!(count(&root, "postgres", None, "select count(*) from audit_logs").await, 1);
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn no_right_helps_against_the_triggers(root: PgPool) {
     let own = seed(&root).await;
     open_every_grant(&root).await;

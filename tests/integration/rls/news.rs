@@ -20,7 +20,7 @@ async fn look(root: &PgPool) {
     act(root, "teamai_worker", None, "select app.wake_waiting(10)").await.unwrap();
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_row_of_one_agency_neither_wakes_nor_cancels_anothers_task(root: PgPool) {
     open_every_grant(&root).await;
     let (own, theirs) = (seed(&root).await, seed(&root).await);
@@ -50,7 +50,7 @@ async fn a_row_of_one_agency_neither_wakes_nor_cancels_anothers_task(root: PgPoo
     assert_eq!(state(&root, &own).await, ("queued".to_owned(), true));
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_api_brings_news_and_no_cancellation(root: PgPool) {
     let own = seed(&root).await;
     for (columns, values, done) in [
@@ -63,7 +63,7 @@ async fn the_api_brings_news_and_no_cancellation(root: PgPool) {
 }
 
 /// A task whose parent is another agency's, as no function writes it, outlives that one.
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_task_that_ends_stops_and_tells_its_own_agencys_alone(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     for of in [&own, &theirs] {
@@ -84,7 +84,7 @@ async fn a_task_that_ends_stops_and_tells_its_own_agencys_alone(root: PgPool) {
     assert_eq!(state(&root, &own).await, ("failed".to_owned(), false), "the child's end");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_delivery_to_another_agencys_webhook_is_dropped_and_in_nobodys_way(root: PgPool) {
     let (own, theirs) = (seed(&root).await, seed(&root).await);
     let bring = |event: i64, at: &str| {

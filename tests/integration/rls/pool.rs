@@ -46,7 +46,7 @@ async fn stranger(pool: &PgPool) -> (i64, Option<String>) {
     (row.get(0), row.get(1))
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn two_hundred_mixed_requests_on_two_connections_see_their_own_rows(root: PgPool) {
     let agencies = tenants(&root).await;
     for role in ROLES {
@@ -80,7 +80,7 @@ async fn is_cut_off_after(polls: usize, future: impl Future) -> bool {
     .await
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_request_that_is_dropped_leaves_no_context_behind(root: PgPool) {
     let agencies = tenants(&root).await;
     for role in ROLES {

@@ -98,7 +98,7 @@ async fn has_owner_trigger(root: &PgPool, reference: &Reference) -> bool {
     found > 0
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_reference_is_bound_to_its_tenant(root: PgPool) {
     let found = references(&root).await;
     assert!(found.len() > 15, "only {} references were found", found.len());
@@ -133,7 +133,7 @@ async fn every_reference_is_bound_to_its_tenant(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn a_row_cannot_refer_to_another_tenants(root: PgPool) {
     open_every_grant(&root).await;
     let (own, theirs) = (seed(&root).await, seed(&root).await);
@@ -162,7 +162,7 @@ async fn a_row_cannot_refer_to_another_tenants(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_id_is_a_reference_that_carries_the_agency_or_says_why_not(root: PgPool) {
     let rows = sqlx::query(
         "select c.relname || '.' || a.attname,
@@ -202,7 +202,7 @@ const KEYS_OF_ALL: &[(&str, &str)] = &[
     ("users_email_taken", "an address signs in by itself: it is one person's"),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_unique_key_that_a_serving_role_can_fill_carries_the_agency_or_says_why_not(root: PgPool) {
     let found: Vec<String> = sqlx::query_scalar(
         "select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indrelid

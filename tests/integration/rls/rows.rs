@@ -38,7 +38,7 @@ async fn insert(root: &PgPool, role: &str, theirs: &Ids) -> Ids {
     own
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn rows_are_read_and_written_in_their_own_tenants_context_alone(root: PgPool) {
     row_level_security_alone(&root).await;
     for role in ROLES {
@@ -90,7 +90,7 @@ async fn a_row_stays(root: &PgPool, role: &str, table: &Table, own: &Ids, theirs
     assert_eq!(refused, REFUSED, "{role}: {given}");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_platforms_rows_are_read_by_all_and_written_by_no_tenant(root: PgPool) {
     row_level_security_alone(&root).await;
     let platform = Ids::new();

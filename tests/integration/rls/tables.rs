@@ -37,6 +37,7 @@ const fn table(name: &'static str, holds: Holds) -> Table {
 /// In an order in which each can refer to those before it. Statements set every reference that they can.
 pub const TABLES: &[Table] = &[
     table("_sqlx_migrations", Holds::None("which migrations ran")),
+    table("_laid_functions", Holds::None("which texts of functions were laid")),
     table("login_throttle", Holds::None("failed sign-ins by an HMAC, before a tenant is known")),
     Table {
         column: "id",
@@ -287,7 +288,7 @@ pub const TABLES: &[Table] = &[
     ),
 ];
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn every_table_is_listed(root: PgPool) {
     let found: Vec<String> = sqlx::query_scalar(
         "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'm', 'f')",
@@ -304,7 +305,7 @@ async fn every_table_is_listed(root: PgPool) {
     }
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root: PgPool) {
     for table in TABLES.iter().filter(|table| table.insert().is_some()) {
         let row = sqlx::query(
@@ -324,7 +325,7 @@ async fn row_level_security_is_enabled_and_forced_on_all_tables_of_tenants(root:
     assert_eq!(count(&root, "postgres", None, views).await, 0, "a view reads with its owner's eyes; test it here");
 }
 
-#[sqlx::test(migrations = "./migrations")]
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
 async fn the_serving_roles_have_no_way_around_it(root: PgPool) {
     for role in ROLES {
         let attributes =
