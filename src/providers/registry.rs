@@ -6,9 +6,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Provider, ProviderError,
+    error::ProviderError,
     http::Http,
-    known::{self, KNOWN, Known, Protocol},
+    known::{self, KNOWN, Known, PROTOCOLS},
+    protocol::Protocol,
+    provider::Provider,
     remote::Remote,
     scripted::Scripted,
     traffic::{Patience, Permit, Traffic},
@@ -26,8 +28,8 @@ pub struct Registry {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error(
-        "providers.{name}: not a provider that is known here; set TEAMAI_PROVIDERS__{}__PROTOCOL to openai, \
-         anthropic or gemini, and TEAMAI_PROVIDERS__{}__BASE_URL to its address", .name.to_uppercase(), .name.to_uppercase()
+        "providers.{name}: not a provider that is known here; set TEAMAI_PROVIDERS__{}__PROTOCOL to {}, and \
+         TEAMAI_PROVIDERS__{}__BASE_URL to its address", .name.to_uppercase(), protocols(" or "), .name.to_uppercase()
     )]
     UnknownName { name: String },
     #[error("providers.{name}: set TEAMAI_PROVIDERS__{}__BASE_URL to the address of this provider", .name.to_uppercase())]
@@ -36,7 +38,7 @@ pub enum RegistryError {
     InvalidName { name: String },
     #[error("providers.scripted: the scripted provider runs inside this process and has nothing to set")]
     Scripted,
-    #[error("providers.{name}.protocol: `{value}` is not one of openai, anthropic, gemini")]
+    #[error("providers.{name}.protocol: `{value}` is not one of {}", protocols(", "))]
     UnknownProtocol { name: String, value: String },
     #[error("providers.{name}.protocol: {name} speaks {own}; give a provider that speaks `{value}` a name of your own")]
     OtherProtocol { name: String, own: &'static str, value: String },
@@ -99,6 +101,13 @@ impl Registry {
     }
 }
 
+/// The names of all protocols, the last one after `last`.
+fn protocols(last: &str) -> String {
+    let names = PROTOCOLS.map(Protocol::name);
+    let (end, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{}{last}{end}", others.join(", "))
+}
+
 fn known_provider(known: &Known, setting: &config::Provider, http: &Http) -> Result<Remote, RegistryError> {
     let name = known.name.to_owned();
     if let Some(value) = setting.protocol.clone().filter(|value| value != known.protocol.name()) {
@@ -123,7 +132,7 @@ fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<R
         return Err(RegistryError::InvalidName { name });
     }
     let Some(value) = setting.protocol.clone() else { return Err(RegistryError::UnknownName { name }) };
-    let Some(protocol) = Protocol::named(&value) else { return Err(RegistryError::UnknownProtocol { name, value }) };
+    let Some(protocol) = known::protocol(&value) else { return Err(RegistryError::UnknownProtocol { name, value }) };
     let Some(base) = setting.base_url.as_deref() else { return Err(RegistryError::NoBaseUrl { name }) };
     let base = base_url(&name, base, protocol)?;
     let remote = Remote::new(name, protocol, base, false, http);
@@ -133,7 +142,7 @@ fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<R
 /// A base without a path gets the protocol's usual one, because an address
 /// without it is the commonest slip. The value is not repeated in the error: it
 /// may hold a password.
-fn base_url(name: &str, value: &str, protocol: Protocol) -> Result<Url, RegistryError> {
+fn base_url(name: &str, value: &str, protocol: &dyn Protocol) -> Result<Url, RegistryError> {
     let invalid = |reason: &str| RegistryError::InvalidBaseUrl { name: name.to_owned(), reason: reason.to_owned() };
     let mut url = Url::parse(value.trim()).map_err(|error| invalid(&format!("not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_base_without_a_path_gets_the_usual_one() {
-        let url = |value, protocol| base_url("x", value, Protocol::named(protocol).expect("a protocol"));
+        let url = |value, protocol| base_url("x", value, known::protocol(protocol).expect("a protocol"));
         assert_eq!(url("http://h:1/", "openai").expect("a URL").as_str(), "http://h:1/v1");
         assert_eq!(url("http://h:1", "gemini").expect("a URL").as_str(), "http://h:1/v1beta");
         assert_eq!(url("http://h:1/api/", "openai").expect("a URL").as_str(), "http://h:1/api/");

@@ -10,9 +10,9 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     Completion, ErrorKind, Heard, Provider, ProviderError, Request, Turn,
-    classify::{self, Asked},
-    http::Reply,
-    openai,
+    asked::Asked,
+    classify, known,
+    protocol::Reply,
     script::{self, Act, Question, Script},
     sim,
 };
@@ -110,7 +110,7 @@ fn question<'a>(request: &'a Request, conversation: Option<&'a str>) -> Question
 
 fn answer(asked: Asked<'_>, question: &Question<'_>) -> Result<Completion, ProviderError> {
     let body = sim::openai::answer(question, &script::answer(question), None);
-    openai::answer(asked, Reply { request_id: None, body })
+    known::PROTOCOLS[0].answer(asked, Reply { request_id: None, body })
 }
 
 fn half_heard(question: &Question<'_>, heard: &Heard) {
@@ -119,13 +119,7 @@ fn half_heard(question: &Question<'_>, heard: &Heard) {
 }
 
 fn late(bound: Duration) -> ProviderError {
-    ProviderError {
-        kind: ErrorKind::Timeout,
-        message: format!("{NAME} did not answer within {bound:?}"),
-        status: None,
-        request_id: None,
-        usage: None,
-    }
+    ProviderError::new(ErrorKind::Timeout, format!("{NAME} did not answer within {bound:?}"))
 }
 
 fn refuse(asked: Asked<'_>, status: u16, code: &str) -> ProviderError {
@@ -154,11 +148,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_counted_and_adds_up() {
         let done = ask("scripted-small").await.expect("an answer");
-        assert!(done.usage.input > 0 && done.usage.output > 0 && !done.usage_mismatch);
-        assert_eq!(done.raw_usage["total_tokens"], done.usage.total());
+        assert!(done.metered.usage.input > 0 && done.metered.usage.output > 0 && !done.metered.mismatch);
+        assert_eq!(done.metered.raw.as_ref().expect("usage")["total_tokens"], done.metered.usage.total());
         assert_eq!(done.model, "scripted-small");
-        assert!(ask("scripted-wrong-usage").await.expect("an answer").usage_mismatch);
-        assert!(ask("scripted-no-usage").await.expect("an answer").usage_mismatch);
+        assert!(ask("scripted-wrong-usage").await.expect("an answer").metered.mismatch);
+        assert!(ask("scripted-no-usage").await.expect("an answer").metered.mismatch);
     }
 
     #[tokio::test]

@@ -48,11 +48,15 @@ async fn every_protocol_brings_the_answer_and_the_same_counts() {
         let done = complete(name, &sim, &ask("any-model")).await.expect(name);
         assert!(done.content.contains("Audit /missing."), "{name}: {}", done.content);
         let output = done.content.len().div_ceil(4) as u64;
-        assert_eq!((done.usage.input, done.usage.output, done.usage_mismatch), (3 + 8, output, false), "{name}");
+        assert_eq!(
+            (done.metered.usage.input, done.metered.usage.output, done.metered.mismatch),
+            (3 + 8, output, false),
+            "{name}"
+        );
         assert_eq!(done.model, "any-model");
         assert!(done.request_id.is_some_and(|id| id.starts_with("sim-")), "{name}");
         let cached = complete(name, &sim, &ask("scripted-cached")).await.expect(name);
-        assert_eq!((cached.usage.cache_read, cached.usage_mismatch), (5, false), "{name}");
+        assert_eq!((cached.metered.usage.cache_read, cached.metered.mismatch), (5, false), "{name}");
     }
 }
 
@@ -144,7 +148,7 @@ async fn max_tokens_bounds_the_answer() {
         [("openai", "length"), ("groq", "length"), ("anthropic", "max_tokens"), ("gemini", "MAX_TOKENS")]
     {
         let done = complete(name, &sim, &Request { max_tokens: Some(4), ..ask("m") }).await.expect(name);
-        assert_eq!((done.usage.output, done.finish_reason.as_deref()), (4, Some(reason)), "{name}");
+        assert_eq!((done.metered.usage.output, done.finish_reason.as_deref()), (4, Some(reason)), "{name}");
     }
 }
 
@@ -172,7 +176,7 @@ async fn faults_are_told_apart_in_every_protocol() {
             assert_eq!(broke, model == "scripted-cut", "{error}");
         }
         for model in ["scripted-no-usage", "scripted-wrong-usage"] {
-            assert!(complete(name, &sim, &ask(model)).await.expect(model).usage_mismatch, "{name} {model}");
+            assert!(complete(name, &sim, &ask(model)).await.expect(model).metered.mismatch, "{name} {model}");
         }
     }
 }
@@ -255,7 +259,7 @@ async fn the_log_holds_what_was_counted_and_no_key() {
     assert_eq!(answered["request_id"].as_str(), done.request_id.as_deref());
     assert_eq!(
         (&answered["input_tokens"], &answered["output_tokens"]),
-        (&json!(done.usage.input), &json!(done.usage.output))
+        (&json!(done.metered.usage.input), &json!(done.metered.usage.output))
     );
     assert_eq!(
         (&answered["protocol"], &answered["outcome"], &answered["status"]),

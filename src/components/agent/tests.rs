@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::Agent;
 use crate::{
-    base::Usage,
+    base::{Metered, Usage},
     components::{
         Bound, ComponentError,
         testing::{World, serve},
@@ -115,9 +115,7 @@ impl Provider for Stubborn {
             content: String::new(),
             tool_calls: vec![call],
             model: request.model.clone(),
-            usage: Usage { input: 1, ..Usage::default() },
-            raw_usage: Value::Null,
-            usage_mismatch: false,
+            metered: Metered { usage: Usage { input: 1, ..Usage::default() }, ..Metered::default() },
             request_id: None,
             finish_reason: None,
         })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::LLMProcessor;
 use crate::{
-    base::Usage,
+    base::{Metered, Usage},
     components::{CallKind, CallStatus, ComponentError, Retry, testing::World},
     providers::{Completion, ErrorKind, Heard, Patience, Provider, ProviderError, Request},
 };
@@ -47,9 +47,9 @@ impl Provider for Fake {
         key: Option<&SecretString>,
         heard: &Heard,
     ) -> Result<Completion, ProviderError> {
-        let fail = |kind, status, usage| {
+        let fail = |kind, status, metered| {
             let message = format!("{} refused the call", self.name);
-            ProviderError { kind, message, status, request_id: Some("r-1".into()), usage }
+            ProviderError { kind, message, status, request_id: Some("r-1".into()), metered }
         };
         match request.model.as_str() {
             "tires" if !request.turns.is_empty() => {
@@ -60,7 +60,9 @@ impl Provider for Fake {
             "down" => Err(fail(ErrorKind::NotSent, None, None)),
             "late" => Err(fail(ErrorKind::Timeout, None, None)),
             "lost" => {
-                Err(fail(ErrorKind::Unknown, None, Some((Usage { input: 4, ..Usage::default() }, json!({"in": 4})))))
+                let usage = Usage { input: 4, ..Usage::default() };
+                let reported = Metered { usage, raw: Some(json!({"in": 4})), ..Metered::default() };
+                Err(fail(ErrorKind::Unknown, None, Some(reported)))
             }
             "hang" => std::future::pending().await,
             "trails" => {
@@ -81,9 +83,11 @@ impl Provider for Fake {
                 },
                 tool_calls: Vec::new(),
                 model: format!("{model}-2026"),
-                usage: Usage { input: 10, output: 3, ..Usage::default() },
-                raw_usage: json!({"prompt_tokens": 10, "completion_tokens": 3}),
-                usage_mismatch: false,
+                metered: Metered {
+                    usage: Usage { input: 10, output: 3, ..Usage::default() },
+                    raw: Some(json!({"prompt_tokens": 10, "completion_tokens": 3})),
+                    ..Metered::default()
+                },
                 request_id: Some("r-2".into()),
                 finish_reason: Some("stop".into()),
             }),

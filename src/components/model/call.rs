@@ -148,20 +148,20 @@ fn outcome(
         None => cut(CallStatus::Unknown, heard, prompt_tokens, elapsed),
         Some(Ok(completion)) => CallOutcome {
             // No prompt is empty: a usage without tokens is none, and its cost an estimate.
-            usage: (completion.usage.total() > 0).then_some(completion.usage),
-            raw_usage: Some(completion.raw_usage.clone()).filter(|raw| !raw.is_null()),
-            usage_mismatch: completion.usage_mismatch,
+            usage: (completion.metered.usage.total() > 0).then_some(completion.metered.usage),
+            raw_usage: completion.metered.raw.clone(),
+            usage_mismatch: completion.metered.mismatch,
             request_id: completion.request_id.clone(),
             ..outgoing::outcome(CallStatus::Success, elapsed)
         },
         Some(Err(error)) => {
             let cut = cut(call_status(error.kind), heard, prompt_tokens, elapsed);
             let request_id = error.request_id.clone().or_else(|| cut.request_id.clone());
-            match &error.usage {
+            match &error.metered {
                 None => CallOutcome { request_id, ..cut },
-                Some((usage, raw)) => CallOutcome {
-                    usage: Some(*usage),
-                    raw_usage: Some(raw.clone()),
+                Some(metered) => CallOutcome {
+                    usage: Some(metered.usage),
+                    raw_usage: metered.raw.clone(),
                     estimated: false,
                     request_id,
                     ..cut
@@ -177,7 +177,7 @@ pub fn cut(status: CallStatus, heard: &Heard, prompt_tokens: u64, elapsed: Durat
     CallOutcome {
         estimated: partial.is_some(),
         usage: partial.as_ref().map(|partial| partial.usage),
-        raw_usage: partial.and_then(|partial| partial.raw_usage),
+        raw_usage: partial.and_then(|partial| partial.raw),
         request_id: heard.request_id(),
         ..outgoing::outcome(status, elapsed)
     }
@@ -227,11 +227,6 @@ fn no_key(choice: &Choice) -> Failure {
 }
 
 fn overdue(provider: &str, timeout: Duration) -> ProviderError {
-    ProviderError {
-        kind: ErrorKind::Timeout,
-        message: format!("{provider} did not answer within {} s; raise config.timeout", timeout.as_secs_f64()),
-        status: None,
-        request_id: None,
-        usage: None,
-    }
+    let message = format!("{provider} did not answer within {} s; raise config.timeout", timeout.as_secs_f64());
+    ProviderError::new(ErrorKind::Timeout, message)
 }

@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        Heard,
-        known::Protocol,
+        Completion, Heard,
+        asked::Asked,
+        known,
+        protocol::Reply,
         script::{Answer, Counting},
         sim,
     },
@@ -35,24 +37,31 @@ fn both(protocol: &str, answer: &Answer) -> (String, Value) {
     (events.concat(), whole)
 }
 
+const ASKED: Asked<'_> = Asked { provider: "p", model: "m", key: None };
+
 fn read(protocol: &str, pieces: &[&[u8]], heard: &Heard) -> Result<Value, Broken> {
-    let mut reading = Reading::new(Protocol::named(protocol).unwrap(), heard);
+    let mut reading = Reading::new(known::protocol(protocol).unwrap(), heard);
     pieces.iter().try_for_each(|piece| reading.feed(piece))?;
-    reading.finish()
+    reading.finish().map(|fold| seen(&fold.into_completion(ASKED, None).unwrap()))
 }
 
-/// Content, calls, usage, end and id of an answer, as the adapter reads it.
-fn seen(protocol: &str, body: Value) -> Value {
-    use super::super::{anthropic, classify::Asked, gemini, http::Reply, openai};
-    let asked = Asked { provider: "p", model: "m", key: None };
-    let reply = Reply { request_id: None, body };
-    let done = match protocol {
-        "openai" => openai::answer(asked, reply),
-        "anthropic" => anthropic::answer(asked, reply),
-        _ => gemini::answer(asked, reply),
-    }
-    .unwrap();
-    json!([done.content, done.tool_calls, done.usage, done.raw_usage, done.finish_reason, done.request_id, done.model])
+fn whole(protocol: &str, body: Value) -> Value {
+    seen(&known::protocol(protocol).unwrap().answer(ASKED, Reply { request_id: None, body }).unwrap())
+}
+
+/// Content, calls, usage, end, id and model.
+fn seen(done: &Completion) -> Value {
+    let metered = &done.metered;
+    json!([
+        done.content,
+        done.tool_calls,
+        metered.usage,
+        metered.raw,
+        done.finish_reason,
+        done.request_id,
+        done.model,
+        metered.mismatch
+    ])
 }
 
 #[test]
@@ -62,10 +71,10 @@ fn a_stream_is_the_answer_in_one_piece_wherever_it_is_cut() {
         for answer in
             [answer("Grüße an alle, die \"das\" lesen.\n\nData: yes", None), answer("", call()), answer("", None)]
         {
-            let (text, whole) = both(protocol, &answer);
-            let whole = seen(protocol, whole);
+            let (text, body) = both(protocol, &answer);
+            let whole = whole(protocol, body);
             let bytes = text.as_bytes();
-            let streamed = |pieces: &[&[u8]]| seen(protocol, read(protocol, pieces, &Heard::default()).unwrap());
+            let streamed = |pieces: &[&[u8]]| read(protocol, pieces, &Heard::default()).unwrap();
             assert_eq!(streamed(&[bytes]), whole, "{protocol}");
             for at in 0..=bytes.len() {
                 assert_eq!(streamed(&[&bytes[..at], &bytes[at..]]), whole, "{protocol}, cut at {at}");
@@ -115,8 +124,7 @@ fn calls_come_with_and_without_an_index() {
     let calls = |chunks: &[Value]| {
         let event = |calls: &Value| format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": calls}}]}));
         let text = chunks.iter().map(event).collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
-        let body = read("openai", &[text.as_bytes()], &Heard::default()).unwrap();
-        seen("openai", body)[1].clone()
+        read("openai", &[text.as_bytes()], &Heard::default()).unwrap()[1].clone()
     };
     let function = |name: &str, arguments: &str| json!({"name": name, "arguments": arguments});
     let expected =
