@@ -83,7 +83,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{components::testing::World, providers::Scripted};
+    use crate::{components::testing::World, simulator::Scripted};
 
     fn world() -> World {
         World::allowing(&[]).providers(vec![Arc::new(Scripted::default())])

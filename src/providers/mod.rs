@@ -4,7 +4,7 @@
 //!   one folder each: `messages` puts the question and reads an answer that came in one
 //!   piece, `stream` folds one that comes in pieces, `usage` reads its counts
 //! - `remote`, `http`: a provider at an address; sending is written once
-//! - `stream`: from bytes to the events that a protocol folds
+//! - [`stream`]: from bytes to the events that a protocol folds
 //! - [`classify`]: what a failure means
 //! - [`heard`]: what is known of a call that was cut off
 //! - [`traffic`]: whether a call may leave at all
@@ -27,16 +27,13 @@ pub mod heard;
 mod http;
 mod key_secret;
 pub mod known;
-mod openai;
+pub mod openai;
 pub mod protocol;
 pub mod provider;
 pub mod registry;
 mod remote;
 pub mod request;
-pub mod script;
-mod scripted;
-pub mod sim;
-mod stream;
+pub mod stream;
 pub mod structured;
 #[cfg(test)]
 mod tests;
@@ -50,5 +47,4 @@ pub use key_secret::{key_secret, provider_of_key};
 pub use provider::Provider;
 pub use registry::{Registry, RegistryError};
 pub use request::Request;
-pub use scripted::Scripted;
 pub use traffic::Patience;

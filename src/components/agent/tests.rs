@@ -31,7 +31,7 @@ async fn site() -> (String, Arc<AtomicUsize>, World) {
         Html(PAGE)
     });
     let address = serve(page).await;
-    let providers = vec![Arc::new(crate::providers::Scripted::default()) as Arc<dyn Provider>];
+    let providers = vec![Arc::new(crate::simulator::Scripted::default()) as Arc<dyn Provider>];
     let world = World::allowing(&[&address]).providers(providers);
     (address, hits, world)
 }
