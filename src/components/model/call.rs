@@ -147,25 +147,16 @@ fn outcome(
     match answer {
         None => cut(CallStatus::Unknown, heard, prompt_tokens, elapsed),
         Some(Ok(completion)) => CallOutcome {
-            // No prompt is empty: a usage without tokens is none, and its cost an estimate.
-            usage: (completion.metered.usage.total() > 0).then_some(completion.metered.usage),
-            raw_usage: completion.metered.raw.clone(),
-            usage_mismatch: completion.metered.mismatch,
+            metered: Some(completion.metered.clone()),
             request_id: completion.request_id.clone(),
             ..outgoing::outcome(CallStatus::Success, elapsed)
         },
         Some(Err(error)) => {
             let cut = cut(call_status(error.kind), heard, prompt_tokens, elapsed);
-            let request_id = error.request_id.clone().or_else(|| cut.request_id.clone());
-            match &error.metered {
-                None => CallOutcome { request_id, ..cut },
-                Some(metered) => CallOutcome {
-                    usage: Some(metered.usage),
-                    raw_usage: metered.raw.clone(),
-                    estimated: false,
-                    request_id,
-                    ..cut
-                },
+            CallOutcome {
+                metered: error.metered.clone().or(cut.metered),
+                request_id: error.request_id.clone().or(cut.request_id),
+                ..cut
             }
         }
     }
@@ -173,11 +164,8 @@ fn outcome(
 
 /// The outcome of a call that was cut off, as far as it was heard.
 pub fn cut(status: CallStatus, heard: &Heard, prompt_tokens: u64, elapsed: Duration) -> CallOutcome {
-    let partial = heard.partial(prompt_tokens);
     CallOutcome {
-        estimated: partial.is_some(),
-        usage: partial.as_ref().map(|partial| partial.usage),
-        raw_usage: partial.and_then(|partial| partial.raw),
+        metered: heard.partial(prompt_tokens),
         request_id: heard.request_id(),
         ..outgoing::outcome(status, elapsed)
     }
