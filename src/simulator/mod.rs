@@ -1,9 +1,9 @@
 //! A model provider that is none: it answers by rule, the same question in the same way,
 //! and fails in the way that a model's name asks for.
 //!
-//! - [`script`]: what it answers, and when it fails
-//! - [`scripted`]: the provider `scripted`, inside the process
-//! - [`server`], `door`: the same over HTTP, in the protocols of OpenAI, Anthropic and Gemini
+//! - `script`: what it answers, and when it fails
+//! - [`Scripted`]: the provider `scripted`, inside the process
+//! - [`Simulator`]: the same over HTTP, in the protocols of OpenAI, Anthropic and Gemini
 //! - `asked`, `protocol`, `openai`, `anthropic`, `gemini`: those protocols from the other side
 //! - `keys`, `log`: keys that it refuses, and its own account of what it was asked
 //!
@@ -19,7 +19,7 @@ mod keys;
 mod log;
 mod openai;
 mod protocol;
-pub mod script;
+pub(crate) mod script;
 mod scripted;
 mod server;
 #[cfg(test)]
