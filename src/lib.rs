@@ -6,7 +6,7 @@
 //! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`],
 //!   [`limits`], [`events`]: the leaves
 //! - [`webhooks`]: events that are sent to where an agency wants them
-//! - [`providers`], [`components`]: what a step can do
+//! - [`providers`], [`simulator`], [`components`]: what a step can do
 //! - [`tasks`], [`engine`], [`worker`]: the way of a task
 //! - [`api`], [`cli`]: how people and machines reach it
 
@@ -27,6 +27,7 @@ pub mod limits;
 pub mod locker;
 pub mod providers;
 pub mod queue;
+pub mod simulator;
 pub mod tasks;
 pub mod tenancy;
 pub mod webhooks;

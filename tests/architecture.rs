@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", HTTP),
     ("console", HTTP),
     ("worker", &["base", "config", "db", "queue", "events", "webhooks", "tasks", "engine"]),
+    ("simulator", &["base", "providers"]),
     ("cli", CLI),
 ];
 const ENGINE: &[&str] = &[
@@ -84,6 +85,7 @@ const CLI: &[&str] = &[
     "api",
     "console",
     "worker",
+    "simulator",
 ];
 
 /// Lines of a file without its tests.

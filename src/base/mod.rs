@@ -6,6 +6,7 @@ pub mod cache;
 pub mod clock;
 pub mod ids;
 pub mod json_schema;
+pub mod metered;
 pub mod money;
 pub mod network;
 pub mod page;
@@ -25,6 +26,7 @@ pub use ids::{
 };
 pub use ids::{DeliveryId, WebhookId};
 pub use ids::{RecipeId, SecretId, SessionId, SubscriptionId, TaskId, TeamId, UserId};
+pub use metered::Metered;
 pub use money::Usd;
 pub use page::{Page, Paged};
 pub use scope::{Actor, Role, RunScope, TenantScope};

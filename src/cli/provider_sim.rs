@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use serde_json::json;
 
-use crate::providers::{script::MODELS, sim};
+use crate::simulator::{self, script::MODELS};
 
 /// Serve the scripted provider over HTTP, in the protocols of OpenAI, Anthropic and Gemini.
 ///
@@ -37,15 +37,15 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let addr = format!("{}:{}", args.host, args.port);
     let log = args.log.as_deref();
-    let sim = sim::start(&addr, log).await.with_context(|| match log {
+    let simulator = simulator::start(&addr, log).await.with_context(|| match log {
         Some(log) => format!("cannot serve on {addr} with the log {}", log.display()),
         None => format!("cannot serve on {addr}: choose another --port"),
     })?;
-    let ready = json!({"ready": true, "url": sim.base_url(), "log": log.map(Path::to_path_buf)});
+    let ready = json!({"ready": true, "url": simulator.base_url(), "log": log.map(Path::to_path_buf)});
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ready}").and_then(|()| out.flush()).context("cannot say that it is ready")?;
     drop(out);
-    sim.run().await.context("the server ended")?;
+    simulator.run().await.context("the server ended")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,8 +27,9 @@ use crate::{
     events::Streams,
     limits::Limiter,
     locker::Locker,
-    providers::Registry,
+    providers::{Registry, RegistryError},
     queue::{self, Tickets},
+    simulator::Scripted,
     tasks::{submit::Submitter, workers::Standstill},
     webhooks::Deliverer,
     worker::{self, Worker},
@@ -109,7 +110,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let limiter = Limiter::new(config.limits, shared.redis.1.clone());
     let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
     let oidc = super::oidc::service(config, &auth)?;
-    let providers = Registry::new(&config.providers)?;
+    let providers = providers(config)?;
     let streams = Streams::start(pool.clone(), shutdown.clone());
     let provider_names = providers.names().into_iter().map(str::to_owned).collect();
     let state = ApiState {
@@ -165,7 +166,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         Arc::clone(&shared.locker),
         prices,
         client.clone(),
-        Registry::new(&config.providers)?,
+        providers(config)?,
         components::registry(),
         shared.redis.1.clone(),
     )?;
@@ -185,6 +186,12 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         retention_days: config.retention.days,
         name: worker_name()?,
     })
+}
+
+/// The providers of the configuration, with the scripted one, which costs nothing, needs
+/// no key and reaches nothing.
+fn providers(config: &Config) -> Result<Registry, RegistryError> {
+    Registry::new(&config.providers, vec![Arc::new(Scripted::default())])
 }
 
 /// The client for whatever a tenant can name.

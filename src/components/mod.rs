@@ -20,6 +20,8 @@ mod settings;
 mod subscription_tracker;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_model;
 mod transform;
 mod web_crawler;
 mod website_connector;
@@ -33,7 +35,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    base::{AgencyId, AgentId, RecipeId, TaskId, TeamId, Usage, Usd, apart::Apart},
+    base::{AgencyId, AgentId, Metered, RecipeId, TaskId, TeamId, Usage, Usd, apart::Apart},
     catalog::model::Node,
     egress, providers,
 };
@@ -157,13 +159,26 @@ pub enum CallStatus {
 #[derive(Debug, Clone)]
 pub struct CallOutcome {
     pub status: CallStatus,
-    pub usage: Option<Usage>,
-    pub raw_usage: Option<Value>,
-    /// The usage is counted here, from what arrived of an answer that was cut off.
-    pub estimated: bool,
-    pub usage_mismatch: bool,
+    /// `None` where nothing is known of what it used.
+    pub metered: Option<Metered>,
     pub request_id: Option<String>,
     pub elapsed: Duration,
+}
+
+impl CallOutcome {
+    /// The tokens that count. No prompt is empty: an answer without a token is one that
+    /// nobody counted.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        let usage = self.metered.as_ref()?.usage;
+        (self.status != CallStatus::Success || usage.total() > 0).then_some(usage)
+    }
+
+    /// Whether the tokens were counted here.
+    #[must_use]
+    pub fn is_estimated(&self) -> bool {
+        self.metered.as_ref().is_some_and(|metered| metered.estimated)
+    }
 }
 
 /// The ledger's side of a call, kept by the engine.

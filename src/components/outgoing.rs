@@ -26,15 +26,7 @@ pub fn new_call(kind: CallKind, fingerprint: String) -> NewCall {
 
 /// How a call without usage went.
 pub fn outcome(status: CallStatus, elapsed: Duration) -> CallOutcome {
-    CallOutcome {
-        status,
-        usage: None,
-        raw_usage: None,
-        estimated: false,
-        usage_mismatch: false,
-        request_id: None,
-        elapsed,
-    }
+    CallOutcome { status, metered: None, request_id: None, elapsed }
 }
 
 fn call_status(error: &egress::Error) -> CallStatus {

@@ -83,40 +83,40 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{components::testing::World, providers::Scripted};
+    use crate::components::{testing::World, testing_model::Obedient};
 
     fn world() -> World {
-        World::allowing(&[]).providers(vec![Arc::new(Scripted::default())])
+        World::allowing(&[]).providers(vec![Arc::new(Obedient)])
     }
 
     async fn judge(world: &World, model: &str, subject: &str) -> Result<Value, ComponentError> {
-        let config = json!({"model": format!("scripted/{model}"), "rubric": "Is it kind?", "subject": subject});
+        let config = json!({"model": format!("obedient/{model}"), "rubric": "Is it kind?", "subject": subject});
         world.run(&QualityJudge, config).await
     }
 
     #[tokio::test]
     async fn a_score_and_a_reason_come_back_with_the_bill() {
         let world = world();
-        let judged = judge(&world, "scripted-small", "You are welcome.").await.unwrap();
+        let judged = judge(&world, "m", "You are welcome.").await.unwrap();
         let score = judged["quality_score"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&score) && judged["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
-        assert_eq!(judged["usage"]["total_tokens"], world.calls()[0].1.usage.unwrap().total());
+        assert_eq!(judged["usage"]["total_tokens"], world.calls()[0].1.usage().unwrap().total());
     }
 
     #[tokio::test]
     async fn prose_is_corrected_once_and_then_fails() {
         let world = world();
-        assert!(judge(&world, "scripted-off-schema-1", "Hello").await.is_ok());
+        assert!(judge(&world, "prose-1", "Hello").await.is_ok());
         assert_eq!(world.calls().len(), 2, "both calls have a line");
-        let error = judge(&world, "scripted-off-schema-2", "Hello").await.unwrap_err();
+        let error = judge(&world, "prose-2", "Hello").await.unwrap_err();
         assert_eq!((error.code, world.calls().len()), ("schema_mismatch", 4));
     }
 
     #[tokio::test]
     async fn what_is_missing_is_named() {
         for (config, field) in [
-            (json!({"model": "scripted/scripted-small", "subject": "x"}), "config.rubric"),
-            (json!({"model": "scripted/scripted-small", "rubric": "x", "subject": " "}), "config.subject"),
+            (json!({"model": "obedient/m", "subject": "x"}), "config.rubric"),
+            (json!({"model": "obedient/m", "rubric": "x", "subject": " "}), "config.subject"),
             (json!({"rubric": "x", "subject": "x"}), "config.model"),
             (json!({"rubric": "x", "subject": "x", "prompt_template": "x"}), "config.prompt_template"),
         ] {

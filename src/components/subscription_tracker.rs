@@ -38,7 +38,7 @@ impl Component for SubscriptionTracker {
 mod tests {
     use super::*;
     use crate::{
-        base::Usage,
+        base::{Metered, Usage},
         components::{CallKind, CallStatus, Meter as _, outgoing, testing::World},
     };
 
@@ -47,7 +47,8 @@ mod tests {
         let world = World::allowing(&[]);
         let call = world.meter.begin(outgoing::new_call(CallKind::Llm, "x".into())).await.unwrap();
         let mut outcome = outgoing::outcome(CallStatus::Success, std::time::Duration::ZERO);
-        outcome.usage = Some(Usage { input: 5, output: 2, ..Usage::default() });
+        let usage = Usage { input: 5, output: 2, ..Usage::default() };
+        outcome.metered = Some(Metered { usage, ..Metered::default() });
         world.meter.settle(call, outcome).await;
         let output =
             world.run(&SubscriptionTracker, json!({"subscription_id": "s-1", "tokens_used": 0})).await.unwrap();

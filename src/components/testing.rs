@@ -172,14 +172,14 @@ impl Meter for Recorder {
         let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = &mut calls[usize::try_from(call_no).unwrap() - 1].1;
         assert!(slot.is_none(), "call {call_no} is settled twice");
-        let tokens = outcome.usage.map(|usage| usage.total());
+        let tokens = outcome.usage().map(|usage| usage.total());
         *slot = Some(outcome);
         tokens.map(|tokens| Usd(rust_decimal::Decimal::new(i64::try_from(tokens).unwrap(), 3)))
     }
 
     fn totals(&self) -> Totals {
         let calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let tokens = calls.iter().filter_map(|(_, outcome)| outcome.as_ref()?.usage).map(|usage| usage.total()).sum();
+        let tokens = calls.iter().filter_map(|(_, outcome)| outcome.as_ref()?.usage()).map(|usage| usage.total()).sum();
         let cost = Usd(rust_decimal::Decimal::new(i64::try_from(tokens).unwrap(), 3));
         Totals { calls: calls.len() as u64, tokens, cost }
     }

@@ -11,7 +11,7 @@ use super::{
     accept::{Accepted, Output, Outputs, Part},
     cache::Slot,
     caps,
-    meter::{self, NodeMeter},
+    meter::{self, NodeMeter, Unsettled},
     node::error_json,
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
@@ -117,7 +117,7 @@ impl Run<'_> {
             self.parts.kept.put(slot, accepted.text.as_str()).await;
         }
         self.forget(&meter);
-        let lines = meter.drain(CallStatus::Unknown);
+        let lines = meter.take_lines(Unsettled::AreLost);
         let (tokens, cost) = spent(&tally, &meter);
         let step = StepWrite {
             attempts: i32::try_from(tally.attempts).unwrap_or(i32::MAX),
@@ -166,7 +166,7 @@ impl Run<'_> {
             // A call that may have been charged is not repeated without leave.
             let is_lost = error.code == ANSWER_LOST || meter.lost_at_last().is_some();
             if is_lost && work.step.node.on_unknown != OnUnknown::Retry {
-                self.after_lost_call(work, meter.last_no(), || meter.drain(CallStatus::Unknown)).await?;
+                self.after_lost_call(work, meter.last_no(), || meter.take_lines(Unsettled::AreLost)).await?;
                 continue;
             }
             let Some(wait) = self.wait(work, tally, policy, &error) else { return Err(error) };
@@ -199,7 +199,7 @@ impl Run<'_> {
         error: &ComponentError,
         wait: Duration,
     ) -> Result<(), ComponentError> {
-        let lines = meter.drain(CallStatus::Unknown);
+        let lines = meter.take_lines(Unsettled::AreLost);
         let (tokens_used, cost) = spent(tally, meter);
         let progress = ProgressWrite {
             task_id: self.claimed.id,

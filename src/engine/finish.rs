@@ -16,7 +16,7 @@ use super::{
     run::{Run, WalkEnd, come_back},
 };
 use crate::{
-    base::{AuditId, Usd, weight},
+    base::{Usd, weight},
     catalog::{
         Plan,
         model::OutputFormat,
@@ -267,16 +267,12 @@ fn execution_line(parts: &Parts, claimed: &Claimed, status: TaskStatus, price: U
     let now = parts.clock.now();
     let completed = status == TaskStatus::Completed;
     LineWrite {
-        id: AuditId::at(now).0,
-        task_id: claimed.id,
-        epoch: claimed.epoch,
         kind: "execution".to_owned(),
         status: if completed { "success" } else { "failed" }.to_owned(),
         cost_usd: Some(Usd::ZERO.0),
         billed_usd: if completed { price } else { Usd::ZERO }.to_ledger().0,
         execution_time_ms: (now - claimed.started_at).num_milliseconds().max(0),
-        timestamp: now,
-        ..LineWrite::default()
+        ..LineWrite::new(claimed.id, claimed.epoch, now)
     }
 }
 

@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::{
     clean::Redactor,
-    record::{IntentWrite, LineWrite, Record, RecordError},
+    record::{Charge, IntentWrite, LineWrite, Record, RecordError},
     run_ledger::RunLedger,
 };
 use crate::{
-    base::{AuditId, Usd},
+    base::Usd,
     billing::Price,
     components::{CallKind, CallOutcome, CallStatus, ComponentError, Meter, NewCall, Retry, Totals},
 };
@@ -39,6 +39,15 @@ struct Calls {
     lines: Vec<LineWrite>,
     tokens: u64,
     cost: Usd,
+}
+
+/// What becomes of calls that nobody settled, when lines are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsettled {
+    /// They are still under way.
+    Go,
+    /// Their futures were dropped: their answers are lost.
+    AreLost,
 }
 
 #[derive(Debug)]
@@ -71,10 +80,12 @@ impl NodeMeter {
         }
     }
 
-    /// The lines that wait to be written with the node's result.
+    /// Takes the lines of calls that are over, for whoever writes next: they are in no other write.
     #[must_use]
-    pub fn drain(&self, cut_off: CallStatus) -> Vec<LineWrite> {
-        self.cut(cut_off);
+    pub fn take_lines(&self, unsettled: Unsettled) -> Vec<LineWrite> {
+        if unsettled == Unsettled::AreLost {
+            self.cut(CallStatus::Unknown);
+        }
         std::mem::take(&mut self.calls().lines)
     }
 
@@ -89,12 +100,6 @@ impl NodeMeter {
     #[must_use]
     pub fn last_no(&self) -> i32 {
         self.calls().last_no
-    }
-
-    /// The lines of calls that are over, for whoever writes them before the node's result.
-    #[must_use]
-    pub fn settled(&self) -> Vec<LineWrite> {
-        std::mem::take(&mut self.calls().lines)
     }
 
     #[must_use]
@@ -115,33 +120,19 @@ impl NodeMeter {
 
     fn close(&self, call_no: i32, outcome: &CallOutcome) -> Option<Usd> {
         let open = self.calls().open.remove(&call_no)?;
-        let (cost, estimated) = charge(&open, outcome);
-        let usage = outcome.usage.unwrap_or_default();
-        let tokens = usage.total();
-        let mut flags = Vec::new();
-        if outcome.usage_mismatch {
-            flags.push("usage_mismatch".to_owned());
-        }
-        if cost.is_none() {
-            flags.push("unpriced".to_owned());
-        }
+        let charge = charge(&open, outcome);
+        let (tokens, cost) = (outcome.usage().unwrap_or_default().total(), charge.cost);
+        let (task_id, epoch) = self.run.claim;
         let line = LineWrite {
+            node_id: self.node_id.clone(),
+            occurrence: self.occurrence,
+            call_no,
             kind: kind(open.call.kind).to_owned(),
             provider: open.call.provider,
             model: open.call.model,
-            status: status(outcome.status).to_owned(),
-            tokens_used: i64::try_from(tokens).unwrap_or(i64::MAX),
-            usage: outcome.usage.map(|u| serde_json::to_value(u).unwrap_or_default()),
-            // A server that repeats its request may do so anywhere in its answer.
-            raw_usage: outcome.raw_usage.clone().map(|raw| self.redactor.cleaned(raw)),
-            cost_usd: cost.map(|c| c.to_ledger().0),
-            price_id: open.price.map(|p| p.row_for(&usage).id().0),
-            estimated,
-            flags,
-            execution_time_ms: i64::try_from(outcome.elapsed.as_millis()).unwrap_or(i64::MAX),
-            request_id: outcome.request_id.as_deref().map(|id| self.redactor.text(id)),
-            ..self.blank_line(call_no)
+            ..LineWrite::new(task_id, epoch, self.run.clock.now())
         };
+        let line = line.with_outcome(outcome, &self.redactor).with_charge(charge);
         let spent_now = cost.unwrap_or_default().to_ledger();
         self.run.spend(open.reserved, tokens, spent_now);
         let mut calls = self.calls();
@@ -152,20 +143,6 @@ impl NodeMeter {
         calls.cost += spent_now;
         calls.lines.push(line);
         cost
-    }
-
-    fn blank_line(&self, call_no: i32) -> LineWrite {
-        let now = self.run.clock.now();
-        LineWrite {
-            id: AuditId::at(now).0,
-            task_id: self.run.claim.0,
-            epoch: self.run.claim.1,
-            node_id: self.node_id.clone(),
-            occurrence: self.occurrence,
-            call_no,
-            timestamp: now,
-            ..LineWrite::default()
-        }
     }
 }
 
@@ -179,11 +156,12 @@ impl Meter for NodeMeter {
             _ => None,
         };
         let reserved = self.run.reserve(&call, price.as_ref())?;
-        let (call_no, lines) = {
+        let call_no = {
             let mut calls = self.calls();
             calls.last_no += 1;
-            (calls.last_no, std::mem::take(&mut calls.lines))
+            calls.last_no
         };
+        let lines = self.take_lines(Unsettled::Go);
         let intent = IntentWrite {
             task_id: self.run.claim.0,
             epoch: self.run.claim.1,
@@ -214,20 +192,20 @@ impl Meter for NodeMeter {
     }
 }
 
-/// What the call cost, and whether that is an estimate. `None`: there is no price.
-/// An answer that was lost may have been charged: its reservation stands in.
-fn charge(open: &OpenCall, outcome: &CallOutcome) -> (Option<Usd>, bool) {
-    if open.call.kind != CallKind::Llm {
-        return (Some(Usd::ZERO), false);
-    }
-    match (&open.price, &outcome.usage, outcome.status) {
-        (None, ..) => (None, outcome.estimated),
+/// What the call cost. An answer that was lost may have been charged: its reservation stands in.
+fn charge(open: &OpenCall, outcome: &CallOutcome) -> Charge {
+    let usage = outcome.usage();
+    let price_id = open.price.as_ref().map(|price| price.row_for(&usage.unwrap_or_default()).id().0);
+    let (cost, estimated) = match (&open.price, usage, outcome.status) {
+        _ if open.call.kind != CallKind::Llm => (Some(Usd::ZERO), false),
+        (None, ..) => (None, outcome.is_estimated()),
         // Of an answer that was cut off, what arrived is charged.
-        (Some(price), Some(usage), _) => (Some(price.cost(usage)), outcome.estimated),
+        (Some(price), Some(usage), _) => (Some(price.cost(&usage)), outcome.is_estimated()),
         (Some(_), None, CallStatus::Failed) => (Some(Usd::ZERO), false),
         // Lost, or an answer without a count: charged, but nobody said how much.
         (Some(_), None, CallStatus::Timeout | CallStatus::Unknown | CallStatus::Success) => (Some(open.reserved), true),
-    }
+    };
+    Charge { cost, estimated, price_id }
 }
 
 /// A run that cannot write is over on this worker; the next claim goes on from the last checkpoint.
@@ -241,14 +219,5 @@ fn kind(kind: CallKind) -> &'static str {
         CallKind::Llm => "llm",
         CallKind::Http => "http",
         CallKind::Crawl => "crawl",
-    }
-}
-
-fn status(status: CallStatus) -> &'static str {
-    match status {
-        CallStatus::Success => "success",
-        CallStatus::Failed => "failed",
-        CallStatus::Timeout => "timeout",
-        CallStatus::Unknown => "unknown",
     }
 }

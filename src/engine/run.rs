@@ -16,7 +16,7 @@ use super::{
     Outcome, Parts, StopReason, StopSignal,
     accept::{Output, Outputs},
     facts,
-    meter::NodeMeter,
+    meter::{NodeMeter, Unsettled},
     past::Past,
     plans::{LoadError, Runnable},
     record::{LineWrite, Record, RecordError},
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     base::{Usd, random, weight},
     catalog::template::Scope,
-    components::{CallStatus, ComponentError, Runtime, Totals},
+    components::{ComponentError, Runtime, Totals},
     db, egress,
     tasks::lease::Claimed,
 };
@@ -264,7 +264,7 @@ impl<'a> Run<'a> {
     /// The lines of calls that were in flight when the run was stopped.
     pub fn cut_off(&self) -> Vec<LineWrite> {
         let meters = std::mem::take(&mut *self.meters.lock().unwrap_or_else(PoisonError::into_inner));
-        meters.iter().flat_map(|meter| meter.drain(CallStatus::Unknown)).collect()
+        meters.iter().flat_map(|meter| meter.take_lines(Unsettled::AreLost)).collect()
     }
 
     /// Whether this is the last node without a result.

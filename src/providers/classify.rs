@@ -6,8 +6,13 @@ use chrono::DateTime;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use url::Url;
 
-use super::{ErrorKind, ProviderError, http::Call, key_secret};
+use super::{
+    asked::Asked,
+    error::{ErrorKind, ProviderError},
+    key_secret::key_secret,
+};
 use crate::base::spelling::{self, Spellings};
 
 /// As much of a provider's own words as is repeated, in characters.
@@ -17,15 +22,6 @@ const MAX_WAIT: Duration = Duration::from_hours(24);
 /// Said with 429 by accounts that ran out of money: waiting does not help.
 const OUT_OF_CREDIT: [&str; 4] =
     ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient balance"];
-
-/// Who was asked for what, and with which key; an answer is judged by it.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    pub provider: &'a str,
-    pub model: &'a str,
-    /// Never shown; taken out of whatever the provider says.
-    pub key: Option<&'a SecretString>,
-}
 
 /// An answer with a status outside of 200 to 299.
 pub fn refusal(
@@ -112,14 +108,20 @@ fn by_status(
         400..=499 => (ErrorKind::Rejected, format!("{provider} refused the request ({status}).{said}")),
         _ => (ErrorKind::Unknown, format!("{provider} answered with status {status}.{said}")),
     };
-    ProviderError { kind, message, status: Some(status), request_id, usage: None }
+    ProviderError { kind, message, status: Some(status), request_id, metered: None }
 }
 
-/// The request or the answer was lost on the way.
-pub fn transport(call: &Call<'_>, error: &reqwest::Error, request_id: Option<&str>) -> ProviderError {
-    let provider = call.asked.provider;
+/// The request or the answer was lost on the way; the whole had `total`.
+pub fn transport(
+    asked: Asked<'_>,
+    url: &Url,
+    total: Duration,
+    error: &reqwest::Error,
+    request_id: Option<&str>,
+) -> ProviderError {
+    let provider = asked.provider;
     let cause = root_cause(error);
-    let address = call.url.origin().ascii_serialization();
+    let address = url.origin().ascii_serialization();
     let (kind, message) = if error.is_connect() {
         (
             ErrorKind::NotSent,
@@ -130,36 +132,34 @@ pub fn transport(call: &Call<'_>, error: &reqwest::Error, request_id: Option<&st
     } else if error.is_builder() {
         (ErrorKind::Rejected, format!("the request to {provider} cannot be made ({cause})"))
     } else if error.is_timeout() {
-        (ErrorKind::Timeout, format!("{provider} did not finish its answer within {:?}", call.total))
+        (ErrorKind::Timeout, format!("{provider} did not finish its answer within {total:?}"))
     } else {
         (ErrorKind::Unknown, format!("the connection to {provider} broke after the request was sent ({cause})"))
     };
-    ProviderError { kind, message, status: None, request_id: request_id.map(str::to_owned), usage: None }
+    ProviderError { request_id: request_id.map(str::to_owned), ..ProviderError::new(kind, message) }
 }
 
-/// Nothing was heard for as long as a call may be silent.
-pub fn silent(call: &Call<'_>, begun: bool, request_id: Option<&str>) -> ProviderError {
-    let (provider, silence) = (call.asked.provider, call.silence);
-    let message = if begun {
+/// Nothing was heard for `silence`, as long as a call may be silent.
+pub fn silent(asked: Asked<'_>, silence: Duration, has_begun: bool, request_id: Option<&str>) -> ProviderError {
+    let provider = asked.provider;
+    let message = if has_begun {
         format!("{provider} began its answer and then said nothing for {silence:?}")
     } else {
         format!("{provider} did not answer within {silence:?}")
     };
-    let request_id = request_id.map(str::to_owned);
-    ProviderError { kind: ErrorKind::Timeout, message, status: None, request_id, usage: None }
+    ProviderError { request_id: request_id.map(str::to_owned), ..ProviderError::new(ErrorKind::Timeout, message) }
 }
 
 /// An answer came and is of no use; it may have been charged. `what` continues
 /// a sentence that begins with the provider's name.
 pub fn unreadable(provider: &str, what: &str, request_id: Option<String>) -> ProviderError {
-    let message = format!("{provider} {what}");
-    ProviderError { kind: ErrorKind::Unknown, message, status: None, request_id, usage: None }
+    ProviderError { request_id, ..ProviderError::new(ErrorKind::Unknown, format!("{provider} {what}")) }
 }
 
 /// The key is missing or cannot be sent; nothing left this machine.
 pub fn no_key(provider: &str, what: &str) -> ProviderError {
     let message = format!("{provider} {what}: check the secret {}", key_secret(provider));
-    ProviderError { kind: ErrorKind::Rejected, message, status: None, request_id: None, usage: None }
+    ProviderError::new(ErrorKind::Rejected, message)
 }
 
 fn root_cause(error: &reqwest::Error) -> String {

@@ -2,10 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
-
 use super::estimate;
-use crate::base::Usage;
+use crate::base::Metered;
 
 /// Written by the reader of an answer, read by whoever keeps the books, who may
 /// have stopped waiting for the reader.
@@ -17,17 +15,8 @@ struct Inner {
     pieces: u64,
     /// Of the text so far, in sixths of a token.
     weight: u64,
-    reported: Option<(Usage, Value)>,
+    reported: Option<Metered>,
     request_id: Option<String>,
-}
-
-/// The usage of a call that was cut off, as far as it is known.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Partial {
-    /// Counted from what arrived; never below what the provider reported.
-    pub usage: Usage,
-    /// What the provider reported, to the letter.
-    pub raw_usage: Option<Value>,
 }
 
 impl Heard {
@@ -53,8 +42,8 @@ impl Heard {
     }
 
     /// The provider's own count so far; a later one takes its place.
-    pub fn reported(&self, usage: Usage, raw: &Value) {
-        self.inner().reported = Some((usage, raw.clone()));
+    pub fn reported(&self, metered: &Metered) {
+        self.inner().reported = Some(metered.clone());
     }
 
     /// Grows as long as the provider says something.
@@ -68,21 +57,24 @@ impl Heard {
         self.inner().request_id.clone()
     }
 
-    /// What the call used until now, with the prompt's own estimate where the
-    /// provider said nothing of it; `None` where nothing of an answer came.
+    /// What the call used until now, counted from what arrived and never below what the
+    /// provider reported; with the prompt's own estimate, in tokens, where the provider
+    /// said nothing of it. `None` where nothing of an answer came.
     #[must_use]
-    pub fn partial(&self, prompt_tokens: u64) -> Option<Partial> {
+    pub fn partial(&self, prompt_tokens: u64) -> Option<Metered> {
         let inner = self.inner();
         if inner.pieces == 0 && inner.reported.is_none() {
             return None;
         }
-        let (mut usage, raw_usage) = inner.reported.clone().unzip();
-        let usage = usage.get_or_insert_default();
+        // Half an answer has no total that it could be held against.
+        let reported = inner.reported.clone().unwrap_or_default();
+        let mut metered = Metered { mismatch: false, estimated: true, ..reported };
+        let usage = &mut metered.usage;
         if usage.total() == usage.output + usage.reasoning {
             usage.input = prompt_tokens;
         }
         usage.output = usage.output.max(inner.weight.div_ceil(6).saturating_sub(usage.reasoning));
-        Some(Partial { usage: *usage, raw_usage })
+        Some(metered)
     }
 }
 
@@ -91,6 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::base::Usage;
 
     #[test]
     fn nothing_heard_is_nothing_known() {
@@ -106,11 +99,12 @@ mod tests {
         let usage = heard.partial(7).unwrap().usage;
         assert_eq!((usage.input, usage.output), (7, 2));
         let told = Usage { input: 5, output: 1, ..Usage::default() };
-        heard.reported(told, &json!({"output_tokens": 1}));
+        let report = |usage, raw| heard.reported(&Metered { usage, raw: Some(raw), ..Metered::default() });
+        report(told, json!({"output_tokens": 1}));
         let partial = heard.partial(7).unwrap();
         assert_eq!((partial.usage.input, partial.usage.output), (5, 2), "the text is longer than was told");
-        assert_eq!(partial.raw_usage, Some(json!({"output_tokens": 1})));
-        heard.reported(Usage { output: 40, ..told }, &json!({}));
+        assert_eq!(partial.raw, Some(json!({"output_tokens": 1})));
+        report(Usage { output: 40, ..told }, json!({}));
         assert_eq!(heard.partial(7).unwrap().usage.output, 40);
     }
 

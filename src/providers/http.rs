@@ -13,9 +13,12 @@ use tokio::time::timeout;
 use url::{Host, Url};
 
 use super::{
-    Heard, ProviderError,
-    classify::{self, Asked},
-    known::Protocol,
+    asked::Asked,
+    classify,
+    completion::Completion,
+    error::ProviderError,
+    heard::Heard,
+    protocol::{Protocol, Reply},
     stream::{Broken, Reading},
 };
 
@@ -50,14 +53,16 @@ pub struct Call<'a> {
     pub total: Duration,
     /// How a stream is read, where one was asked for. Who answers in one piece all
     /// the same is understood too.
-    pub streams: Option<Protocol>,
+    pub streams: Option<&'static dyn Protocol>,
 }
 
-/// A JSON answer with a status of 200 to 299.
-#[derive(Debug, Default)]
-pub struct Reply {
-    pub request_id: Option<String>,
-    pub body: Value,
+/// What came back, with a status of 200 to 299.
+#[derive(Debug)]
+pub enum Answer {
+    /// JSON in one piece.
+    Whole(Reply),
+    /// A stream, put together.
+    Folded(Completion),
 }
 
 impl Http {
@@ -77,15 +82,15 @@ impl Http {
     }
 
     /// Asks once.
-    pub async fn ask(&self, call: &Call<'_>, heard: &Heard) -> Result<Reply, ProviderError> {
+    pub async fn ask(&self, call: &Call<'_>, heard: &Heard) -> Result<Answer, ProviderError> {
         let client = if is_loopback(&call.url) { &self.near } else { &self.far };
         let request = match &call.body {
             Some(body) => client.post(call.url.clone()).json(body),
             None => client.get(call.url.clone()),
         };
         let sent = request.headers(call.headers.clone()).timeout(call.total).send();
-        let sent = timeout(call.silence, sent).await.map_err(|_| classify::silent(call, false, None))?;
-        let response = sent.map_err(|error| classify::transport(call, &error, None))?;
+        let sent = timeout(call.silence, sent).await.map_err(|_| call.silent(false, None))?;
+        let response = sent.map_err(|error| call.transport(&error, None))?;
         let request_id = request_id(response.headers());
         let (status, headers) = (response.status(), response.headers().clone());
         if status.is_success() {
@@ -93,11 +98,21 @@ impl Http {
         }
         match call.streams.filter(|_| status.is_success() && is(&headers, "event-stream")) {
             Some(protocol) => {
-                let body = Pieces { call, response, request_id: request_id.as_deref() }.fold(protocol, heard).await?;
-                Ok(Reply { request_id, body })
+                let pieces = Pieces { call, response, request_id: request_id.as_deref() };
+                pieces.fold(protocol, heard).await.map(Answer::Folded)
             }
-            None => in_one_piece(call, response, &headers, request_id).await,
+            None => in_one_piece(call, response, &headers, request_id).await.map(Answer::Whole),
         }
+    }
+}
+
+impl Call<'_> {
+    fn silent(&self, has_begun: bool, request_id: Option<&str>) -> ProviderError {
+        classify::silent(self.asked, self.silence, has_begun, request_id)
+    }
+
+    fn transport(&self, error: &reqwest::Error, request_id: Option<&str>) -> ProviderError {
+        classify::transport(self.asked, &self.url, self.total, error, request_id)
     }
 }
 
@@ -140,8 +155,8 @@ impl Pieces<'_> {
     async fn next(&mut self) -> Result<Option<Bytes>, ProviderError> {
         match timeout(self.call.silence, self.response.chunk()).await {
             Ok(Ok(piece)) => Ok(piece),
-            Ok(Err(error)) => Err(classify::transport(self.call, &error, self.request_id)),
-            Err(_) => Err(classify::silent(self.call, true, self.request_id)),
+            Ok(Err(error)) => Err(self.call.transport(&error, self.request_id)),
+            Err(_) => Err(self.call.silent(true, self.request_id)),
         }
     }
 
@@ -164,7 +179,7 @@ impl Pieces<'_> {
         Ok(body)
     }
 
-    async fn fold(mut self, protocol: Protocol, heard: &Heard) -> Result<Value, ProviderError> {
+    async fn fold(mut self, protocol: &dyn Protocol, heard: &Heard) -> Result<Completion, ProviderError> {
         let (mut reading, mut length) = (Reading::new(protocol, heard), 0);
         while let Some(piece) = self.next().await? {
             length += piece.len();
@@ -172,13 +187,14 @@ impl Pieces<'_> {
                 return Err(self.too_long());
             }
             reading.feed(&piece).map_err(|broken| self.broken(broken))?;
-            if reading.ended() {
+            if reading.is_over() {
                 // The connection is used again only if its end was read; nobody waits long for that.
                 drop(timeout(LAST_BYTES, self.response.chunk()).await);
                 break;
             }
         }
-        reading.finish().map_err(|broken| self.broken(broken))
+        let fold = reading.finish().map_err(|broken| self.broken(broken))?;
+        fold.into_completion(self.call.asked, self.request_id.map(str::to_owned))
     }
 
     fn broken(&self, broken: Broken) -> ProviderError {

@@ -6,11 +6,12 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    Provider, ProviderError,
+    error::ProviderError,
     http::Http,
-    known::{self, KNOWN, Known, Protocol},
+    known::{self, KNOWN, Known, PROTOCOLS},
+    protocol::Protocol,
+    provider::Provider,
     remote::Remote,
-    scripted::Scripted,
     traffic::{Patience, Permit, Traffic},
 };
 use crate::config;
@@ -26,17 +27,17 @@ pub struct Registry {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     #[error(
-        "providers.{name}: not a provider that is known here; set TEAMAI_PROVIDERS__{}__PROTOCOL to openai, \
-         anthropic or gemini, and TEAMAI_PROVIDERS__{}__BASE_URL to its address", .name.to_uppercase(), .name.to_uppercase()
+        "providers.{name}: not a provider that is known here; set TEAMAI_PROVIDERS__{}__PROTOCOL to {}, and \
+         TEAMAI_PROVIDERS__{}__BASE_URL to its address", .name.to_uppercase(), protocols(" or "), .name.to_uppercase()
     )]
     UnknownName { name: String },
     #[error("providers.{name}: set TEAMAI_PROVIDERS__{}__BASE_URL to the address of this provider", .name.to_uppercase())]
     NoBaseUrl { name: String },
     #[error("providers.{name}: a name is made of a-z, 0-9 and _, begins with a letter and has at most 40 characters")]
     InvalidName { name: String },
-    #[error("providers.scripted: the scripted provider runs inside this process and has nothing to set")]
-    Scripted,
-    #[error("providers.{name}.protocol: `{value}` is not one of openai, anthropic, gemini")]
+    #[error("providers.{name}: the {name} provider runs inside this process and has nothing to set")]
+    BuiltIn { name: String },
+    #[error("providers.{name}.protocol: `{value}` is not one of {}", protocols(", "))]
     UnknownProtocol { name: String, value: String },
     #[error("providers.{name}.protocol: {name} speaks {own}; give a provider that speaks `{value}` a name of your own")]
     OtherProtocol { name: String, own: &'static str, value: String },
@@ -47,15 +48,21 @@ pub enum RegistryError {
 }
 
 impl Registry {
-    /// Every known provider, those of the configuration, and `scripted`, which
-    /// costs nothing, needs no key and reaches nothing.
+    /// Every known provider, those of the configuration, and those that are built in:
+    /// they run inside the process, and no setting is for them.
     ///
     /// # Errors
     /// A setting is wrong; see [`RegistryError`].
-    pub fn new(settings: &BTreeMap<String, config::Provider>) -> Result<Self, RegistryError> {
+    pub fn new(
+        settings: &BTreeMap<String, config::Provider>,
+        built_in: Vec<Arc<dyn Provider>>,
+    ) -> Result<Self, RegistryError> {
+        if let Some(provider) = built_in.iter().find(|provider| settings.contains_key(provider.name())) {
+            return Err(RegistryError::BuiltIn { name: provider.name().to_owned() });
+        }
         let http = Http::new()?;
         let none = config::Provider::default();
-        let mut providers: Vec<Arc<dyn Provider>> = vec![Arc::new(Scripted::default())];
+        let mut providers = built_in;
         for known in &KNOWN {
             let setting = settings.get(known.name).unwrap_or(&none);
             providers.push(Arc::new(known_provider(known, setting, &http)?));
@@ -99,6 +106,13 @@ impl Registry {
     }
 }
 
+/// The names of all protocols, the last one after `last`.
+fn protocols(last: &str) -> String {
+    let names = PROTOCOLS.map(Protocol::name);
+    let (end, others) = names.split_last().unwrap_or((&"", &[]));
+    format!("{}{last}{end}", others.join(", "))
+}
+
 fn known_provider(known: &Known, setting: &config::Provider, http: &Http) -> Result<Remote, RegistryError> {
     let name = known.name.to_owned();
     if let Some(value) = setting.protocol.clone().filter(|value| value != known.protocol.name()) {
@@ -112,9 +126,6 @@ fn known_provider(known: &Known, setting: &config::Provider, http: &Http) -> Res
 /// A provider of the operator's own naming. Whether it wants a key is not known,
 /// so none is insisted upon.
 fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<Remote, RegistryError> {
-    if name == "scripted" {
-        return Err(RegistryError::Scripted);
-    }
     let valid = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.len() <= 40
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
@@ -123,7 +134,7 @@ fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<R
         return Err(RegistryError::InvalidName { name });
     }
     let Some(value) = setting.protocol.clone() else { return Err(RegistryError::UnknownName { name }) };
-    let Some(protocol) = Protocol::named(&value) else { return Err(RegistryError::UnknownProtocol { name, value }) };
+    let Some(protocol) = known::protocol(&value) else { return Err(RegistryError::UnknownProtocol { name, value }) };
     let Some(base) = setting.base_url.as_deref() else { return Err(RegistryError::NoBaseUrl { name }) };
     let base = base_url(&name, base, protocol)?;
     let remote = Remote::new(name, protocol, base, false, http);
@@ -133,7 +144,7 @@ fn own_provider(name: &str, setting: &config::Provider, http: &Http) -> Result<R
 /// A base without a path gets the protocol's usual one, because an address
 /// without it is the commonest slip. The value is not repeated in the error: it
 /// may hold a password.
-fn base_url(name: &str, value: &str, protocol: Protocol) -> Result<Url, RegistryError> {
+fn base_url(name: &str, value: &str, protocol: &dyn Protocol) -> Result<Url, RegistryError> {
     let invalid = |reason: &str| RegistryError::InvalidBaseUrl { name: name.to_owned(), reason: reason.to_owned() };
     let mut url = Url::parse(value.trim()).map_err(|error| invalid(&format!("not a URL ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
@@ -165,25 +176,24 @@ mod tests {
     }
 
     fn refusal(name: &str, base_url: Option<&str>, protocol: Option<&str>) -> String {
-        Registry::new(&settings(name, base_url, protocol)).expect_err("a refusal").to_string()
+        Registry::new(&settings(name, base_url, protocol), Vec::new()).expect_err("a refusal").to_string()
     }
 
     #[test]
-    fn without_settings_every_known_provider_and_scripted_are_there() {
-        let registry = Registry::new(&BTreeMap::new()).expect("a registry");
+    fn without_settings_every_known_provider_is_there() {
+        let registry = Registry::new(&BTreeMap::new(), Vec::new()).expect("a registry");
         assert_eq!(
             registry.names(),
-            ["anthropic", "deepseek", "gemini", "groq", "mistral", "ollama", "openai", "openrouter", "scripted"]
+            ["anthropic", "deepseek", "gemini", "groq", "mistral", "ollama", "openai", "openrouter"]
         );
         assert!(registry.get("openai").expect("openai").needs_key());
         assert!(!registry.get("ollama").expect("ollama").needs_key());
-        assert!(!registry.get("scripted").expect("scripted").needs_key());
         assert!(registry.get("nobody").is_none());
     }
 
     #[test]
     fn a_name_of_ones_own_needs_protocol_and_address() {
-        let registry = Registry::new(&settings("local_llm", Some("http://10.0.0.5:8080"), Some("openai")));
+        let registry = Registry::new(&settings("local_llm", Some("http://10.0.0.5:8080"), Some("openai")), Vec::new());
         assert!(registry.expect("a registry").get("local_llm").is_some());
         let text = refusal("local_llm", Some("http://10.0.0.5:8080"), None);
         assert!(text.contains("TEAMAI_PROVIDERS__LOCAL_LLM__PROTOCOL"), "{text}");
@@ -196,7 +206,6 @@ mod tests {
     #[test]
     fn a_wrong_setting_names_itself() {
         assert!(refusal("openai", None, Some("gemini")).contains("openai speaks openai"));
-        assert!(refusal("scripted", Some("http://x"), Some("openai")).contains("nothing to set"));
         assert!(refusal("No-Name", Some("http://x"), Some("openai")).contains("a-z"));
         for (base, said) in [
             ("not a url", "not a URL"),
@@ -212,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_base_without_a_path_gets_the_usual_one() {
-        let url = |value, protocol| base_url("x", value, Protocol::named(protocol).expect("a protocol"));
+        let url = |value, protocol| base_url("x", value, known::protocol(protocol).expect("a protocol"));
         assert_eq!(url("http://h:1/", "openai").expect("a URL").as_str(), "http://h:1/v1");
         assert_eq!(url("http://h:1", "gemini").expect("a URL").as_str(), "http://h:1/v1beta");
         assert_eq!(url("http://h:1/api/", "openai").expect("a URL").as_str(), "http://h:1/api/");

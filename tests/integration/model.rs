@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use teamai::providers::sim::{self, Sim};
+use teamai::simulator::{self, Simulator};
 use tempfile::TempDir;
 
 /// The scripted model as an HTTP server of the test's own.
 pub struct Model {
-    sim: Sim,
+    simulator: Simulator,
     log: PathBuf,
     _dir: TempDir,
 }
@@ -17,12 +17,12 @@ impl Model {
     pub async fn serve() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("requests.jsonl");
-        let sim = sim::start("127.0.0.1:0", Some(&log)).await.unwrap();
-        Self { sim, log, _dir: dir }
+        let simulator = simulator::start("127.0.0.1:0", Some(&log)).await.unwrap();
+        Self { simulator, log, _dir: dir }
     }
 
     pub fn base_url(&self) -> String {
-        self.sim.base_url()
+        self.simulator.base_url()
     }
 
     /// Each request that it was sent.

@@ -82,7 +82,7 @@ impl Component for Agent {
                 return Err(out_of_turns(max_turns));
             }
             let (text, calls) = (completion.content.clone(), completion.tool_calls.clone());
-            talk.keep(context, Piece::Model { text, calls, usage: completion.usage, cost }).await?;
+            talk.keep(context, Piece::Model { text, calls, usage: completion.metered.usage, cost }).await?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Agents with the scripted model, and a site of their own to use their tools on.
+//! Agents with a model that does as it is told, and a site of their own to use their tools on.
 
 use std::sync::{
     Arc,
@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use super::Agent;
 use crate::{
-    base::Usage,
+    base::{Metered, Usage},
     components::{
         Bound, ComponentError,
         testing::{World, serve},
+        testing_model::Obedient,
     },
     providers::{Completion, Heard, Provider, ProviderError, Request, ToolCall},
 };
@@ -31,13 +32,12 @@ async fn site() -> (String, Arc<AtomicUsize>, World) {
         Html(PAGE)
     });
     let address = serve(page).await;
-    let providers = vec![Arc::new(crate::providers::Scripted::default()) as Arc<dyn Provider>];
-    let world = World::allowing(&[&address]).providers(providers);
+    let world = World::allowing(&[&address]).providers(vec![Arc::new(Obedient)]);
     (address, hits, world)
 }
 
 async fn ask(world: &World, model: &str, more: Value) -> Result<Value, ComponentError> {
-    let mut config = json!({"model": format!("scripted/{model}"), "prompt_template": "What do they sell?"});
+    let mut config = json!({"model": format!("obedient/{model}"), "prompt_template": "What do they sell?"});
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
     }
@@ -51,19 +51,19 @@ fn reads(address: &str) -> Value {
 #[tokio::test]
 async fn a_tool_is_used_and_its_result_is_in_the_next_turn() {
     let (address, hits, world) = site().await;
-    let output = ask(&world, "scripted-small", json!({"tools": reads(&address)})).await.unwrap();
+    let output = ask(&world, "m", json!({"tools": reads(&address)})).await.unwrap();
     assert_eq!((hits.load(Ordering::Relaxed), &output["turns"]), (1, &json!(2)));
     assert_eq!(output["tool_calls"], json!([{"turn": 1, "tool": "read", "arguments": {"query": {}}, "failed": false}]));
     let calls = world.calls();
     assert_eq!(calls.len(), 3, "two questions and one request");
-    let tokens: u64 = calls.iter().filter_map(|(_, outcome)| outcome.usage).map(|usage| usage.total()).sum();
+    let tokens: u64 = calls.iter().filter_map(|(_, outcome)| outcome.usage()).map(|usage| usage.total()).sum();
     assert_eq!(output["usage"]["total_tokens"], tokens, "the bill is of all turns");
 }
 
 #[tokio::test]
 async fn what_a_tool_gives_reaches_the_model_without_secrets() {
     let (address, _, world) = site().await;
-    ask(&world, "scripted-small", json!({"tools": reads(&address)})).await.unwrap();
+    ask(&world, "m", json!({"tools": reads(&address)})).await.unwrap();
     let questions: Vec<_> = world.calls().into_iter().map(|(call, _)| call.fingerprint).collect();
     let last = questions.last().unwrap();
     assert!(last.contains("We sell hats") && last.contains("[redacted]") && !last.contains("s3cret"), "{last}");
@@ -74,11 +74,11 @@ async fn what_a_tool_gives_reaches_the_model_without_secrets() {
 async fn an_agent_goes_on_where_it_left_off() {
     let (address, hits, world) = site().await;
     let tools = json!({"tools": reads(&address), "max_turns": 5});
-    ask(&world, "scripted-tools-3", tools.clone()).await.unwrap();
+    ask(&world, "calls-3", tools.clone()).await.unwrap();
     assert_eq!((hits.load(Ordering::Relaxed), world.calls().len()), (3, 7));
     // The worker went away in the third turn: the answer was kept, its tool's result was not.
     world.turns.0.lock().unwrap().truncate(5);
-    let output = ask(&world, "scripted-tools-3", tools).await.unwrap();
+    let output = ask(&world, "calls-3", tools).await.unwrap();
     assert_eq!((hits.load(Ordering::Relaxed), world.calls().len()), (4, 9), "one request and one question more");
     assert_eq!((&output["turns"], output["tool_calls"].as_array().unwrap().len()), (&json!(4), 3));
 }
@@ -86,7 +86,7 @@ async fn an_agent_goes_on_where_it_left_off() {
 #[tokio::test]
 async fn the_last_turn_has_to_be_the_answer() {
     let (address, _, world) = site().await;
-    let output = ask(&world, "scripted-tools-9", json!({"tools": reads(&address), "max_turns": 3})).await.unwrap();
+    let output = ask(&world, "calls-9", json!({"tools": reads(&address), "max_turns": 3})).await.unwrap();
     assert_eq!(output["turns"], 3, "tools are not to be had in the last turn");
 }
 
@@ -115,9 +115,7 @@ impl Provider for Stubborn {
             content: String::new(),
             tool_calls: vec![call],
             model: request.model.clone(),
-            usage: Usage { input: 1, ..Usage::default() },
-            raw_usage: Value::Null,
-            usage_mismatch: false,
+            metered: Metered { usage: Usage { input: 1, ..Usage::default() }, ..Metered::default() },
             request_id: None,
             finish_reason: None,
         })
@@ -152,12 +150,12 @@ async fn the_model_goes_nowhere_but_to_the_hosts_of_its_tool() {
             "tools": [{"component": "WebsiteConnector", "hosts": [hosts]}],
         })
     };
-    let output = ask(&world, "scripted-small", lead("example.com")).await.unwrap();
+    let output = ask(&world, "m", lead("example.com")).await.unwrap();
     assert_eq!((hits.load(Ordering::Relaxed), &output["tool_calls"][0]["failed"]), (0, &json!(true)));
     let question = world.calls().pop().unwrap().0.fingerprint;
     assert!(question.contains("this tool goes to example.com only"), "{question}");
     world.turns.0.lock().unwrap().clear();
-    let output = ask(&world, "scripted-small", lead(&address)).await.unwrap();
+    let output = ask(&world, "m", lead(&address)).await.unwrap();
     assert!(hits.load(Ordering::Relaxed) > 0 && output["tool_calls"][0]["failed"] == false, "{output}");
 }
 
@@ -170,10 +168,10 @@ async fn a_tool_has_only_the_secrets_that_it_lists() {
             "config": {"url": format!("http://{address}/"), "headers": {"x-key": "secret:key"}}}]})
     };
     let failed = |output: Value| output["tool_calls"][0]["failed"].clone();
-    assert_eq!(failed(ask(&world, "scripted-small", tool(json!(["key"]))).await.unwrap()), false);
+    assert_eq!(failed(ask(&world, "m", tool(json!(["key"]))).await.unwrap()), false);
     world.turns.0.lock().unwrap().clear();
-    assert_eq!(failed(ask(&world, "scripted-small", tool(json!([]))).await.unwrap()), true);
-    let error = ask(&world, "scripted-small", tool(json!(["other"]))).await.unwrap_err();
+    assert_eq!(failed(ask(&world, "m", tool(json!([]))).await.unwrap()), true);
+    let error = ask(&world, "m", tool(json!(["other"]))).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.tools[0].secrets"));
 }
 
@@ -183,7 +181,7 @@ async fn a_tools_secret_is_sent_to_the_hosts_that_it_is_bound_to() {
     let world = world.bound_secret("key", "k-1234567", Bound::To(Vec::new()));
     let tool = json!({"tools": [{"component": "HttpRequest", "secrets": ["key"],
         "config": {"url": format!("http://{address}/"), "headers": {"x-key": "secret:key"}}}]});
-    let output = ask(&world, "scripted-small", tool).await.unwrap();
+    let output = ask(&world, "m", tool).await.unwrap();
     assert_eq!(output["tool_calls"][0]["failed"], true, "{output}");
     assert_eq!(hits.load(Ordering::Relaxed), 0, "nobody was asked");
 }
@@ -193,10 +191,10 @@ async fn a_template_chooses_no_tools_and_a_schema_is_held() {
     let (address, _, mut world) = site().await;
     let schema = json!({"type": "object", "required": ["goods"], "properties": {"goods": {"type": "string"}}});
     let asked = json!({"tools": reads(&address), "response_schema": schema});
-    let output = ask(&world, "scripted-small", asked).await.unwrap();
+    let output = ask(&world, "m", asked).await.unwrap();
     assert!(output["json"]["goods"].is_string() && output["corrected"] == false, "{output}");
-    let written = json!({"model": "scripted/scripted-small", "tools": "{{ page.tools }}"});
+    let written = json!({"model": "obedient/m", "tools": "{{ page.tools }}"});
     world.node = serde_json::from_value(json!({"id": "n", "component": "Agent", "config": written})).unwrap();
-    let error = ask(&world, "scripted-small", json!({"tools": reads(&address)})).await.unwrap_err();
+    let error = ask(&world, "m", json!({"tools": reads(&address)})).await.unwrap_err();
     assert_eq!(error.field.as_deref(), Some("config.tools"), "{error}");
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::LLMProcessor;
 use crate::{
-    base::Usage,
+    base::{Metered, Usage},
     components::{CallKind, CallStatus, ComponentError, Retry, testing::World},
     providers::{Completion, ErrorKind, Heard, Patience, Provider, ProviderError, Request},
 };
@@ -47,9 +47,9 @@ impl Provider for Fake {
         key: Option<&SecretString>,
         heard: &Heard,
     ) -> Result<Completion, ProviderError> {
-        let fail = |kind, status, usage| {
+        let fail = |kind, status, metered| {
             let message = format!("{} refused the call", self.name);
-            ProviderError { kind, message, status, request_id: Some("r-1".into()), usage }
+            ProviderError { kind, message, status, request_id: Some("r-1".into()), metered }
         };
         match request.model.as_str() {
             "tires" if !request.turns.is_empty() => {
@@ -60,7 +60,9 @@ impl Provider for Fake {
             "down" => Err(fail(ErrorKind::NotSent, None, None)),
             "late" => Err(fail(ErrorKind::Timeout, None, None)),
             "lost" => {
-                Err(fail(ErrorKind::Unknown, None, Some((Usage { input: 4, ..Usage::default() }, json!({"in": 4})))))
+                let usage = Usage { input: 4, ..Usage::default() };
+                let reported = Metered { usage, raw: Some(json!({"in": 4})), ..Metered::default() };
+                Err(fail(ErrorKind::Unknown, None, Some(reported)))
             }
             "hang" => std::future::pending().await,
             "trails" => {
@@ -81,9 +83,11 @@ impl Provider for Fake {
                 },
                 tool_calls: Vec::new(),
                 model: format!("{model}-2026"),
-                usage: Usage { input: 10, output: 3, ..Usage::default() },
-                raw_usage: json!({"prompt_tokens": 10, "completion_tokens": 3}),
-                usage_mismatch: false,
+                metered: Metered {
+                    usage: Usage { input: 10, output: 3, ..Usage::default() },
+                    raw: Some(json!({"prompt_tokens": 10, "completion_tokens": 3})),
+                    ..Metered::default()
+                },
                 request_id: Some("r-2".into()),
                 finish_reason: Some("stop".into()),
             }),
@@ -126,7 +130,8 @@ async fn asks_and_keeps_the_books() {
     assert_eq!((call.kind, call.provider.as_deref(), call.model.as_deref()), (CallKind::Llm, Some("acme"), Some("m1")));
     assert!(matches!(call.estimate, Some((prompt, 50)) if prompt > 0), "{:?}", call.estimate);
     assert_eq!((outcome.status, outcome.request_id.as_deref()), (CallStatus::Success, Some("r-2")));
-    assert_eq!(outcome.raw_usage, Some(json!({"prompt_tokens": 10, "completion_tokens": 3})));
+    let raw = outcome.metered.as_ref().unwrap().raw.clone();
+    assert_eq!(raw, Some(json!({"prompt_tokens": 10, "completion_tokens": 3})));
 }
 
 #[tokio::test]
@@ -219,7 +224,7 @@ async fn failures_are_told_apart() {
         assert_eq!(error.field.as_deref(), Some(if model == "rejected" { "secrets.api_key" } else { "config.model" }));
         let calls = world.calls();
         assert_eq!(calls[0].1.status, status, "{model}");
-        assert_eq!(calls[0].1.usage.is_some(), model == "lost");
+        assert_eq!(calls[0].1.usage().is_some(), model == "lost");
     }
 }
 
@@ -311,13 +316,13 @@ async fn what_was_heard_of_a_cut_answer_is_accounted_for() {
     let error = ask(&world, json!({"model": "acme/trails", "timeout": "100ms"})).await.unwrap_err();
     assert_eq!(error.code, "provider_timeout");
     let (call, outcome) = &world.calls()[0];
-    let usage = outcome.usage.unwrap();
+    let usage = outcome.usage().unwrap();
     assert_eq!((usage.input, usage.output), (call.estimate.unwrap().0, 2));
-    assert_eq!((outcome.status, outcome.estimated), (CallStatus::Timeout, true));
+    assert_eq!((outcome.status, outcome.is_estimated()), (CallStatus::Timeout, true));
     assert_eq!(outcome.request_id.as_deref(), Some("r-3"));
     // Its future dropped, as by the node's own time limit: the meter asks the call itself.
     let cut = call.cut(CallStatus::Timeout);
-    assert_eq!((cut.usage, cut.estimated), (Some(usage), true));
+    assert_eq!((cut.usage(), cut.is_estimated()), (Some(usage), true));
 }
 
 /// The node's own key is for the provider that the author named; nobody else is shown it.

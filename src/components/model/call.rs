@@ -147,25 +147,16 @@ fn outcome(
     match answer {
         None => cut(CallStatus::Unknown, heard, prompt_tokens, elapsed),
         Some(Ok(completion)) => CallOutcome {
-            // No prompt is empty: a usage without tokens is none, and its cost an estimate.
-            usage: (completion.usage.total() > 0).then_some(completion.usage),
-            raw_usage: Some(completion.raw_usage.clone()).filter(|raw| !raw.is_null()),
-            usage_mismatch: completion.usage_mismatch,
+            metered: Some(completion.metered.clone()),
             request_id: completion.request_id.clone(),
             ..outgoing::outcome(CallStatus::Success, elapsed)
         },
         Some(Err(error)) => {
             let cut = cut(call_status(error.kind), heard, prompt_tokens, elapsed);
-            let request_id = error.request_id.clone().or_else(|| cut.request_id.clone());
-            match &error.usage {
-                None => CallOutcome { request_id, ..cut },
-                Some((usage, raw)) => CallOutcome {
-                    usage: Some(*usage),
-                    raw_usage: Some(raw.clone()),
-                    estimated: false,
-                    request_id,
-                    ..cut
-                },
+            CallOutcome {
+                metered: error.metered.clone().or(cut.metered),
+                request_id: error.request_id.clone().or(cut.request_id),
+                ..cut
             }
         }
     }
@@ -173,11 +164,8 @@ fn outcome(
 
 /// The outcome of a call that was cut off, as far as it was heard.
 pub fn cut(status: CallStatus, heard: &Heard, prompt_tokens: u64, elapsed: Duration) -> CallOutcome {
-    let partial = heard.partial(prompt_tokens);
     CallOutcome {
-        estimated: partial.is_some(),
-        usage: partial.as_ref().map(|partial| partial.usage),
-        raw_usage: partial.and_then(|partial| partial.raw_usage),
+        metered: heard.partial(prompt_tokens),
         request_id: heard.request_id(),
         ..outgoing::outcome(status, elapsed)
     }
@@ -227,11 +215,6 @@ fn no_key(choice: &Choice) -> Failure {
 }
 
 fn overdue(provider: &str, timeout: Duration) -> ProviderError {
-    ProviderError {
-        kind: ErrorKind::Timeout,
-        message: format!("{provider} did not answer within {} s; raise config.timeout", timeout.as_secs_f64()),
-        status: None,
-        request_id: None,
-        usage: None,
-    }
+    let message = format!("{provider} did not answer within {} s; raise config.timeout", timeout.as_secs_f64());
+    ProviderError::new(ErrorKind::Timeout, message)
 }

@@ -118,7 +118,7 @@ pub async fn check(
     reply: Reply,
 ) -> Result<Checked, ComponentError> {
     let mut bill = Bill::default();
-    bill.add(reply.answered.completion.usage, reply.answered.cost);
+    bill.add(reply.answered.completion.metered.usage, reply.answered.cost);
     let Some(schema) = schema else { return Ok(Checked { reply, json: None, bill, corrected: false }) };
     let completion = &reply.answered.completion;
     let misfit = match schema.read(context, &completion.content, completion.finish_reason.as_deref()).await {
@@ -131,7 +131,7 @@ pub async fn check(
     request.answer_now = true;
     let first = reply.nth;
     let Reply { answered, nth } = ask(context, &choices[first..], request).await.map_err(counted)?;
-    bill.add(answered.completion.usage, answered.cost);
+    bill.add(answered.completion.metered.usage, answered.cost);
     let completion = &answered.completion;
     let json = schema.read(context, &completion.content, completion.finish_reason.as_deref()).await?;
     Ok(Checked { reply: Reply { answered, nth: first + nth }, json: Some(json), bill, corrected: true })

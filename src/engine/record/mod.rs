@@ -1,5 +1,6 @@
 //! The one writer of a running task. All tasks of a process share its batches.
 
+mod line;
 mod store;
 mod writes;
 
@@ -7,10 +8,9 @@ use std::sync::Arc;
 
 use crate::db::lane::{Lane, LaneError};
 
+pub use line::{Charge, LineWrite};
 pub use store::RecordFlush;
-pub use writes::{
-    ChildWrite, FinishWrite, IntentWrite, LineWrite, PauseWrite, ProgressWrite, QuestionWrite, StepWrite,
-};
+pub use writes::{ChildWrite, FinishWrite, IntentWrite, PauseWrite, ProgressWrite, QuestionWrite, StepWrite};
 
 /// A task and the epoch under which it is held.
 pub type Claim = (uuid::Uuid, i64);

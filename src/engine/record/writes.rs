@@ -24,33 +24,6 @@ pub struct IntentWrite {
     pub price_id: Option<Uuid>,
 }
 
-/// A ledger line; the composite type `app.line_write`.
-#[derive(Debug, Clone, sqlx::Type)]
-#[sqlx(type_name = "app.line_write")]
-pub struct LineWrite {
-    pub id: Uuid,
-    pub task_id: Uuid,
-    pub epoch: i64,
-    pub node_id: String,
-    pub occurrence: i32,
-    pub call_no: i32,
-    pub kind: String,
-    pub provider: Option<String>,
-    pub model: Option<String>,
-    pub status: String,
-    pub tokens_used: i64,
-    pub usage: Option<Value>,
-    pub raw_usage: Option<Value>,
-    pub cost_usd: Option<Decimal>,
-    pub billed_usd: Decimal,
-    pub price_id: Option<Uuid>,
-    pub estimated: bool,
-    pub flags: Vec<String>,
-    pub execution_time_ms: i64,
-    pub request_id: Option<String>,
-    pub timestamp: DateTime<Utc>,
-}
-
 /// A node's result; the composite type `app.result_write`.
 #[derive(Debug, Clone, sqlx::Type)]
 #[sqlx(type_name = "app.result_write")]
@@ -151,32 +124,4 @@ pub struct PauseWrite {
     pub epoch: i64,
     /// It goes on after this at the latest.
     pub delay_ms: i64,
-}
-
-impl Default for LineWrite {
-    fn default() -> Self {
-        Self {
-            id: uuid::Uuid::nil(),
-            task_id: uuid::Uuid::nil(),
-            epoch: 0,
-            node_id: String::new(),
-            occurrence: 0,
-            call_no: 0,
-            kind: String::new(),
-            provider: None,
-            model: None,
-            status: String::new(),
-            tokens_used: 0,
-            usage: None,
-            raw_usage: None,
-            cost_usd: None,
-            billed_usd: Decimal::ZERO,
-            price_id: None,
-            estimated: false,
-            flags: Vec::new(),
-            execution_time_ms: 0,
-            request_id: None,
-            timestamp: chrono::DateTime::UNIX_EPOCH,
-        }
-    }
 }

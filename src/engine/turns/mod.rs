@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::{
     Parts,
     clean::weight_of_output,
-    meter::{self, NodeMeter},
+    meter::{self, NodeMeter, Unsettled},
     record::RecordError,
     room::{Held, Room},
 };
@@ -109,7 +109,7 @@ impl Turns for NodeTurns<'_> {
         // write that fails ends the run.
         kept.pieces.push(piece.clone());
         kept.held.push(held);
-        let lines = self.meter.settled();
+        let lines = self.meter.take_lines(Unsettled::Go);
         match self.parts.turns.write((lines, turn)).await {
             Ok(true) => Ok(piece),
             Ok(false) => Err(meter::stop(&RecordError::LeaseLost)),

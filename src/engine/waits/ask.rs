@@ -56,9 +56,8 @@ impl Run<'_> {
             kind: question.kind,
             round: question.round,
         };
-        let mut record = Record { lines, question: Some(self.question(work, question)), ..Record::default() };
-        if !record.lines.is_empty() {
-            let lines = std::mem::take(&mut record.lines);
+        let record = Record { question: Some(self.question(work, question)), ..Record::default() };
+        if !lines.is_empty() {
             self.write(Record { lines, ..Record::default() }).await.map_err(|error| stop(&error))?;
         }
         let mut unasked = Some(record);

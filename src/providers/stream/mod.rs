@@ -1,22 +1,22 @@
-//! A streamed answer, folded into the one that would have come in one piece.
+//! A streamed answer: bytes to events, events to the fold of their protocol.
 
-mod anthropic;
-mod gemini;
-mod openai;
 mod sse;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
-use super::{Heard, known::Protocol};
+use super::{
+    heard::Heard,
+    protocol::{Fold, Protocol},
+};
 use sse::Sse;
 
 /// A stream on its way in.
 #[derive(Debug)]
 pub struct Reading<'a> {
     sse: Sse,
-    fold: Fold,
+    fold: Box<dyn Fold>,
     heard: &'a Heard,
 }
 
@@ -31,67 +31,44 @@ pub enum Broken {
     Short,
 }
 
-#[derive(Debug)]
-enum Fold {
-    OpenAi(openai::Fold),
-    Anthropic(anthropic::Fold),
-    Gemini(gemini::Fold),
-}
-
 impl<'a> Reading<'a> {
-    pub fn new(protocol: Protocol, heard: &'a Heard) -> Self {
-        let fold = match protocol {
-            Protocol::OpenAi(_) => Fold::OpenAi(openai::Fold::default()),
-            Protocol::Anthropic => Fold::Anthropic(anthropic::Fold::default()),
-            Protocol::Gemini => Fold::Gemini(gemini::Fold::default()),
-        };
-        Self { sse: Sse::default(), fold, heard }
+    pub fn new(protocol: &dyn Protocol, heard: &'a Heard) -> Self {
+        Self { sse: Sse::default(), fold: protocol.fold(), heard }
     }
 
     /// Takes in what has come, however it was cut.
+    ///
+    /// # Errors
+    /// [`Broken::Malformed`] or [`Broken::Failed`]; the stream is then of no more use.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let Self { sse, fold, heard } = self;
-        sse.feed(bytes, &mut |data| fold.event(data, heard))
+        sse.feed(bytes, &mut |data| take(fold.as_mut(), data, heard))
     }
 
     /// Nothing that matters follows, even if the connection stays open.
-    pub fn ended(&self) -> bool {
-        match &self.fold {
-            Fold::OpenAi(fold) => fold.ended(),
-            Fold::Anthropic(fold) => fold.ended(),
-            Fold::Gemini(_) => false,
-        }
+    pub fn is_over(&self) -> bool {
+        self.fold.is_over()
     }
 
-    /// The answer, once the stream has ended.
-    pub fn finish(self) -> Result<Value, Broken> {
-        let (whole, body) = match self.fold {
-            Fold::OpenAi(fold) => (fold.whole(), fold.into_body()),
-            Fold::Anthropic(fold) => (fold.whole(), fold.into_body()),
-            Fold::Gemini(fold) => (fold.whole(), fold.into_body()),
-        };
-        if whole { Ok(body) } else { Err(Broken::Short) }
+    /// The answer put together, once the stream has ended.
+    ///
+    /// # Errors
+    /// [`Broken::Short`].
+    pub fn finish(self) -> Result<Box<dyn Fold>, Broken> {
+        if self.fold.is_whole() { Ok(self.fold) } else { Err(Broken::Short) }
     }
 }
 
-impl Fold {
-    fn event(&mut self, data: &[u8], heard: &Heard) -> Result<(), Broken> {
-        if data.trim_ascii() == b"[DONE]" {
-            if let Self::OpenAi(fold) = self {
-                fold.done();
-            }
-            return Ok(());
-        }
-        let event: Value = serde_json::from_slice(data)
-            .map_err(|error| Broken::Malformed(format!("sent an event that is not valid JSON ({error})")))?;
-        if event.get("error").is_some_and(|error| !error.is_null()) {
-            return Err(Broken::Failed(event));
-        }
-        match self {
-            Self::OpenAi(fold) => fold.take(event, heard),
-            Self::Anthropic(fold) => fold.take(event, heard),
-            Self::Gemini(fold) => fold.take(event, heard),
-        }
-        Ok(())
+fn take(fold: &mut dyn Fold, data: &[u8], heard: &Heard) -> Result<(), Broken> {
+    if data.trim_ascii() == b"[DONE]" {
+        fold.done();
+        return Ok(());
     }
+    let event: Value = serde_json::from_slice(data)
+        .map_err(|error| Broken::Malformed(format!("sent an event that is not valid JSON ({error})")))?;
+    if event.get("error").is_some_and(|error| !error.is_null()) {
+        return Err(Broken::Failed(event));
+    }
+    fold.take(event, heard);
+    Ok(())
 }

@@ -1,112 +1,31 @@
-//! Every protocol's stream, cut at every byte: the same answer as in one piece.
+//! Streams that fail, and calls in pieces.
 
 use serde_json::{Value, json};
 
-use super::{
-    super::{
-        Heard,
-        known::Protocol,
-        script::{Answer, Counting},
-        sim,
-    },
-    Broken, Reading,
+use super::{Broken, Reading};
+use crate::providers::{
+    Heard,
+    asked::Asked,
+    known,
+    protocol::{Fold, Protocol},
 };
-use crate::base::Usage;
 
-const PROTOCOLS: [&str; 3] = ["openai", "anthropic", "gemini"];
-
-fn answer(content: &str, call: Option<(String, Value)>) -> Answer {
-    let usage = Usage { input: 9, output: 4, ..Usage::default() };
-    Answer { content: content.into(), call, cut_short: false, usage, counting: Counting::True }
-}
-
-/// What the simulator streams, and what it gives in one piece.
-fn both(protocol: &str, answer: &Answer) -> (String, Value) {
-    let asked = sim::Asked { model: "m".into(), stream_usage: true, ..sim::Asked::default() };
-    let (events, whole) = match protocol {
-        "openai" => {
-            (sim::openai::stream(&asked, answer, "1"), sim::openai::answer(&asked.question(), answer, Some("1")))
-        }
-        "anthropic" => {
-            (sim::anthropic::stream(&asked, None, answer, "1"), sim::anthropic::answer(&asked, None, answer, "1"))
-        }
-        _ => (sim::gemini::stream(&asked, answer, "1"), sim::gemini::answer(&asked, answer, "1")),
-    };
-    (events.concat(), whole)
-}
-
-fn read(protocol: &str, pieces: &[&[u8]], heard: &Heard) -> Result<Value, Broken> {
-    let mut reading = Reading::new(Protocol::named(protocol).unwrap(), heard);
+fn read(protocol: &dyn Protocol, pieces: &[&[u8]]) -> Result<Box<dyn Fold>, Broken> {
+    let heard = Heard::default();
+    let mut reading = Reading::new(protocol, &heard);
     pieces.iter().try_for_each(|piece| reading.feed(piece))?;
     reading.finish()
-}
-
-/// Content, calls, usage, end and id of an answer, as the adapter reads it.
-fn seen(protocol: &str, body: Value) -> Value {
-    use super::super::{anthropic, classify::Asked, gemini, http::Reply, openai};
-    let asked = Asked { provider: "p", model: "m", key: None };
-    let reply = Reply { request_id: None, body };
-    let done = match protocol {
-        "openai" => openai::answer(asked, reply),
-        "anthropic" => anthropic::answer(asked, reply),
-        _ => gemini::answer(asked, reply),
-    }
-    .unwrap();
-    json!([done.content, done.tool_calls, done.usage, done.raw_usage, done.finish_reason, done.request_id, done.model])
-}
-
-#[test]
-fn a_stream_is_the_answer_in_one_piece_wherever_it_is_cut() {
-    let call = || Some(("look".to_owned(), json!({"url": "https://example.com/ü?a=1&b=2", "n": [1, 2]})));
-    for protocol in PROTOCOLS {
-        for answer in
-            [answer("Grüße an alle, die \"das\" lesen.\n\nData: yes", None), answer("", call()), answer("", None)]
-        {
-            let (text, whole) = both(protocol, &answer);
-            let whole = seen(protocol, whole);
-            let bytes = text.as_bytes();
-            let streamed = |pieces: &[&[u8]]| seen(protocol, read(protocol, pieces, &Heard::default()).unwrap());
-            assert_eq!(streamed(&[bytes]), whole, "{protocol}");
-            for at in 0..=bytes.len() {
-                assert_eq!(streamed(&[&bytes[..at], &bytes[at..]]), whole, "{protocol}, cut at {at}");
-            }
-            assert_eq!(streamed(&bytes.chunks(1).collect::<Vec<_>>()), whole, "{protocol}, byte by byte");
-        }
-    }
-}
-
-#[test]
-fn a_stream_that_ends_too_soon_is_short_and_what_was_heard_is_counted() {
-    for protocol in PROTOCOLS {
-        let (text, _) = both(protocol, &answer(&"word ".repeat(40), None));
-        let events: Vec<&str> = text.split_inclusive("\n\n").collect();
-        let mut counted = 0;
-        for sent in 1..events.len() - 3 {
-            let heard = Heard::default();
-            let begun = events[..sent].concat();
-            assert_eq!(read(protocol, &[begun.as_bytes()], &heard), Err(Broken::Short), "{protocol} after {sent}");
-            let usage = heard.partial(7).unwrap().usage;
-            assert!(usage.output >= counted, "{protocol}: what arrives adds up");
-            assert_eq!(
-                usage.input,
-                if protocol == "anthropic" { 9 } else { 7 },
-                "{protocol}: the provider's own, if told"
-            );
-            counted = usage.output;
-        }
-        assert!(counted > 40, "{protocol}: {counted}");
-    }
 }
 
 #[test]
 fn an_error_in_a_stream_and_an_event_that_is_no_json_are_told_apart() {
     let failed = br#"data: {"type": "error", "error": {"type": "overloaded_error", "message": "later"}}"#;
-    for protocol in PROTOCOLS {
-        let broken = read(protocol, &[failed, b"\n\n"], &Heard::default()).unwrap_err();
+    for protocol in known::PROTOCOLS {
+        let broken = read(protocol, &[failed, b"\n\n"]).unwrap_err();
         assert!(matches!(broken, Broken::Failed(event) if event["error"]["type"] == "overloaded_error"));
-        let broken = read(protocol, &[b"data: {\"half\n\n"], &Heard::default()).unwrap_err();
+        let broken = read(protocol, &[b"data: {\"half\n\n"]).unwrap_err();
         assert!(matches!(broken, Broken::Malformed(_)), "{broken:?}");
-        assert_eq!(read(protocol, &[], &Heard::default()), Err(Broken::Short));
+        assert_eq!(read(protocol, &[]).unwrap_err(), Broken::Short);
     }
 }
 
@@ -115,8 +34,9 @@ fn calls_come_with_and_without_an_index() {
     let calls = |chunks: &[Value]| {
         let event = |calls: &Value| format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": calls}}]}));
         let text = chunks.iter().map(event).collect::<Vec<_>>().concat() + "data: [DONE]\n\n";
-        let body = read("openai", &[text.as_bytes()], &Heard::default()).unwrap();
-        seen("openai", body)[1].clone()
+        let fold = read(known::protocol("openai").unwrap(), &[text.as_bytes()]).unwrap();
+        let asked = Asked { provider: "p", model: "m", key: None };
+        json!(fold.into_completion(asked, None).unwrap().tool_calls)
     };
     let function = |name: &str, arguments: &str| json!({"name": name, "arguments": arguments});
     let expected =

@@ -10,11 +10,18 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
-use super::Patience;
-
 /// Where a provider does not say how long to wait: doubled with each 429 in a row.
 pub const FIRST_WAIT: Duration = Duration::from_secs(1);
 const MOST_DOUBLINGS: u32 = 5;
+
+/// How a call waits for its turn.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub longest: Duration,
+    /// Whether a key that the provider slowed down is waited for. Not, where another
+    /// model can be asked at once.
+    pub for_limits: bool,
+}
 
 /// One key of one provider.
 #[derive(Debug)]

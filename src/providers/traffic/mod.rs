@@ -20,9 +20,14 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{ErrorKind, Provider, ProviderError};
+use super::{
+    error::{ErrorKind, ProviderError},
+    provider::Provider,
+};
 use breaker::{Breaker, Health};
 use lane::{Closed, FIRST_WAIT, Lane, Place};
+
+pub use lane::Patience;
 
 /// Keys and hosts that are remembered before those at rest are forgotten.
 const MAX_REMEMBERED: usize = 10_000;
@@ -37,15 +42,6 @@ pub struct Traffic {
 }
 
 type Remembered<K, V> = Mutex<HashMap<K, Arc<V>>>;
-
-/// How a call waits for its turn.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub longest: Duration,
-    /// Whether a key that the provider slowed down is waited for. Not, where another
-    /// model can be asked at once.
-    pub for_limits: bool,
-}
 
 /// The right to make one call. Dropping it without a word, as when a call is cut
 /// off, frees its place and says nothing about the provider.
@@ -124,7 +120,7 @@ fn slowed(provider: &str, left: Duration) -> ProviderError {
          limit at {provider}, avoid this",
         left.as_secs().max(1)
     );
-    refused(ErrorKind::Slowed { after: left }, message)
+    ProviderError::new(ErrorKind::Slowed { after: left }, message)
 }
 
 fn full(provider: &str, most: u32) -> ProviderError {
@@ -133,7 +129,7 @@ fn full(provider: &str, most: u32) -> ProviderError {
         "all of the {most} calls that this worker may make to {provider} at once with one key are in flight: more \
          workers, or a higher TEAMAI_PROVIDERS__{setting}__MAX_IN_FLIGHT, avoid this",
     );
-    refused(ErrorKind::Slowed { after: FIRST_WAIT }, message)
+    ProviderError::new(ErrorKind::Slowed { after: FIRST_WAIT }, message)
 }
 
 fn dead(provider: &str, left: Duration) -> ProviderError {
@@ -142,9 +138,5 @@ fn dead(provider: &str, left: Duration) -> ProviderError {
          providers.{provider}.base_url",
         left.as_secs().max(1)
     );
-    refused(ErrorKind::Retry { after: Some(left) }, message)
-}
-
-fn refused(kind: ErrorKind, message: String) -> ProviderError {
-    ProviderError { kind, message, status: None, request_id: None, usage: None }
+    ProviderError::new(ErrorKind::Retry { after: Some(left) }, message)
 }

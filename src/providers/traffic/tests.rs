@@ -40,7 +40,7 @@ impl Provider for Far {
 const FAR: Far = Far("far", None);
 
 fn answer(kind: ErrorKind, status: Option<u16>) -> Result<(), ProviderError> {
-    Err(ProviderError { kind, message: String::new(), status, request_id: None, usage: None })
+    Err(ProviderError { kind, message: String::new(), status, request_id: None, metered: None })
 }
 
 fn limited(seconds: u64) -> Result<(), ProviderError> {

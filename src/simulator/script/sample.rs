@@ -10,7 +10,7 @@ use std::cell::Cell;
 use serde_json::{Map, Value, json};
 
 use super::{
-    hash,
+    hash::hash,
     text::{clip, opening},
 };
 use crate::base::weight;

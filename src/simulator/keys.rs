@@ -1,10 +1,13 @@
-//! Keys with a rate limit of their own: `rate-<n>-...` may call n times in a second.
+//! Keys that are not taken as any other: `bad-key` is refused, and `rate-<n>-...` may call n times in a second.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+
+/// The one key that is refused.
+pub const BAD_KEY: &str = "bad-key";
 
 const WINDOW: Duration = Duration::from_secs(1);
 

@@ -1,14 +1,21 @@
-//! OpenAI's chat completions, and everyone who speaks the same.
+//! A chat completion that is asked for, and one that came in one piece.
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    Completion, ProviderError, Request, ToolCall, Turn, chat,
-    classify::{self, Asked},
-    http::Reply,
-    known::{Dialect, SchemaMode},
-    structured, usage,
+    super::{
+        asked::Asked,
+        chat::{self, Tool, ToolCall, ToolResult, Turn},
+        classify,
+        completion::{Completion, Parts},
+        error::ProviderError,
+        protocol::Reply,
+        request::Request,
+        structured,
+    },
+    dialect::{Dialect, SchemaMode},
 };
+use crate::base::Metered;
 
 /// The body of a `POST .../chat/completions`. Beside tools a schema stands in the
 /// prompt alone: what enforces it would forbid the calls of some providers' models.
@@ -36,7 +43,7 @@ pub fn question(request: &Request, dialect: Dialect) -> Value {
     request.turns.iter().for_each(|turn| said(turn, &mut messages));
     body.insert("messages".into(), messages.into());
     if !request.tools.is_empty() {
-        let tool = |t: &super::Tool| json!({"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}});
+        let tool = |t: &Tool| json!({"type": "function", "function": {"name": t.name, "description": t.description, "parameters": t.schema}});
         body.insert("tools".into(), request.tools.iter().map(tool).collect());
         if request.answer_now {
             body.insert("tool_choice".into(), "none".into());
@@ -52,7 +59,7 @@ pub fn question(request: &Request, dialect: Dialect) -> Value {
 }
 
 /// Asks for the answer in pieces, with the usage at the end where that has to be asked for.
-pub fn streamed(body: &mut Value, dialect: Dialect) {
+pub fn ask_for_stream(body: &mut Value, dialect: Dialect) {
     body["stream"] = true.into();
     if dialect.usage_on_request {
         body["stream_options"] = json!({"include_usage": true});
@@ -74,38 +81,41 @@ fn said(turn: &Turn, messages: &mut Vec<Value>) {
             messages.push(message);
         }
         Turn::Tools(results) => {
-            let message = |r: &super::ToolResult| json!({"role": "tool", "tool_call_id": r.id, "content": r.content});
+            let message = |r: &ToolResult| json!({"role": "tool", "tool_call_id": r.id, "content": r.content});
             messages.extend(results.iter().map(message));
         }
     }
 }
 
-/// Reads `choices[0]` and `usage`.
-pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderError> {
-    let Reply { request_id, mut body } = reply;
-    let request_id = request_id.or_else(|| body["id"].as_str().map(str::to_owned));
-    let raw_usage = body.get_mut("usage").map(Value::take).unwrap_or_default();
-    let counted = usage::openai(&raw_usage);
-    let message = &body["choices"][0]["message"];
+/// Reads `choices[0]`.
+pub fn answer(asked: Asked<'_>, reply: Reply, metered: Metered) -> Result<Completion, ProviderError> {
+    let Reply { request_id, body } = reply;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let choice = &body["choices"][0];
+    let message = &choice["message"];
+    let id = text(&body["id"]);
     if !message.is_object() {
-        let mut error = if body.get("error").is_some_and(|error| !error.is_null()) {
+        let request_id = request_id.or(id);
+        let error = if body.get("error").is_some_and(|error| !error.is_null()) {
             classify::in_body(asked, &body, request_id)
         } else {
-            classify::unreadable(asked.provider, "sent an answer without a message in `choices`", request_id)
+            without_message(asked, request_id)
         };
-        error.usage = (!raw_usage.is_null()).then_some((counted.usage, raw_usage));
-        return Err(error);
+        return Err(error.with_usage(metered));
     }
-    Ok(Completion {
+    let parts = Parts {
         content: content(message),
         tool_calls: calls(message),
-        model: body["model"].as_str().unwrap_or(asked.model).to_owned(),
-        usage: counted.usage,
-        raw_usage,
-        usage_mismatch: counted.mismatch,
-        request_id,
-        finish_reason: body["choices"][0]["finish_reason"].as_str().map(str::to_owned),
-    })
+        finish_reason: text(&choice["finish_reason"]),
+        id,
+        model: text(&body["model"]),
+    };
+    Ok(parts.into_completion(asked, request_id, metered))
+}
+
+/// The error of an answer that says nothing.
+pub fn without_message(asked: Asked<'_>, request_id: Option<String>) -> ProviderError {
+    classify::unreadable(asked.provider, "sent an answer without a message in `choices`", request_id)
 }
 
 /// Text, or Mistral's list of chunks, of which those of type text count; a
@@ -120,22 +130,22 @@ fn content(message: &Value) -> String {
 
 fn calls(message: &Value) -> Vec<ToolCall> {
     let calls = message["tool_calls"].as_array().into_iter().flatten().enumerate();
-    calls
-        .filter_map(|(nth, call)| {
-            let function = &call["function"];
-            let id = call["id"].as_str().filter(|id| !id.is_empty());
-            Some(ToolCall {
-                id: id.map_or_else(|| chat::made_up_id(nth), str::to_owned),
-                name: function["name"].as_str().filter(|name| !name.is_empty())?.to_owned(),
-                arguments: match &function["arguments"] {
-                    Value::String(text) => chat::arguments(text),
-                    Value::Null => chat::arguments(""),
-                    whole => whole.clone(),
-                },
-                signature: None,
-            })
-        })
-        .collect()
+    let read = |(nth, call): (usize, &Value)| {
+        let (id, function) = (call["id"].as_str().unwrap_or_default(), &call["function"]);
+        let arguments = match &function["arguments"] {
+            Value::String(text) => chat::arguments(text),
+            Value::Null => chat::arguments(""),
+            whole => whole.clone(),
+        };
+        tool_call(nth, id, function["name"].as_str().unwrap_or_default(), arguments)
+    };
+    calls.filter_map(read).collect()
+}
+
+/// A call that has a name; its id is made up where it has none.
+pub fn tool_call(nth: usize, id: &str, name: &str, arguments: Value) -> Option<ToolCall> {
+    let id = if id.is_empty() { chat::made_up_id(nth) } else { id.to_owned() };
+    (!name.is_empty()).then(|| ToolCall { id, name: name.to_owned(), arguments, signature: None })
 }
 
 #[cfg(test)]
@@ -143,11 +153,9 @@ mod tests {
     use super::*;
     use crate::providers::{ErrorKind, known};
 
-    fn dialect(provider: &str) -> Dialect {
-        match known::find(provider).expect("a provider").protocol {
-            known::Protocol::OpenAi(dialect) => dialect,
-            other => panic!("{other:?}"),
-        }
+    /// As the provider of that name is asked.
+    fn question(request: &Request, provider: &str) -> Value {
+        known::find(provider).expect("a provider").protocol.question(request, false)
     }
 
     fn request() -> Request {
@@ -162,26 +170,27 @@ mod tests {
     }
 
     fn parse(body: Value) -> Result<Completion, ProviderError> {
-        answer(Asked { provider: "openai", model: "m", key: None }, Reply { request_id: Some("r1".into()), body })
+        let protocol = known::find("openai").expect("a provider").protocol;
+        let asked = Asked { provider: "openai", model: "m", key: None };
+        protocol.answer(asked, Reply { request_id: Some("r1".into()), body })
     }
 
     #[test]
     fn the_question_has_the_limit_under_its_providers_name() {
-        let body = question(&request(), dialect("openai"));
+        let body = question(&request(), "openai");
         let expected = json!({"model": "m", "temperature": 0.3, "max_completion_tokens": 50, "messages": [
             {"role": "system", "content": "s"}, {"role": "user", "content": "p"}]});
         assert_eq!(body, expected);
-        assert_eq!(question(&request(), dialect("groq"))["max_tokens"], 50);
+        assert_eq!(question(&request(), "groq")["max_tokens"], 50);
         let bare = Request { model: "m".into(), prompt: "p".into(), ..Request::default() };
         let expected = json!({"model": "m", "messages": [{"role": "user", "content": "p"}]});
-        assert_eq!(question(&bare, dialect("groq")), expected);
+        assert_eq!(question(&bare, "groq"), expected);
     }
 
     #[test]
     fn a_schema_is_enforced_where_it_can_be_and_told_where_it_cannot() {
         let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
-        let ask =
-            |provider| question(&Request { response_schema: Some(schema.clone()), ..request() }, dialect(provider));
+        let ask = |provider| question(&Request { response_schema: Some(schema.clone()), ..request() }, provider);
         let told = |body: &Value| body["messages"][0]["content"].as_str().expect("text").contains("JSON Schema");
         let openai = ask("openai");
         assert_eq!(openai["response_format"]["json_schema"]["schema"], schema);
@@ -193,7 +202,7 @@ mod tests {
         assert_eq!(openrouter["response_format"]["type"], "json_schema");
         assert!(told(&openrouter));
         let list = Request { response_schema: Some(json!({"type": "array"})), ..request() };
-        let body = question(&list, dialect("openai"));
+        let body = question(&list, "openai");
         assert!(body.get("response_format").is_none() && told(&body), "a list at the top cannot be enforced");
     }
 
@@ -204,7 +213,8 @@ mod tests {
             {"message": {"content": "hello"}, "finish_reason": "stop"}]}))
         .expect("an answer");
         assert_eq!((done.content.as_str(), done.model.as_str()), ("hello", "m-2024"));
-        assert_eq!((done.raw_usage, done.usage.total(), done.usage_mismatch), (raw, 5, false));
+        let Metered { raw: sent, usage, mismatch, .. } = done.metered;
+        assert_eq!((sent, usage.total(), mismatch), (Some(raw), 5, false));
         assert_eq!((done.request_id.as_deref(), done.finish_reason.as_deref()), (Some("r1"), Some("stop")));
     }
 
@@ -221,7 +231,7 @@ mod tests {
     #[test]
     fn missing_usage_is_flagged() {
         let done = parse(json!({"choices": [{"message": {"content": "x"}}]})).expect("an answer");
-        assert!(done.usage_mismatch && done.raw_usage.is_null());
+        assert!(done.metered.mismatch && done.metered.raw.is_none());
     }
 
     #[test]
@@ -229,7 +239,7 @@ mod tests {
         let usage = json!({"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3});
         let error = parse(json!({"choices": [], "usage": usage})).expect_err("an error");
         assert_eq!(error.kind, ErrorKind::Unknown);
-        assert_eq!(error.usage.expect("usage").0.input, 3);
+        assert_eq!(error.metered.expect("usage").usage.input, 3);
         let error = parse(json!({"error": {"code": 429, "message": "upstream"}})).expect_err("an error");
         assert!(matches!(error.kind, ErrorKind::Retry { .. }));
         assert_eq!(parse(json!("text")).expect_err("an error").kind, ErrorKind::Unknown);

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Asked, limit, pieces, text, told_schema, tool};
-use crate::providers::script::{Answer, Counting};
+use super::{
+    asked::{Asked, limit, pieces, text, told_schema, tool},
+    script::{Answer, Counting},
+};
 
 /// # Errors
 /// What is wrong with the body.

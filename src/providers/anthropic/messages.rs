@@ -1,16 +1,19 @@
-//! Anthropic's messages.
+//! A message that is asked for, and one that came in one piece.
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Completion, ProviderError, Request, ToolCall, Turn, chat,
-    classify::{self, Asked},
-    http::Reply,
-    structured, usage,
+use super::super::{
+    asked::Asked,
+    chat::{self, Tool, ToolCall, ToolResult, Turn},
+    classify,
+    completion::{Completion, Parts},
+    error::ProviderError,
+    protocol::Reply,
+    request::Request,
+    structured,
 };
+use crate::base::Metered;
 
-/// The version of the protocol, sent as `anthropic-version`.
-pub const VERSION: &str = "2023-06-01";
 /// The protocol wants a bound on the answer, always.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
 
@@ -35,7 +38,7 @@ pub fn question(request: &Request) -> Value {
         None => {}
     }
     if !request.tools.is_empty() {
-        let tool = |t: &super::Tool| json!({"name": t.name, "description": t.description, "input_schema": t.schema});
+        let tool = |t: &Tool| json!({"name": t.name, "description": t.description, "input_schema": t.schema});
         body.insert("tools".into(), request.tools.iter().map(tool).collect());
         if request.answer_now {
             body.insert("tool_choice".into(), json!({"type": "none"}));
@@ -48,11 +51,6 @@ pub fn question(request: &Request) -> Value {
         body.insert("temperature".into(), temperature.into());
     }
     Value::Object(body)
-}
-
-/// Asks for the answer in pieces.
-pub fn streamed(body: &mut Value) {
-    body["stream"] = true.into();
 }
 
 fn said(turn: &Turn) -> Value {
@@ -74,55 +72,75 @@ fn said(turn: &Turn) -> Value {
             json!({"role": "assistant", "content": blocks})
         }
         Turn::Tools(results) => {
-            let block = |r: &super::ToolResult| json!({"type": "tool_result", "tool_use_id": r.id, "content": r.content, "is_error": r.is_error});
+            let block = |r: &ToolResult| json!({"type": "tool_result", "tool_use_id": r.id, "content": r.content, "is_error": r.is_error});
             json!({"role": "user", "content": results.iter().map(block).collect::<Vec<_>>()})
         }
     }
 }
 
-/// Reads `content` and `usage`.
-pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderError> {
-    let Reply { request_id, mut body } = reply;
-    let request_id = request_id.or_else(|| body["id"].as_str().map(str::to_owned));
-    let raw_usage = body.get_mut("usage").map(Value::take).unwrap_or_default();
-    let counted = usage::anthropic(&raw_usage);
+/// Reads `content`.
+pub fn answer(asked: Asked<'_>, reply: Reply, metered: Metered) -> Result<Completion, ProviderError> {
+    let Reply { request_id, body } = reply;
+    let text = |key: &str| body[key].as_str().map(str::to_owned);
     let Some(blocks) = body["content"].as_array() else {
-        let mut error = classify::unreadable(asked.provider, "sent an answer without `content`", request_id);
-        error.usage = (!raw_usage.is_null()).then_some((counted.usage, raw_usage));
-        return Err(error);
+        return Err(without_content(asked, request_id.or_else(|| text("id"))).with_usage(metered));
     };
-    // The forced tool's input is the answer; text beside it is talk.
-    let (answer, others): (Vec<&Value>, Vec<&Value>) =
-        blocks.iter().filter(|block| block["type"] == "tool_use").partition(|block| block["name"] == structured::NAME);
-    let content = match answer.first() {
-        Some(block) => block["input"].to_string(),
-        None => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
-    };
-    let call = |(nth, block): (usize, &&Value)| ToolCall {
-        id: block["id"].as_str().map_or_else(|| chat::made_up_id(nth), str::to_owned),
-        name: block["name"].as_str().unwrap_or_default().to_owned(),
-        arguments: block["input"].clone(),
-        signature: None,
-    };
-    Ok(Completion {
-        content,
-        tool_calls: others.iter().enumerate().map(call).collect(),
-        model: body["model"].as_str().unwrap_or(asked.model).to_owned(),
-        usage: counted.usage,
-        raw_usage,
-        usage_mismatch: counted.mismatch,
-        request_id,
-        finish_reason: body["stop_reason"].as_str().map(str::to_owned),
-    })
+    let (content, tool_calls) = compose(blocks.iter().filter_map(Block::read));
+    let parts = Parts { content, tool_calls, finish_reason: text("stop_reason"), id: text("id"), model: text("model") };
+    Ok(parts.into_completion(asked, request_id, metered))
+}
+
+/// The error of an answer that says nothing.
+pub fn without_content(asked: Asked<'_>, request_id: Option<String>) -> ProviderError {
+    classify::unreadable(asked.provider, "sent an answer without `content`", request_id)
+}
+
+/// A block of an answer that counts; thinking does not.
+#[derive(Debug)]
+pub enum Block {
+    Text(String),
+    Tool { id: Option<String>, name: String, input: Value },
+}
+
+impl Block {
+    fn read(block: &Value) -> Option<Self> {
+        let text = |key: &str| block[key].as_str().map(str::to_owned);
+        if block["type"] == "tool_use" {
+            let (id, name) = (text("id"), text("name").unwrap_or_default());
+            return Some(Self::Tool { id, name, input: block["input"].clone() });
+        }
+        text("text").map(Self::Text)
+    }
+}
+
+/// The content of an answer, and the calls that it asks for. The forced tool's input
+/// is the answer; text beside it is talk.
+pub fn compose(blocks: impl Iterator<Item = Block>) -> (String, Vec<ToolCall>) {
+    let (mut talk, mut answer, mut calls) = (String::new(), None, Vec::new());
+    for block in blocks {
+        match block {
+            Block::Text(text) => talk.push_str(&text),
+            Block::Tool { name, input, .. } if name == structured::NAME => {
+                answer.get_or_insert_with(|| input.to_string());
+            }
+            Block::Tool { id, name, input } => {
+                let id = id.unwrap_or_else(|| chat::made_up_id(calls.len()));
+                calls.push(ToolCall { id, name, arguments: input, signature: None });
+            }
+        }
+    }
+    (answer.unwrap_or(talk), calls)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::ErrorKind;
+    use crate::providers::{ErrorKind, known};
 
     fn parse(body: Value) -> Result<Completion, ProviderError> {
-        answer(Asked { provider: "anthropic", model: "m", key: None }, Reply { request_id: None, body })
+        let protocol = known::find("anthropic").expect("a provider").protocol;
+        let asked = Asked { provider: "anthropic", model: "m", key: None };
+        protocol.answer(asked, Reply { request_id: None, body })
     }
 
     #[test]
@@ -153,7 +171,7 @@ mod tests {
         let done =
             parse(json!({"id": "msg_1", "model": "c", "content": text, "usage": usage, "stop_reason": "end_turn"}))
                 .expect("an answer");
-        assert_eq!((done.content.as_str(), done.usage.total(), done.usage_mismatch), ("ab", 6, false));
+        assert_eq!((done.content.as_str(), done.metered.usage.total(), done.metered.mismatch), ("ab", 6, false));
         assert_eq!((done.request_id.as_deref(), done.finish_reason.as_deref()), (Some("msg_1"), Some("end_turn")));
         let tool =
             json!([{"type": "text", "text": "Here:"}, {"type": "tool_use", "name": "answer", "input": {"n": 1}}]);
@@ -163,6 +181,6 @@ mod tests {
     #[test]
     fn an_answer_without_content_is_lost_and_keeps_its_usage() {
         let error = parse(json!({"usage": {"input_tokens": 9, "output_tokens": 1}})).expect_err("an error");
-        assert_eq!((error.kind, error.usage.expect("usage").0.total()), (ErrorKind::Unknown, 10));
+        assert_eq!((error.kind, error.metered.expect("usage").usage.total()), (ErrorKind::Unknown, 10));
     }
 }

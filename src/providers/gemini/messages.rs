@@ -1,13 +1,18 @@
-//! Gemini's generateContent.
+//! Content that is asked for, and an answer that came in one piece.
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    Completion, ErrorKind, ProviderError, Request, ToolCall, Turn, chat,
-    classify::{self, Asked},
-    http::Reply,
-    structured, usage,
+use super::super::{
+    asked::Asked,
+    chat::{self, Tool, ToolCall, ToolResult, Turn},
+    classify,
+    completion::{Completion, Parts},
+    error::{ErrorKind, ProviderError},
+    protocol::Reply,
+    request::Request,
+    structured,
 };
+use crate::base::Metered;
 
 /// The body of a `POST .../models/{model}:generateContent`, or of its stream. Beside
 /// tools, which exclude the mode that enforces it, a schema stands in the prompt.
@@ -31,8 +36,7 @@ pub fn question(request: &Request) -> Value {
     contents.extend(request.turns.iter().map(said));
     body.insert("contents".into(), contents.into());
     if !request.tools.is_empty() {
-        let tool =
-            |t: &super::Tool| json!({"name": t.name, "description": t.description, "parametersJsonSchema": t.schema});
+        let tool = |t: &Tool| json!({"name": t.name, "description": t.description, "parametersJsonSchema": t.schema});
         let declared: Vec<_> = request.tools.iter().map(tool).collect();
         body.insert("tools".into(), json!([{"functionDeclarations": declared}]));
         if request.answer_now {
@@ -67,7 +71,7 @@ fn said(turn: &Turn) -> Value {
             json!({"role": "model", "parts": parts})
         }
         Turn::Tools(results) => {
-            let part = |r: &super::ToolResult| {
+            let part = |r: &ToolResult| {
                 let key = if r.is_error { "error" } else { "result" };
                 json!({"functionResponse": {"name": r.name, "response": {key: r.content}}})
             };
@@ -76,54 +80,57 @@ fn said(turn: &Turn) -> Value {
     }
 }
 
-/// Reads `candidates[0]` and `usageMetadata`.
-pub fn answer(asked: Asked<'_>, reply: Reply) -> Result<Completion, ProviderError> {
-    let Reply { request_id, mut body } = reply;
-    let request_id = request_id.or_else(|| body["responseId"].as_str().map(str::to_owned));
-    let raw_usage = body.get_mut("usageMetadata").map(Value::take).unwrap_or_default();
-    let counted = usage::gemini(&raw_usage);
+/// Reads `candidates[0]`.
+pub fn answer(asked: Asked<'_>, reply: Reply, metered: Metered) -> Result<Completion, ProviderError> {
+    let Reply { request_id, body } = reply;
+    let text = |key: &str| body[key].as_str().map(str::to_owned);
     let candidate = &body["candidates"][0];
     if !candidate.is_object() {
         let blocked = body.pointer("/promptFeedback/blockReason").and_then(Value::as_str);
-        let what = match blocked {
-            Some(reason) => format!("blocked the prompt ({reason})"),
-            None => "sent an answer without `candidates`".to_owned(),
-        };
-        let mut error = classify::unreadable(asked.provider, &what, request_id);
-        if blocked.is_some() {
-            error.kind = ErrorKind::Rejected;
-        }
-        error.usage = (!raw_usage.is_null()).then_some((counted.usage, raw_usage));
-        return Err(error);
+        return Err(without_candidate(asked, blocked, request_id.or_else(|| text("responseId"))).with_usage(metered));
     }
-    let parts = candidate.pointer("/content/parts").and_then(Value::as_array);
-    let calls = parts.into_iter().flatten().filter(|part| part["functionCall"].is_object()).enumerate();
-    let call = |(nth, part): (usize, &Value)| ToolCall {
-        id: part["functionCall"]["id"].as_str().map_or_else(|| chat::made_up_id(nth), str::to_owned),
-        name: part["functionCall"]["name"].as_str().unwrap_or_default().to_owned(),
-        arguments: chat::argument_object(&part["functionCall"]["args"]),
-        signature: part["thoughtSignature"].as_str().map(str::to_owned),
+    let finish_reason = candidate["finishReason"].as_str().map(str::to_owned);
+    let mut parts = Parts { id: text("responseId"), model: text("modelVersion"), finish_reason, ..Parts::default() };
+    let pieces = candidate.pointer("/content/parts").and_then(Value::as_array);
+    pieces.into_iter().flatten().for_each(|part| add(&mut parts, part));
+    Ok(parts.into_completion(asked, request_id, metered))
+}
+
+/// The error of an answer that says nothing.
+pub fn without_candidate(asked: Asked<'_>, blocked: Option<&str>, request_id: Option<String>) -> ProviderError {
+    let Some(reason) = blocked else {
+        return classify::unreadable(asked.provider, "sent an answer without `candidates`", request_id);
     };
-    // Parts that are marked as thoughts are not the answer.
-    let spoken = parts.into_iter().flatten().filter(|part| part["thought"] != true);
-    Ok(Completion {
-        content: spoken.filter_map(|part| part["text"].as_str()).collect(),
-        tool_calls: calls.map(call).collect(),
-        model: body["modelVersion"].as_str().unwrap_or(asked.model).to_owned(),
-        usage: counted.usage,
-        raw_usage,
-        usage_mismatch: counted.mismatch,
-        request_id,
-        finish_reason: candidate["finishReason"].as_str().map(str::to_owned),
-    })
+    let error = classify::unreadable(asked.provider, &format!("blocked the prompt ({reason})"), request_id);
+    ProviderError { kind: ErrorKind::Rejected, ..error }
+}
+
+/// Adds a part of the answer. What is marked as a thought is not the answer.
+pub fn add(parts: &mut Parts, part: &Value) {
+    if part["thought"] != true {
+        parts.content.push_str(part["text"].as_str().unwrap_or_default());
+    }
+    let call = &part["functionCall"];
+    if call.is_object() {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        parts.tool_calls.push(ToolCall {
+            id: text(&call["id"]).unwrap_or_else(|| chat::made_up_id(parts.tool_calls.len())),
+            name: text(&call["name"]).unwrap_or_default(),
+            arguments: chat::argument_object(&call["args"]),
+            signature: text(&part["thoughtSignature"]),
+        });
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::known;
 
     fn parse(body: Value) -> Result<Completion, ProviderError> {
-        answer(Asked { provider: "gemini", model: "m", key: None }, Reply { request_id: None, body })
+        let protocol = known::find("gemini").expect("a provider").protocol;
+        let asked = Asked { provider: "gemini", model: "m", key: None };
+        protocol.answer(asked, Reply { request_id: None, body })
     }
 
     #[test]
@@ -155,10 +162,10 @@ mod tests {
             "modelVersion": "gem-001", "responseId": "r"}))
         .expect("an answer");
         assert_eq!((done.content.as_str(), done.model.as_str()), ("ab", "gem-001"));
-        assert_eq!((done.usage.total(), done.usage_mismatch), (8, false));
+        assert_eq!((done.metered.usage.total(), done.metered.mismatch), (8, false));
         assert_eq!((done.request_id.as_deref(), done.finish_reason.as_deref()), (Some("r"), Some("STOP")));
         let cut = parse(json!({"candidates": [{"finishReason": "MAX_TOKENS"}]})).expect("an answer");
-        assert_eq!((cut.content.as_str(), cut.usage_mismatch), ("", true));
+        assert_eq!((cut.content.as_str(), cut.metered.mismatch), ("", true));
     }
 
     #[test]
@@ -168,7 +175,7 @@ mod tests {
         .expect_err("an error");
         assert!(error.message.contains("blocked the prompt (SAFETY)"));
         assert_eq!(error.kind, ErrorKind::Rejected, "it would be blocked again");
-        assert_eq!(error.usage.expect("usage").0.input, 5);
+        assert_eq!(error.metered.expect("usage").usage.input, 5);
         assert_eq!(parse(json!({})).expect_err("an error").kind, ErrorKind::Unknown);
     }
 }

@@ -1,45 +1,51 @@
 //! Chunks of a chat completion, put together.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::super::{Heard, usage};
+use super::{
+    super::{
+        asked::Asked,
+        chat,
+        completion::{Completion, Parts},
+        error::ProviderError,
+        heard::Heard,
+        protocol::Fold,
+    },
+    messages, usage,
+};
+use crate::base::Metered;
 
 /// More calls in one answer than any model makes.
 const MAX_CALLS: usize = 128;
 
 /// The completion so far.
 #[derive(Debug, Default)]
-pub struct Fold {
+pub struct ChunkFold {
     id: Option<String>,
     model: Option<String>,
     content: String,
     refusal: String,
     /// Id, name and arguments of each call.
     calls: Vec<[String; 3]>,
-    spoke: bool,
-    finish: Option<String>,
-    usage: Value,
-    done: bool,
+    has_choice: bool,
+    finish_reason: Option<String>,
+    metered: Option<Metered>,
+    is_done: bool,
 }
 
-impl Fold {
-    pub fn done(&mut self) {
-        self.done = true;
-    }
-
-    pub fn take(&mut self, mut chunk: Value, heard: &Heard) {
+impl Fold for ChunkFold {
+    fn take(&mut self, mut chunk: Value, heard: &Heard) {
         for (key, mine) in [("id", &mut self.id), ("model", &mut self.model)] {
             if mine.is_none() {
                 *mine = chunk[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
             }
         }
-        for choice in
-            chunk["choices"].as_array().into_iter().flatten().filter(|c| c["index"].as_u64().unwrap_or(0) == 0)
-        {
-            self.spoke = true;
+        let choices = chunk["choices"].as_array().into_iter().flatten();
+        for choice in choices.filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
+            self.has_choice = true;
             self.delta(&choice["delta"], heard);
             if let Some(reason) = choice["finish_reason"].as_str() {
-                self.finish = Some(reason.to_owned());
+                self.finish_reason = Some(reason.to_owned());
             }
         }
         let usage = match chunk.get_mut("usage").map(Value::take) {
@@ -48,11 +54,49 @@ impl Fold {
             _ => chunk.pointer_mut("/x_groq/usage").map(Value::take).unwrap_or_default(),
         };
         if usage.is_object() {
-            heard.reported(usage::openai(&usage).usage, &usage);
-            self.usage = usage;
+            let metered = usage::read(usage);
+            heard.reported(&metered);
+            self.metered = Some(metered);
         }
     }
 
+    fn done(&mut self) {
+        self.is_done = true;
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_done
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_done || self.finish_reason.is_some()
+    }
+
+    fn into_completion(
+        self: Box<Self>,
+        asked: Asked<'_>,
+        request_id: Option<String>,
+    ) -> Result<Completion, ProviderError> {
+        let metered = self.metered.unwrap_or_else(|| usage::read(Value::Null));
+        if !self.has_choice {
+            return Err(messages::without_message(asked, request_id.or(self.id)).with_usage(metered));
+        }
+        let calls = self.calls.iter().enumerate();
+        let read = |(nth, [id, name, arguments]): (usize, &[String; 3])| {
+            messages::tool_call(nth, id, name, chat::arguments(arguments))
+        };
+        let parts = Parts {
+            tool_calls: calls.filter_map(read).collect(),
+            content: if self.content.is_empty() { self.refusal } else { self.content },
+            finish_reason: self.finish_reason,
+            id: self.id,
+            model: self.model,
+        };
+        Ok(parts.into_completion(asked, request_id, metered))
+    }
+}
+
+impl ChunkFold {
     fn delta(&mut self, delta: &Value, heard: &Heard) {
         match &delta["content"] {
             Value::String(text) => push(&mut self.content, text, heard),
@@ -101,37 +145,6 @@ impl Fold {
             Value::Null => {}
             whole => push(arguments, &whole.to_string(), heard),
         }
-    }
-
-    /// Nothing follows.
-    pub fn ended(&self) -> bool {
-        self.done
-    }
-
-    /// A stream that ends here was not cut.
-    pub fn whole(&self) -> bool {
-        self.done || self.finish.is_some()
-    }
-
-    /// The answer that would have come in one piece.
-    pub fn into_body(self) -> Value {
-        let mut body = Map::new();
-        for (key, value) in [("id", self.id), ("model", self.model)] {
-            body.extend(value.map(|value| (key.to_owned(), value.into())));
-        }
-        if self.spoke {
-            let mut message = json!({"content": self.content});
-            if self.content.is_empty() && !self.refusal.is_empty() {
-                message = json!({"content": null, "refusal": self.refusal});
-            }
-            if !self.calls.is_empty() {
-                let call = |[id, name, arguments]: [String; 3]| json!({"id": id, "function": {"name": name, "arguments": arguments}});
-                message["tool_calls"] = self.calls.into_iter().map(call).collect();
-            }
-            body.insert("choices".into(), json!([{"message": message, "finish_reason": self.finish}]));
-        }
-        body.insert("usage".into(), self.usage);
-        body.into()
     }
 }
 

@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    Completion, ErrorKind, Heard, Provider, ProviderError, Request, Turn,
-    classify::{self, Asked},
-    http::Reply,
+    asked::pieces,
+    keys::BAD_KEY,
     openai,
     script::{self, Act, Question, Script},
-    sim,
+};
+use crate::providers::{
+    Completion, ErrorKind, Heard, Provider, ProviderError, Request, Turn,
+    asked::Asked,
+    classify,
+    openai::{Dialect, OpenAi},
+    protocol::{Protocol, Reply},
 };
 
 const NAME: &str = "scripted";
@@ -55,7 +60,7 @@ impl Provider for Scripted {
             Act::Answer => answer(asked, &question),
             Act::Trickle(wait) => {
                 let answered = answer(asked, &question)?;
-                for piece in sim::pieces(&answered.content) {
+                for piece in pieces(&answered.content) {
                     timeout(request.timeout, sleep(wait)).await.map_err(|_| late(request.timeout))?;
                     heard.text(&piece);
                 }
@@ -84,7 +89,7 @@ impl Provider for Scripted {
 
     async fn check_key(&self, key: &SecretString) -> Result<(), ProviderError> {
         let asked = Asked { provider: NAME, model: "", key: Some(key) };
-        if key.expose_secret() == sim::BAD_KEY { Err(refuse(asked, 401, "invalid_api_key")) } else { Ok(()) }
+        if key.expose_secret() == BAD_KEY { Err(refuse(asked, 401, "invalid_api_key")) } else { Ok(()) }
     }
 }
 
@@ -109,8 +114,8 @@ fn question<'a>(request: &'a Request, conversation: Option<&'a str>) -> Question
 }
 
 fn answer(asked: Asked<'_>, question: &Question<'_>) -> Result<Completion, ProviderError> {
-    let body = sim::openai::answer(question, &script::answer(question), None);
-    openai::answer(asked, Reply { request_id: None, body })
+    let body = openai::answer(question, &script::answer(question), None);
+    OpenAi(Dialect::COMMON).answer(asked, Reply { request_id: None, body })
 }
 
 fn half_heard(question: &Question<'_>, heard: &Heard) {
@@ -119,13 +124,7 @@ fn half_heard(question: &Question<'_>, heard: &Heard) {
 }
 
 fn late(bound: Duration) -> ProviderError {
-    ProviderError {
-        kind: ErrorKind::Timeout,
-        message: format!("{NAME} did not answer within {bound:?}"),
-        status: None,
-        request_id: None,
-        usage: None,
-    }
+    ProviderError::new(ErrorKind::Timeout, format!("{NAME} did not answer within {bound:?}"))
 }
 
 fn refuse(asked: Asked<'_>, status: u16, code: &str) -> ProviderError {
@@ -154,18 +153,18 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_counted_and_adds_up() {
         let done = ask("scripted-small").await.expect("an answer");
-        assert!(done.usage.input > 0 && done.usage.output > 0 && !done.usage_mismatch);
-        assert_eq!(done.raw_usage["total_tokens"], done.usage.total());
+        assert!(done.metered.usage.input > 0 && done.metered.usage.output > 0 && !done.metered.mismatch);
+        assert_eq!(done.metered.raw.as_ref().expect("usage")["total_tokens"], done.metered.usage.total());
         assert_eq!(done.model, "scripted-small");
-        assert!(ask("scripted-wrong-usage").await.expect("an answer").usage_mismatch);
-        assert!(ask("scripted-no-usage").await.expect("an answer").usage_mismatch);
+        assert!(ask("scripted-wrong-usage").await.expect("an answer").metered.mismatch);
+        assert!(ask("scripted-no-usage").await.expect("an answer").metered.mismatch);
     }
 
     #[tokio::test]
     async fn every_key_is_good_but_the_bad_one() {
         let scripted = Scripted::default();
         assert!(scripted.check_key(&"any".into()).await.is_ok());
-        let error = scripted.check_key(&sim::BAD_KEY.into()).await.expect_err("a refusal");
+        let error = scripted.check_key(&BAD_KEY.into()).await.expect_err("a refusal");
         assert!(error.refuses_the_key() && error.message.contains("scripted_api_key"), "{error}");
     }
 
