@@ -25,6 +25,7 @@ use crate::{
     base::{Usd, random, weight},
     catalog::{
         Step,
+        components::Waits,
         model::{Node, OnUnknown, RetryPolicy},
         template::Scope,
     },
@@ -97,13 +98,13 @@ impl Run<'_> {
         let before = self.past.progress.get(&(work.node_id().to_owned(), work.occurrence));
         let meter = self.meter(work.node_id(), work.occurrence);
         let mut tally = Tally::of(before, self.parts.clock.now());
-        let result = match work.step.node.component.as_str() {
-            "Approval" => {
+        let result = match work.step.node.spec().and_then(|spec| spec.waits) {
+            Some(Waits::ForPeople) => {
                 tally.attempts = 1;
                 self.approval(work).await
             }
-            "SubRecipe" => self.sub_recipe(work, &mut tally).await,
-            _ => self.tries(work, &meter, &mut tally, before).await,
+            Some(Waits::ForTask) => self.sub_recipe(work, &mut tally).await,
+            None => self.tries(work, &meter, &mut tally, before).await,
         };
         if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
             return AttemptEnd::Stopped;
@@ -228,7 +229,7 @@ impl Run<'_> {
         };
         let rendering = self.room.rendering().await?;
         let mut config = self.render(work.step, work.scope, Step::render).await?;
-        caps::clamp(&self.runnable.limits, &node.component, &mut config);
+        caps::clamp(&self.runnable.limits, component.spec(), &mut config);
         let _held = self.room.pass(weight_of(&config)).await?;
         drop(rendering);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);

@@ -18,6 +18,8 @@ use super::{
 use crate::{
     base::{AuditId, Usd, weight},
     catalog::{
+        Step,
+        components::Gives,
         model::OutputFormat,
         template::{Scope, TemplateError},
     },
@@ -68,7 +70,7 @@ impl Run<'_> {
 
     /// The mean of what the judges gave; of a `for_each`, each entry is one.
     fn quality_score(&self, outputs: &Outputs) -> Option<Decimal> {
-        let judges = self.runnable.plan.steps().iter().filter(|step| step.node.component == "QualityJudge");
+        let judges = self.runnable.plan.steps().iter().filter(|step| gives(step, Gives::Score));
         let given = judges.filter_map(|step| outputs.get(step.node.id.as_str())?.kept.json(weight::MOST));
         let scores: Vec<Decimal> = given
             .flat_map(|output| match output {
@@ -148,7 +150,7 @@ impl Run<'_> {
         let spec = self.runnable.plan.recipe().workflow.output.as_ref()?;
         let source = spec.source.split('.').next()?;
         let mut steps = self.runnable.plan.steps().iter();
-        steps.find(|step| step.node.id.as_str() == source && step.node.component == "ReportGenerator")?;
+        steps.find(|step| step.node.id.as_str() == source && gives(step, Gives::Report))?;
         outputs.get(source)?.kept.json(weight::MOST)
     }
 
@@ -160,9 +162,13 @@ impl Run<'_> {
     }
 }
 
+fn gives(step: &Step, what: Gives) -> bool {
+    step.node.spec().is_some_and(|spec| spec.gives == what)
+}
+
 /// # Errors
 /// They are larger together than an output may be.
-fn last_outputs(steps: &[Arc<crate::catalog::Step>], outputs: &Outputs) -> Result<Value, ComponentError> {
+fn last_outputs(steps: &[Arc<Step>], outputs: &Outputs) -> Result<Value, ComponentError> {
     let last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
     let mut left = weight::MOST;
     let mut values = Map::new();

@@ -8,11 +8,7 @@ use super::{
     refused,
 };
 use crate::{
-    catalog::{
-        Step,
-        control::{Approval, DEFAULT_TIMEOUT},
-        model::OnUnknown,
-    },
+    catalog::{Step, components::QUESTION_TIMEOUT, control::Approval, model::OnUnknown},
     components::ComponentError,
 };
 
@@ -51,7 +47,7 @@ impl Run<'_> {
                     round: call_no,
                     message: format!("{lost}. It may have been charged or have had its effect. Call again?"),
                     form: None,
-                    timeout: DEFAULT_TIMEOUT,
+                    timeout: QUESTION_TIMEOUT,
                     approvers: Vec::new(),
                 };
                 match self.ask(work, question, lines()).await? {
