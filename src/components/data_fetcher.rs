@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Component, ComponentError, Context, charset,
+    Component, ComponentError, Context,
     http_request::{Content, content, exchange},
     outgoing,
     settings::Settings,
+    web::charset,
 };
 use crate::{
     catalog::components::{self, ComponentSpec},

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Component, ComponentError, Context, charset, credentials, outgoing,
+    Component, ComponentError, Context, credentials, outgoing,
     settings::{Settings, wrong},
+    web::charset,
 };
 use crate::{
     base::weight,

@@ -1,27 +1,23 @@
 //! What a step can do: one file for each component.
 
 mod agent;
-mod charset;
 mod credentials;
 mod data_fetcher;
-mod html_tokens;
 mod http_request;
 mod llm_processor;
-mod markdown;
 mod model;
 mod nodes;
 mod opened;
 mod outgoing;
-mod page;
 mod quality_judge;
 mod registry;
 mod report_generator;
-mod robots;
 mod settings;
 mod subscription_tracker;
 #[cfg(test)]
 mod testing;
 mod transform;
+mod web;
 mod web_crawler;
 mod website_connector;
 

@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Component, ComponentError, Context, charset, outgoing,
-    page::{self, Page},
+    Component, ComponentError, Context, outgoing,
     settings::Settings,
+    web::{
+        charset,
+        page::{self, Page},
+    },
     web_crawler::{start_url, user_agent},
 };
 use crate::{

@@ -23,7 +23,7 @@ use html5ever::tokenizer::{Tag, TokenSinkResult, states::RawKind};
 use super::html::escape;
 use crate::{
     base::apart,
-    components::html_tokens::{self, attribute},
+    components::web::html_tokens::{self, attribute},
 };
 
 /// Goes with the file, wherever it is opened. It has to stand before everything that it is for.
