@@ -2,17 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 use tracing::info;
 
 use super::{
-    accept::{Accepted, Output, Outputs, Part},
+    accept::{Accepted, Output, Part},
     cache::Slot,
     caps,
     meter::{self, NodeMeter},
-    node::error_json,
+    node_end::error_json,
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
@@ -20,6 +19,7 @@ use super::{
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
+    work::{Tally, Work},
 };
 use crate::{
     base::{Usd, random, weight},
@@ -27,7 +27,6 @@ use crate::{
         Step,
         components::Waits,
         model::{Node, OnUnknown, RetryPolicy},
-        template::Scope,
     },
     components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, Retry},
 };
@@ -41,53 +40,6 @@ pub enum AttemptEnd {
     Done { output: Option<Output>, record: Record, writing: Option<OwnedSemaphorePermit> },
     Failed { error: ComponentError, record: Record },
     Stopped,
-}
-
-/// A node to be carried out, or one item of its `for_each`.
-pub struct Work<'w> {
-    pub step: &'w Arc<Step>,
-    pub scope: &'w Scope,
-    pub outputs: &'w Outputs,
-    pub occurrence: i32,
-}
-
-impl Work<'_> {
-    pub fn node_id(&self) -> &str {
-        self.step.node.id.as_str()
-    }
-}
-
-/// What an occurrence came to beside its calls under this claim.
-#[derive(Debug)]
-pub struct Tally {
-    started_at: DateTime<Utc>,
-    /// Tries of all claims.
-    attempts: u32,
-    /// Tries of all claims that a slowed key put off; they are not among the attempts.
-    slowed: u32,
-    tokens: u64,
-    cost: Usd,
-    /// Where the result is to be kept, and whether it was found there.
-    slot: Option<Slot>,
-    cached: bool,
-}
-
-impl Tally {
-    fn of(before: Option<&Progress>, now: DateTime<Utc>) -> Self {
-        let mut tally =
-            Self { started_at: now, attempts: 0, slowed: 0, tokens: 0, cost: Usd::ZERO, slot: None, cached: false };
-        if let Some(before) = before {
-            (tally.started_at, tally.attempts, tally.slowed) = (before.started_at, before.attempts, before.slowed);
-            (tally.tokens, tally.cost) = (before.tokens, before.cost);
-        }
-        tally
-    }
-
-    pub fn add(&mut self, tokens: u64, cost: Usd) {
-        self.attempts = 1;
-        self.tokens += tokens;
-        self.cost += cost;
-    }
 }
 
 /// The ledger's side of a node's calls, and the turns of its agent.

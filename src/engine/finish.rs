@@ -9,11 +9,12 @@ use tracing::warn;
 use super::{
     Outcome, Parts, StopReason,
     accept::Outputs,
-    node::error_json,
+    node_end::error_json,
     plans::LoadError,
     record::{FinishWrite, LineWrite, PauseWrite, Record, RecordError},
+    rest::come_back,
     room::{RUN_TOO_LARGE, Short},
-    run::{Run, WalkEnd, come_back},
+    run::Run,
 };
 use crate::{
     base::{AuditId, Usd, weight},
@@ -30,6 +31,21 @@ use crate::{
 
 /// So that what a task waits for is over when it is woken up.
 const WAKE_LATER: Duration = Duration::from_millis(100);
+/// How the walk ended.
+pub enum WalkEnd {
+    Completed {
+        scope: Scope,
+        outputs: Outputs,
+    },
+    Failed {
+        node_id: Option<String>,
+        error: ComponentError,
+    },
+    /// Nothing can go on before somebody answers, another task ends, or this time is over.
+    Waiting(Duration),
+    Unwritten(RecordError),
+    Stopped(StopReason),
+}
 
 impl Run<'_> {
     /// `record` is what of the nodes was not written yet.

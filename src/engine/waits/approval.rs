@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{attempt::Work, record::LineWrite, run::Run},
-    ask::{Answer, Decision, Question},
+    super::{record::LineWrite, run::Run, work::Work},
+    ask::{Answer, Question},
     refused,
+    store::Decision,
 };
 use crate::{
     catalog::{Step, components::QUESTION_TIMEOUT, control::Approval, model::OnUnknown},
