@@ -6,6 +6,7 @@
 //! - [`harmless`]: an author's HTML with values from outside in it
 
 mod blocks;
+mod escape;
 mod harmless;
 mod html;
 mod markdown;

@@ -11,7 +11,7 @@ use minijinja::{Environment, Error, ErrorKind, State, Value, value::ValueKind};
 
 use super::{
     Budget,
-    engine::{FUEL, MAX_OUTPUT},
+    limits::{FUEL, MAX_OUTPUT},
 };
 use crate::base::apart;
 

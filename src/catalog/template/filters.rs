@@ -9,7 +9,7 @@ use minijinja::{
 
 use super::{
     charges,
-    engine::{FUEL, MAX_OUTPUT},
+    limits::{FUEL, MAX_OUTPUT},
 };
 
 /// Characters that `truncate` keeps when it is not told.

@@ -9,11 +9,13 @@ mod compile;
 mod engine;
 mod escape;
 mod filters;
+mod form;
 mod growth;
 mod helpers;
 #[cfg(test)]
 mod hostile_tests;
 mod kept;
+mod limits;
 mod methods;
 mod names;
 #[cfg(test)]

@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use html5ever::tokenizer::{Tag, TokenSinkResult, states::RawKind};
 
-use super::html::escape;
+use super::escape::escape;
 use crate::{
     base::apart,
     components::web::html_tokens::{self, attribute},
