@@ -4,6 +4,8 @@
 
 use std::{fmt::Write, fs, path::Path};
 
+use teamai::catalog::components;
+
 /// Who may use whom, from the bottom up: a module uses only what stands before it, so that there is no cycle.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
@@ -175,6 +177,13 @@ fn check(path: &str, text: &str) -> Vec<String> {
         wrong
             .push(format!("{path}: only the firing of a schedule in src/tasks/schedules acts for an agency by itself"));
     }
+    let names_components = ["src/catalog/components", "src/cli/bench/"].iter().any(|at| path.starts_with(at));
+    if let Some(name) = components::ALL.iter().map(|spec| spec.name).find(|name| code.contains(&format!("\"{name}\"")))
+        && !names_components
+    {
+        wrong
+            .push(format!("{path}: what \"{name}\" may do stands in the table src/catalog/components.rs; ask its row"));
+    }
     if path.starts_with("src/api/") && path != "src/api/health.rs" && code.contains(" Data<") {
         wrong.push(format!("{path}: a handler has the state of its access argument alone; see src/api/security.rs"));
     }
@@ -312,6 +321,15 @@ mod the_rules_catch {
         passes("src/tasks/store.rs", "sqlx::query!(\"select 1\")");
         passes("src/auth/x.rs", "TenantScope::verified(a)");
         caught("src/api/x.rs", "TenantScope::scheduled(a, b)", "only the firing of a schedule");
+    }
+
+    #[test]
+    fn components_by_their_names() {
+        caught("src/engine/x.rs", "if node.component == \"WebCrawler\" {}", "ask its row");
+        caught("src/catalog/agent.rs", "const TOOLS: [&str; 1] = [\"DataFetcher\"];", "ask its row");
+        passes("src/catalog/components.rs", "name: \"WebCrawler\",");
+        passes("src/engine/x.rs", "#[cfg(test)]\nmod tests {\n    const NAME: &str = \"WebCrawler\";\n}\n");
+        passes("src/engine/x.rs", "if step.node.spec().is_some_and(|spec| spec.gives == Gives::Score) {}");
     }
 
     #[test]

@@ -105,8 +105,6 @@ pub struct ApiState {
     pub metrics: PrometheusHandle,
     /// JSON Schema of recipes, served at `/schemas/recipe.json`.
     pub recipe_schema: Arc<str>,
-    /// Names of the components that recipes may use here.
-    pub components: &'static [&'static str],
     /// Names of the model providers that this installation has.
     pub providers: Arc<[String]>,
 }

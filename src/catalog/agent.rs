@@ -7,20 +7,16 @@
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::destination;
+use super::{
+    components::{self, ComponentSpec, Open, Tool},
+    destination,
+};
 
-/// Components that can be tools, the name that a tool of them has unless it is given
-/// one, and what it does.
-pub const TOOLS: [(&str, &str, &str); 5] = [
-    ("DataFetcher", "fetch_data", "Gets data from an address and gives it parsed."),
-    ("HttpRequest", "http_request", "Makes an HTTP request and gives status, headers and body."),
-    ("LLMProcessor", "ask_model", "Asks another model."),
-    ("WebCrawler", "crawl_site", "Crawls a site and gives its pages and broken links."),
-    ("WebsiteConnector", "read_page", "Reads one page and gives it as Markdown, with title and links."),
-];
 const MAX_TOOLS: usize = 16;
 const MAX_HOSTS: usize = 20;
 const KEYS: [&str; 6] = ["component", "name", "description", "config", "hosts", "secrets"];
+/// Methods that carry no body.
+const BODILESS: [&str; 2] = ["GET", "HEAD"];
 /// The name under which Anthropic's models give a structured answer.
 const RESERVED: &str = "answer";
 
@@ -30,19 +26,13 @@ pub type Fault = (String, String);
 /// One tool.
 #[derive(Debug)]
 pub struct Declared<'a> {
-    pub component: &'a str,
+    pub component: &'static ComponentSpec,
+    tool: &'static Tool,
     name: Option<&'a str>,
     description: Option<&'a str>,
     pub config: Option<&'a Map<String, Value>>,
     pub hosts: Vec<&'a str>,
     pub secrets: Vec<&'a str>,
-}
-
-/// One key of a component's config that the model chooses.
-#[derive(Debug, Clone, Copy)]
-pub struct Open {
-    pub key: &'static str,
-    pub required: bool,
 }
 
 /// Where a URL that a model chooses may lead.
@@ -81,6 +71,11 @@ pub fn tools(config: &Map<String, Value>) -> Result<Vec<Declared<'_>>, Fault> {
     Ok(found)
 }
 
+fn no_tool(path: String) -> Fault {
+    let names: Vec<_> = components::ALL.iter().filter(|spec| spec.tool.is_some()).map(|spec| spec.name).collect();
+    fault(path, format!("must be one of the components that can be a tool: {}", names.join(", ")))
+}
+
 fn fault(path: impl Into<String>, why: impl Into<String>) -> Fault {
     (path.into(), why.into())
 }
@@ -99,10 +94,9 @@ impl<'a> Declared<'a> {
             Some(Value::String(text)) => Ok(Some(text.as_str())),
             Some(_) => Err(fault(at(key), "must be text")),
         };
-        let names: Vec<_> = TOOLS.iter().map(|(component, ..)| *component).collect();
-        let component = text("component")?.filter(|name| names.contains(name)).ok_or_else(|| {
-            fault(at("component"), format!("must be one of the components that can be a tool: {}", names.join(", ")))
-        })?;
+        let component = text("component")?.and_then(components::find);
+        let (component, tool) =
+            component.and_then(|spec| Some((spec, spec.tool.as_ref()?))).ok_or_else(|| no_tool(at("component")))?;
         let name = text("name")?;
         if let Some(name) = name.filter(|name| !is_name(name)) {
             let why =
@@ -114,16 +108,17 @@ impl<'a> Declared<'a> {
             Some(Value::Object(config)) => Some(config),
             Some(_) => return Err(fault(at("config"), "must be a mapping")),
         };
-        let tool = Self {
+        let declared = Self {
             component,
+            tool,
             name,
             description: text("description")?,
             config,
             hosts: texts(map.get("hosts")).ok_or_else(|| fault(at("hosts"), "must be a list of hosts"))?,
             secrets: texts(map.get("secrets")).ok_or_else(|| fault(at("secrets"), "must be a list of names"))?,
         };
-        tool.check(&at)?;
-        Ok(tool)
+        declared.check(&at)?;
+        Ok(declared)
     }
 
     /// What a page or an answer says must not choose where a call goes.
@@ -154,11 +149,12 @@ impl<'a> Declared<'a> {
             let why = "the tool has secrets, and a model must not choose where they go: write `url` into its config";
             return Err(fault(at("config"), why));
         }
-        if self.component == "LLMProcessor" && !self.has("model") {
-            return Err(fault(at("config"), "names no `model`; what a tool may cost is the author's to say"));
+        if let Some(key) = self.tool.fixed.iter().find(|key| !self.has(key)) {
+            let why = format!("names no `{key}`; what a tool may cost is the author's to say");
+            return Err(fault(at("config"), why));
         }
-        if !self.secrets.is_empty() && !destination::SEND_SECRETS.contains(&self.component) {
-            let why = format!("{} sends no secrets; a model's key comes from the locker", self.component);
+        if !self.secrets.is_empty() && !self.component.sends_secrets {
+            let why = format!("{} sends no secrets; a model's key comes from the locker", self.component.name);
             return Err(fault(at("secrets"), why));
         }
         Ok(())
@@ -170,47 +166,37 @@ impl<'a> Declared<'a> {
 
     #[must_use]
     pub fn name(&self) -> String {
-        let default = TOOLS.iter().find(|(component, ..)| *component == self.component).map(|(_, name, _)| *name);
-        self.name.or(default).unwrap_or_default().to_owned()
+        self.name.unwrap_or(self.tool.name).to_owned()
     }
 
     #[must_use]
     pub fn description(&self) -> String {
-        let default = TOOLS.iter().find(|(component, ..)| *component == self.component).map(|(.., does)| *does);
-        self.description.or(default).unwrap_or_default().to_owned()
+        self.description.unwrap_or(self.tool.does).to_owned()
     }
 
     /// The keys that the config leaves to the model.
     #[must_use]
-    pub fn open(&self) -> Vec<Open> {
-        let carries = self.config.and_then(|config| config.get("method")).and_then(Value::as_str);
-        let carries = carries.is_some_and(|method| !["GET", "HEAD"].contains(&method.trim().to_uppercase().as_str()));
-        let keys: &[(&'static str, bool)] = match self.component {
-            // What it does is the author's to say: without a method it is GET.
-            "HttpRequest" if carries && !self.has("body") => &[("url", true), ("query", false), ("json", false)],
-            "DataFetcher" | "HttpRequest" => &[("url", true), ("query", false)],
-            "LLMProcessor" => &[("prompt_template", true)],
-            "WebCrawler" => &[("url", true), ("max_depth", false)],
-            _ => &[("url", true)],
-        };
-        keys.iter().filter(|(key, _)| !self.has(key)).map(|(key, required)| Open { key, required: *required }).collect()
+    pub fn open(&self) -> Vec<&'static Open> {
+        // What it does is the author's to say: without a method it is GET.
+        let method = self.config.and_then(|config| config.get("method")).and_then(Value::as_str);
+        let has_method = method.is_some_and(|method| !BODILESS.contains(&method.trim().to_uppercase().as_str()));
+        let takes_body = has_method && !self.has("body");
+        self.tool.open.iter().filter(|open| (takes_body || !open.is_body) && !self.has(open.key)).collect()
     }
 }
 
-impl Open {
-    /// JSON Schema of the key's value.
-    #[must_use]
-    pub fn schema(&self) -> Value {
-        match self.key {
-            "url" => json!({"type": "string", "format": "uri", "maxLength": 2_000}),
-            "query" => json!({"type": "object", "description": "Query parameters", "maxProperties": 50,
-                "additionalProperties": {"type": ["string", "number", "boolean"]}}),
-            "json" => json!({"type": "object", "description": "The body"}),
-            "max_depth" => {
-                json!({"type": "integer", "minimum": 0, "maximum": 10, "description": "Links to follow in a row"})
-            }
-            _ => json!({"type": "string", "minLength": 1, "maxLength": 50_000, "description": "The question"}),
+/// JSON Schema of a setting that a model chooses: narrower than what an author may write.
+#[must_use]
+pub fn argument_schema(key: &str) -> Value {
+    match key {
+        "url" => json!({"type": "string", "format": "uri", "maxLength": 2_000}),
+        "query" => json!({"type": "object", "description": "Query parameters", "maxProperties": 50,
+            "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+        "json" => json!({"type": "object", "description": "The body"}),
+        "max_depth" => {
+            json!({"type": "integer", "minimum": 0, "maximum": 10, "description": "Links to follow in a row"})
         }
+        _ => json!({"type": "string", "minLength": 1, "maxLength": 50_000, "description": "The question"}),
     }
 }
 

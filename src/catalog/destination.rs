@@ -9,12 +9,6 @@ use url::Url;
 
 use super::{model::Node, template};
 
-/// Components that put a node's secrets into the request to their `url`.
-pub const SEND_SECRETS: [&str; 2] = ["HttpRequest", "DataFetcher"];
-
-/// Components that ask a model with the node's `secrets.api_key`.
-pub const ASK_MODELS: [&str; 3] = ["LLMProcessor", "Agent", "QualityJudge"];
-
 const OPENINGS: [&str; 3] = ["{{", "{%", "{#"];
 
 /// Whether the author of the recipe lets the node's secrets go to this address.

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod check;
+pub mod components;
 pub mod control;
 pub mod destination;
 mod file_name;

@@ -6,7 +6,9 @@
 use serde_json::{Map, Value};
 
 use super::{
-    agent, destination,
+    agent,
+    components::ComponentSpec,
+    destination,
     model::{Node, Recipe, SecretHost, SecretRef},
 };
 
@@ -40,17 +42,18 @@ pub fn of(recipe: &Recipe) -> Vec<Send> {
 }
 
 fn of_node(nth: usize, node: &Node) -> Vec<Send> {
-    let mut sends = Vec::new();
+    let (spec, mut sends) = (node.spec(), Vec::new());
     for (local, secret) in &node.secrets {
         let mut places = Vec::new();
-        if destination::SEND_SECRETS.contains(&node.component.as_str()) && is_placed(&node.config, local) {
+        if spec.is_some_and(|spec| spec.sends_secrets) && is_placed(&node.config, local) {
             places.extend(by_url(&node.config, &node.secret_hosts));
         }
-        if destination::ASK_MODELS.contains(&node.component.as_str()) && local == "api_key" {
+        if spec.is_some_and(|spec| spec.asks_model) && local == "api_key" {
             places.push(to_provider(&node.config));
         }
         // A list of tools that cannot be read is refused elsewhere.
-        let tools = if node.component == "Agent" { agent::tools(&node.config) } else { Ok(Vec::new()) };
+        let tools =
+            if spec.is_some_and(ComponentSpec::has_tools) { agent::tools(&node.config) } else { Ok(Vec::new()) };
         for tool in tools.unwrap_or_default() {
             if let Some(config) = tool.config.filter(|config| is_placed(config, local))
                 && tool.secrets.contains(&local.as_str())

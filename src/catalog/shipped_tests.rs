@@ -5,26 +5,15 @@ use std::{path::Path, sync::Arc};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Plan, inputs,
+    Plan, components, inputs,
     load::{self, Folder},
     model::{InputSpec, InputType, Validation},
     template::{Escape, Scope},
 };
 
-const OFFERED: [&str; 8] = [
-    "WebCrawler",
-    "WebsiteConnector",
-    "DataFetcher",
-    "HttpRequest",
-    "LLMProcessor",
-    "Transform",
-    "ReportGenerator",
-    "SubscriptionTracker",
-];
-
 fn shipped() -> Folder {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
-    load::read(&dir, &|name| OFFERED.contains(&name)).unwrap_or_else(|error| panic!("{error}"))
+    load::read(&dir, &components::exists).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]

@@ -15,8 +15,10 @@ use super::{Env, migrate, telemetry};
 use crate::{
     base::{Clock, SystemClock},
     billing,
-    catalog::load::{self, Loaded},
-    components,
+    catalog::{
+        components,
+        load::{self, Loaded},
+    },
     config::Config,
     db,
 };
@@ -90,13 +92,12 @@ pub async fn load(config: &Config, dir: Option<&Path>, clock: &dyn Clock) -> any
     billing::store::load_platform(&mut connection, clock).await.context("cannot load the prices")?;
     connection.close().await?;
     let pool = db::connect(owner, "teamai catalog", 1)?;
-    let offered = |name: &str| components::NAMES.contains(&name);
     let loaded = if let Some(dir) = dir {
-        load::load_dir(&pool, dir, &offered, clock).await
+        load::load_dir(&pool, dir, &components::exists, clock).await
     } else {
         let unpacked = tempfile::tempdir().context("cannot unpack the recipes")?;
         BUNDLED.extract(unpacked.path()).context("cannot unpack the recipes")?;
-        load::load_dir(&pool, unpacked.path(), &offered, clock).await
+        load::load_dir(&pool, unpacked.path(), &components::exists, clock).await
     };
     pool.close().await;
     loaded.context("the catalogue was not loaded")

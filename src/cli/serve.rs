@@ -132,7 +132,6 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
         browsers: Browsers::new(&config.http.cors_origins, config.http.public_url.as_ref()),
         metrics: shared.metrics.clone(),
         recipe_schema: catalog::schema::recipe_text().into(),
-        components: &components::NAMES,
         providers: provider_names,
     };
     let connections = Connections::new(Arc::clone(&state.trusted_proxies));

@@ -4,27 +4,29 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Component, ComponentError, Context, charset,
+    Component, ComponentError, Context,
     http_request::{Content, content, exchange},
     outgoing,
     settings::Settings,
+    web::charset,
 };
-use crate::egress::{self, Request, header};
-
-const KEYS: [&str; 4] = ["url", "query", "headers", "timeout"];
+use crate::{
+    catalog::components::{self, ComponentSpec},
+    egress::{self, Request, header},
+};
 
 #[derive(Debug)]
 pub struct DataFetcher;
 
 #[async_trait]
 impl Component for DataFetcher {
-    fn name(&self) -> &'static str {
-        "DataFetcher"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::DATA_FETCHER
     }
 
     /// The answer is `data`, and `json` or `text` by its kind.
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        let settings = Settings::new("DataFetcher", config, &KEYS)?;
+        let settings = Settings::of(&components::DATA_FETCHER, config)?;
         let accept = header::HeaderValue::from_static("application/json, text/*;q=0.9, */*;q=0.5");
         let request = Request::get(settings.url("url")?).header(header::ACCEPT, accept);
         let shown = egress::shown(&request.url);

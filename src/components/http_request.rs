@@ -1,34 +1,33 @@
 //! `HttpRequest`: any HTTP call; its status is data.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Component, ComponentError, Context, charset, credentials, outgoing,
+    Component, ComponentError, Context, credentials, outgoing,
     settings::{Settings, wrong},
+    web::charset,
 };
-use crate::base::weight;
-use crate::egress::{
-    Method, Request, Response,
-    header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+use crate::{
+    base::weight,
+    catalog::components::{self, ComponentSpec},
+    egress::{
+        Method, Request, Response,
+        header::{CONTENT_TYPE, HeaderMap, HeaderValue},
+    },
 };
-
-const KEYS: [&str; 7] = ["method", "url", "headers", "query", "json", "body", "timeout"];
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 #[derive(Debug)]
 pub struct HttpRequest;
 
 #[async_trait]
 impl Component for HttpRequest {
-    fn name(&self) -> &'static str {
-        "HttpRequest"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::HTTP_REQUEST
     }
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        let settings = Settings::new("HttpRequest", config, &KEYS)?;
+        let settings = Settings::of(&components::HTTP_REQUEST, config)?;
         let mut request = Request::new(method(&settings)?, settings.url("url")?);
         set_body(&settings, &mut request)?;
         let response = exchange(context, &settings, request).await?;
@@ -53,8 +52,7 @@ pub(super) async fn exchange(
     settings: &Settings<'_>,
     mut request: Request,
 ) -> Result<Response, ComponentError> {
-    let second = Duration::from_secs(1);
-    request.limits.total = settings.duration("timeout", second / 10..=second * 120)?.unwrap_or(second * 30);
+    request.limits.total = settings.required("timeout", Settings::duration)?;
     let (headers, query) = (settings.pairs("headers")?, settings.pairs("query")?);
     // Secrets still stand by their name here.
     let fingerprint = format!("{} {} {query:?} {headers:?} {:?}", request.method, request.url, request.body);
@@ -103,12 +101,8 @@ fn is_text(media: &str) -> bool {
 }
 
 fn method(settings: &Settings<'_>) -> Result<Method, ComponentError> {
-    let Some(text) = settings.text("method")?.filter(|text| !text.trim().is_empty()) else {
-        return Ok(Method::GET);
-    };
-    let upper = text.trim().to_ascii_uppercase();
-    let known = METHODS.contains(&upper.as_str()).then(|| Method::from_bytes(upper.as_bytes()).ok()).flatten();
-    known.ok_or_else(|| wrong("method", format!("must be one of {}; got \"{}\"", METHODS.join(", "), text.trim())))
+    let word = settings.required("method", Settings::word)?;
+    Method::from_bytes(word.as_bytes()).map_err(|error| wrong("method", error))
 }
 
 fn set_body(settings: &Settings<'_>, request: &mut Request) -> Result<(), ComponentError> {

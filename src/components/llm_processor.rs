@@ -11,32 +11,22 @@ use super::{
     model::{self, Checked, choice, schema::Schema},
     settings::Settings,
 };
-use crate::providers::Request;
-
-const KEYS: [&str; 10] = [
-    "provider",
-    "model",
-    "fallback_model",
-    "fallback_models",
-    "temperature",
-    "max_tokens",
-    "system_message",
-    "prompt_template",
-    "response_schema",
-    "timeout",
-];
+use crate::{
+    catalog::components::{self, ComponentSpec},
+    providers::Request,
+};
 
 #[derive(Debug)]
 pub struct LLMProcessor;
 
 #[async_trait]
 impl Component for LLMProcessor {
-    fn name(&self) -> &'static str {
-        "LLMProcessor"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::LLM_PROCESSOR
     }
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        let settings = Settings::new("LLMProcessor", config, &KEYS)?;
+        let settings = Settings::of(&components::LLM_PROCESSOR, config)?;
         let schema = match settings.value("response_schema") {
             Some(source) => Some(Schema::compile(context, "response_schema", source).await?),
             None => None,

@@ -1,21 +1,17 @@
 //! What a step can do: one file for each component.
 
 mod agent;
-mod charset;
 mod credentials;
 mod data_fetcher;
-mod html_tokens;
 mod http_request;
 mod llm_processor;
-mod markdown;
 mod model;
 mod nodes;
 mod opened;
 mod outgoing;
-mod page;
 mod quality_judge;
+mod registry;
 mod report_generator;
-mod robots;
 mod settings;
 mod subscription_tracker;
 #[cfg(test)]
@@ -23,10 +19,11 @@ mod testing;
 #[cfg(test)]
 mod testing_model;
 mod transform;
+mod web;
 mod web_crawler;
 mod website_connector;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 pub use opened::{Bound, Opened};
@@ -36,18 +33,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     base::{AgencyId, AgentId, Metered, RecipeId, TaskId, TeamId, Usage, Usd, apart::Apart},
-    catalog::model::Node,
+    catalog::{components::ComponentSpec, model::Node},
     egress, providers,
 };
 
 pub use nodes::Nodes;
+pub use registry::registry;
 pub use report_generator::harmless_html;
 
 /// A step's kind of work. Config arrives rendered: what it holds is data.
 #[async_trait]
 pub trait Component: Send + Sync {
-    /// The name in a recipe's `component:`.
-    fn name(&self) -> &'static str;
+    /// Its row in the table of components.
+    fn spec(&self) -> &'static ComponentSpec;
 
     /// How `{{ }}` in this component's config is escaped; decided by the raw config.
     fn escaping(&self, _config: &Map<String, Value>) -> Escaping {
@@ -267,53 +265,6 @@ impl ComponentError {
 
 /// The code of a call whose answer was lost: it may have been charged.
 pub const ANSWER_LOST: &str = "answer_lost";
-/// Pages of a crawl whose node does not say.
-pub const DEFAULT_MAX_PAGES: u64 = 100;
 
 /// A component shared by all tasks of a process.
 pub type Shared = Arc<dyn Component>;
-
-/// Every component, by the name that recipes use.
-#[must_use]
-pub fn registry() -> BTreeMap<&'static str, Shared> {
-    let all: [Shared; 10] = [
-        Arc::new(agent::Agent::default()),
-        Arc::new(data_fetcher::DataFetcher),
-        Arc::new(http_request::HttpRequest),
-        Arc::new(llm_processor::LLMProcessor),
-        Arc::new(quality_judge::QualityJudge),
-        Arc::new(report_generator::ReportGenerator),
-        Arc::new(subscription_tracker::SubscriptionTracker),
-        Arc::new(transform::Transform),
-        Arc::new(web_crawler::WebCrawler),
-        Arc::new(website_connector::WebsiteConnector),
-    ];
-    all.into_iter().map(|component| (component.name(), component)).collect()
-}
-
-/// The names that recipes may use, sorted: those in [`registry`], and those of
-/// [`crate::catalog::control::WAITING`], which the engine itself carries out.
-pub const NAMES: [&str; 12] = [
-    "Agent",
-    "Approval",
-    "DataFetcher",
-    "HttpRequest",
-    "LLMProcessor",
-    "QualityJudge",
-    "ReportGenerator",
-    "SubRecipe",
-    "SubscriptionTracker",
-    "Transform",
-    "WebCrawler",
-    "WebsiteConnector",
-];
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn names_are_those_of_the_registry_and_of_the_engine() {
-        let mut names: Vec<_> = super::registry().into_keys().chain(crate::catalog::control::WAITING).collect();
-        names.sort_unstable();
-        assert_eq!(names, super::NAMES);
-    }
-}

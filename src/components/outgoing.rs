@@ -63,7 +63,7 @@ pub fn cancelled() -> ComponentError {
 /// The error of an answer with status 400 or above. 429 and 5xx may go better later.
 pub fn http_status(key: &str, url: &str, response: &Response) -> ComponentError {
     let status = response.status;
-    let kind = match response.header(&egress::header::CONTENT_TYPE).map(super::charset::media_type) {
+    let kind = match response.header(&egress::header::CONTENT_TYPE).map(super::web::charset::media_type) {
         Some(kind) if !kind.is_empty() => format!(" with a body of type {kind}"),
         _ => String::new(),
     };

@@ -6,6 +6,7 @@
 //! - [`harmless`]: an author's HTML with values from outside in it
 
 mod blocks;
+mod escape;
 mod harmless;
 mod html;
 mod markdown;
@@ -19,11 +20,12 @@ use serde_json::{Map, Value, json};
 use self::blocks::Block;
 use super::{
     Component, ComponentError, Context, Escaping, Nodes,
-    settings::{Settings, brief, wrong},
+    settings::{Settings, wrong},
 };
-use crate::base::weight;
-
-const KEYS: [&str; 4] = ["format", "title", "template", "include_sections"];
+use crate::{
+    base::weight,
+    catalog::components::{self, ComponentSpec, value::brief},
+};
 
 #[derive(Debug)]
 pub struct ReportGenerator;
@@ -37,8 +39,8 @@ enum Format {
 
 #[async_trait]
 impl Component for ReportGenerator {
-    fn name(&self) -> &'static str {
-        "ReportGenerator"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::REPORT_GENERATOR
     }
 
     /// HTML unless the recipe says for certain that it is something else.
@@ -53,7 +55,7 @@ impl Component for ReportGenerator {
     }
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        let settings = Settings::new("ReportGenerator", config, &KEYS)?;
+        let settings = Settings::of(&components::REPORT_GENERATOR, config)?;
         let format = format(&settings)?;
         let title = settings.text("title")?.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
         let title = title.unwrap_or_else(|| "Report".to_owned());

@@ -1,30 +1,52 @@
 //! A node's rendered config, read key by key with errors that name the key.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::ComponentError;
-use crate::egress::{self, Url};
+use crate::{
+    catalog::components::{
+        ComponentSpec, Kind,
+        value::{self, brief, scalar},
+    },
+    egress::{self, Url},
+};
 
-/// Reads config. A key that is `null`, or empty where text makes no sense, counts
-/// as absent: optional inputs render to that.
+/// Reads config as its component's row in the table says. A key that is `null`, or empty
+/// where text makes no sense, counts as absent: optional inputs render to that.
 #[derive(Debug)]
-pub struct Settings<'a>(&'a Map<String, Value>);
+pub struct Settings<'a> {
+    spec: &'static ComponentSpec,
+    config: &'a Map<String, Value>,
+}
 
 impl<'a> Settings<'a> {
     /// # Errors
     /// A key that the component does not know; the message lists those it does.
-    pub fn new(component: &str, config: &'a Map<String, Value>, known: &[&str]) -> Result<Self, ComponentError> {
-        match config.keys().find(|key| !known.contains(&key.as_str())) {
-            None => Ok(Self(config)),
-            Some(key) => Err(wrong(key, format!("is not a setting of {component}; it has {}", known.join(", ")))),
+    pub fn of(spec: &'static ComponentSpec, config: &'a Map<String, Value>) -> Result<Self, ComponentError> {
+        let known = spec.keys();
+        match config.keys().find(|key| !spec.takes_labels && !known.contains(&key.as_str())) {
+            None => Ok(Self { spec, config }),
+            Some(key) => Err(wrong(key, format!("is not a setting of {}; it has {}", spec.name, known.join(", ")))),
         }
     }
 
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|value| !value.is_null())
+        self.config.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A setting that is there, or has a default.
+    ///
+    /// # Errors
+    /// As `read`; it is neither there nor has it a default.
+    pub fn required<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&Self, &str) -> Result<Option<T>, ComponentError>,
+    ) -> Result<T, ComponentError> {
+        read(self, key)?.ok_or_else(|| missing(key))
     }
 
     /// Text; a number or a boolean is taken as it is written.
@@ -49,59 +71,40 @@ impl<'a> Settings<'a> {
         present_text(key, self.prose(key))
     }
 
-    pub fn integer(&self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, ComponentError> {
-        let Some(value) = self.present(key) else { return Ok(None) };
-        let number = match value {
-            Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            let (low, high) = (range.start(), range.end());
-            wrong(key, format!("must be a whole number from {low} to {high}; got {}", brief(value)))
-        })
+    pub fn integer(&self, key: &str) -> Result<Option<u64>, ComponentError> {
+        match self.kind(key) {
+            Some(Kind::Integer { range, default }) => self.read(key, *default, |value| value::integer(value, range)),
+            _ => Err(misread(key)),
+        }
     }
 
-    pub fn float(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, ComponentError> {
-        let Some(value) = self.present(key) else { return Ok(None) };
-        let number = match value {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        };
-        number.filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
-            let (low, high) = (range.start(), range.end());
-            wrong(key, format!("must be a number from {low} to {high}; got {}", brief(value)))
-        })
+    pub fn number(&self, key: &str) -> Result<Option<f64>, ComponentError> {
+        match self.kind(key) {
+            Some(Kind::Number { range }) => self.read(key, None, |value| value::number(value, range)),
+            _ => Err(misread(key)),
+        }
     }
 
     pub fn boolean(&self, key: &str) -> Result<Option<bool>, ComponentError> {
-        let Some(value) = self.present(key) else { return Ok(None) };
-        let flag = match value {
-            Value::Bool(flag) => Some(*flag),
-            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-                "true" | "yes" | "on" | "1" => Some(true),
-                "false" | "no" | "off" | "0" => Some(false),
-                _ => None,
-            },
-            _ => None,
-        };
-        flag.map(Some).ok_or_else(|| wrong(key, format!("must be true or false; got {}", brief(value))))
+        match self.kind(key) {
+            Some(Kind::Boolean { default }) => self.read(key, *default, value::boolean),
+            _ => Err(misread(key)),
+        }
     }
 
-    /// A duration: a number of seconds, or text such as `500ms`, `2s`, `1m`, `1h`.
-    pub fn duration(&self, key: &str, range: RangeInclusive<Duration>) -> Result<Option<Duration>, ComponentError> {
-        let Some(value) = self.present(key) else { return Ok(None) };
-        let parsed = match value {
-            Value::Number(number) => number.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
-            Value::String(text) => parse_duration(text),
-            _ => None,
-        };
-        parsed.filter(|duration| range.contains(duration)).map(Some).ok_or_else(|| {
-            let (low, high) = (range.start(), range.end());
-            let got = brief(value);
-            wrong(key, format!("must be a duration from {low:?} to {high:?}, such as 500ms, 2s or 1m; got {got}"))
-        })
+    pub fn duration(&self, key: &str) -> Result<Option<Duration>, ComponentError> {
+        match self.kind(key) {
+            Some(Kind::Duration { range, default }) => self.read(key, *default, |value| value::duration(value, range)),
+            _ => Err(misread(key)),
+        }
+    }
+
+    /// The word as the table writes it.
+    pub fn word(&self, key: &str) -> Result<Option<&'static str>, ComponentError> {
+        match self.kind(key) {
+            Some(Kind::Word { words, default }) => self.read(key, Some(default), |value| value::word(value, words)),
+            _ => Err(misread(key)),
+        }
     }
 
     /// A URL that the guard could be asked for.
@@ -135,6 +138,20 @@ impl<'a> Settings<'a> {
         texts.map(Some).ok_or_else(|| wrong(key, format!("must be a list of texts; got {}", brief(value))))
     }
 
+    fn kind(&self, key: &str) -> Option<&'static Kind> {
+        self.spec.setting(key).map(|setting| &setting.kind)
+    }
+
+    fn read<T>(
+        &self,
+        key: &str,
+        default: Option<T>,
+        how: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Result<Option<T>, ComponentError> {
+        let read = self.present(key).map(|value| how(value).map_err(|why| wrong(key, why)));
+        Ok(read.transpose()?.or(default))
+    }
+
     /// As [`Settings::value`], with blank text as absent.
     fn present(&self, key: &str) -> Option<&'a Value> {
         self.value(key).filter(|value| value.as_str().is_none_or(|text| !text.trim().is_empty()))
@@ -142,7 +159,16 @@ impl<'a> Settings<'a> {
 }
 
 fn present_text(key: &str, text: Option<String>) -> Result<String, ComponentError> {
-    text.filter(|text| !text.trim().is_empty()).ok_or_else(|| wrong(key, "is missing or empty; give it a value"))
+    text.filter(|text| !text.trim().is_empty()).ok_or_else(|| missing(key))
+}
+
+fn missing(key: &str) -> ComponentError {
+    wrong(key, "is missing or empty; give it a value")
+}
+
+/// The component reads a setting in another way than its row declares it, which its tests show.
+fn misread(key: &str) -> ComponentError {
+    ComponentError::new("internal", format!("config.{key} is declared otherwise in the table of components"))
 }
 
 /// Parses the URL of a config key.
@@ -155,135 +181,68 @@ pub fn wrong(key: &str, why: impl std::fmt::Display) -> ComponentError {
     ComponentError::new("invalid_config", format!("config.{key} {why}")).field(format!("config.{key}"))
 }
 
-/// Text, number or boolean as text.
-pub fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// A value shortened for a message.
-pub fn brief(value: &Value) -> String {
-    const LONGEST: usize = 80;
-    match value {
-        Value::Array(items) => format!("a list of {}", items.len()),
-        Value::Object(map) => format!("a mapping of {}", map.len()),
-        other => {
-            let text = other.to_string();
-            match text.char_indices().nth(LONGEST) {
-                Some((end, _)) => format!("{}...", &text[..end]),
-                None => text,
-            }
-        }
-    }
-}
-
-/// A float that is a whole number small enough to be exact.
-fn whole(number: f64) -> Option<u64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    if number.fract() != 0.0 || !(0.0..=EXACT).contains(&number) {
-        return None;
-    }
-    // Shown without exponent or fraction, so that no cast is needed.
-    format!("{number:.0}").parse().ok()
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().ok()?;
-    let seconds = match unit.trim() {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" | "min" => number * 60.0,
-        "h" => number * 3600.0,
-        "d" => number * 86400.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::catalog::components::Setting;
 
-    fn with<T>(value: Value, read: impl Fn(Settings) -> T) -> T {
-        let config = Map::from_iter([("k".to_owned(), value)]);
-        read(Settings::new("Test", &config, &["k", "other"]).unwrap())
+    static TEST: ComponentSpec = ComponentSpec {
+        name: "Test",
+        settings: &[&[
+            Setting::new("k", Kind::Anything, ""),
+            Setting::new("count", Kind::Integer { range: 1..=10, default: None }, ""),
+            Setting::new("flag", Kind::Boolean { default: Some(true) }, ""),
+        ]],
+        ..ComponentSpec::PLAIN
+    };
+
+    fn with<T>(key: &str, value: Value, read: impl Fn(Settings) -> T) -> T {
+        let config = Map::from_iter([(key.to_owned(), value)]);
+        read(Settings::of(&TEST, &config).unwrap())
     }
 
     #[test]
     fn an_unknown_key_names_itself_and_the_known_ones() {
         let config = Map::from_iter([("foo".to_owned(), json!(1))]);
-        let error = Settings::new("Test", &config, &["k", "other"]).unwrap_err();
-        assert_eq!(error.message, "config.foo is not a setting of Test; it has k, other");
+        let error = Settings::of(&TEST, &config).unwrap_err();
+        assert_eq!(error.message, "config.foo is not a setting of Test; it has k, count, flag");
         assert_eq!(error.field.as_deref(), Some("config.foo"));
     }
 
     #[test]
-    fn integers() {
-        for (value, expected) in
-            [(json!(3), Some(3)), (json!("3"), Some(3)), (json!(3.0), Some(3)), (json!(null), None), (json!(" "), None)]
-        {
-            assert_eq!(with(value, |s| s.integer("k", 1..=10)).unwrap(), expected);
+    fn what_is_absent_has_its_default() {
+        for (value, expected) in [(json!(3), Some(3)), (json!("3"), Some(3)), (json!(null), None), (json!(" "), None)] {
+            assert_eq!(with("count", value, |s| s.integer("count")).unwrap(), expected);
         }
-        for bad in [json!(0), json!(11), json!(-1), json!(2.5), json!("x"), json!(true), json!([1]), json!(1e300)] {
-            let error = with(bad.clone(), |s| s.integer("k", 1..=10)).unwrap_err();
-            assert!(error.message.starts_with("config.k must be a whole number from 1 to 10; got "), "{bad}: {error}");
-        }
+        let error = with("count", json!(11), |s| s.integer("count")).unwrap_err();
+        assert_eq!(error.message, "config.count must be a whole number from 1 to 10; got 11");
+        assert_eq!(with("flag", json!(null), |s| s.boolean("flag")).unwrap(), Some(true));
+        assert!(!with("flag", json!("no"), |s| s.required("flag", Settings::boolean)).unwrap());
+        let error = with("count", json!(" "), |s| s.required("count", Settings::integer)).unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("config.count"));
     }
 
     #[test]
-    fn booleans_and_floats() {
-        assert_eq!(with(json!("Yes"), |s| s.boolean("k")).unwrap(), Some(true));
-        assert_eq!(with(json!(false), |s| s.boolean("k")).unwrap(), Some(false));
-        assert!(with(json!("maybe"), |s| s.boolean("k")).is_err());
-        assert_eq!(with(json!("0.5"), |s| s.float("k", 0.0..=2.0)).unwrap(), Some(0.5));
-        assert!(with(json!("NaN"), |s| s.float("k", 0.0..=2.0)).is_err());
-        assert!(with(json!(2.1), |s| s.float("k", 0.0..=2.0)).is_err());
-    }
-
-    #[test]
-    fn durations() {
-        let range = Duration::ZERO..=Duration::from_hours(1);
-        for (value, ms) in [
-            (json!("500ms"), 500),
-            (json!("2s"), 2000),
-            (json!(2), 2000),
-            (json!(0.5), 500),
-            (json!("1.5 s"), 1500),
-            (json!("1m"), 60_000),
-            (json!("1h"), 3_600_000),
-            (json!("3"), 3000),
-        ] {
-            let read = with(value.clone(), |s| s.duration("k", range.clone())).unwrap();
-            assert_eq!(read, Some(Duration::from_millis(ms)), "{value}");
-        }
-        for bad in [json!("2h"), json!("-1s"), json!("soon"), json!("1e"), json!(-1), json!(1e300), json!(["1s"])] {
-            let error = with(bad.clone(), |s| s.duration("k", range.clone())).unwrap_err();
-            assert!(error.message.contains("such as 500ms"), "{bad}: {error}");
-        }
+    fn a_setting_is_read_as_it_is_declared() {
+        let error = with("count", json!(3), |s| s.boolean("count")).unwrap_err();
+        assert_eq!(error.code, "internal");
     }
 
     #[test]
     fn pairs_and_urls() {
-        let pairs = with(json!({"a": 1, "b": "x", "c": null}), |s| s.pairs("k")).unwrap();
+        let pairs = with("k", json!({"a": 1, "b": "x", "c": null}), |s| s.pairs("k")).unwrap();
         assert_eq!(pairs, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "x".to_owned())]);
-        let error = with(json!({"a": {}}), |s| s.pairs("k")).unwrap_err();
+        let error = with("k", json!({"a": {}}), |s| s.pairs("k")).unwrap_err();
         assert_eq!(error.field.as_deref(), Some("config.k.a"));
         for bad in
             [json!("example.com"), json!("ftp://x/"), json!("http://"), json!(""), json!(null), json!("http://u:pw@x/")]
         {
-            let error = with(bad.clone(), |s| s.url("k")).unwrap_err();
+            let error = with("k", bad.clone(), |s| s.url("k")).unwrap_err();
             assert_eq!(error.field.as_deref(), Some("config.k"), "{bad}");
             assert!(!error.message.contains("pw"), "{error}");
         }
-        assert_eq!(with(json!(" https://x.example "), |s| s.url("k")).unwrap().as_str(), "https://x.example/");
+        assert_eq!(with("k", json!(" https://x.example "), |s| s.url("k")).unwrap().as_str(), "https://x.example/");
     }
 }

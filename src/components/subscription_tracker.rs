@@ -5,14 +5,15 @@ use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
 use super::{Component, ComponentError, Context};
+use crate::catalog::components::{self, ComponentSpec};
 
 #[derive(Debug)]
 pub struct SubscriptionTracker;
 
 #[async_trait]
 impl Component for SubscriptionTracker {
-    fn name(&self) -> &'static str {
-        "SubscriptionTracker"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::SUBSCRIPTION_TRACKER
     }
 
     /// Every key of the config is accepted and given back: recipes put ids and

@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     base::{SecretHost, Usd, apart::Apart},
-    catalog::model::Node,
+    catalog::{
+        components::{Field, Output, Shape},
+        model::Node,
+    },
     egress::{Client, Policy},
     providers::{Provider, Registry},
 };
@@ -118,19 +121,52 @@ impl World {
         }
     }
 
+    /// Also holds what the component gives against its row in the table.
     pub async fn run(&self, component: &dyn Component, config: Value) -> Result<Value, ComponentError> {
         let Value::Object(config) = config else { panic!("config is a mapping") };
         let mut node = self.node.clone();
         if node.config.is_empty() {
             node.config.clone_from(&config);
         }
-        component.run(&self.context(&node), &config).await
+        let output = component.run(&self.context(&node), &config).await?;
+        let spec = component.spec();
+        match spec.output {
+            Output::Only(fields) => has_fields(spec.name, fields, true, &output),
+            Output::AtLeast(fields) => has_fields(spec.name, fields, false, &output),
+            Output::Anything => {}
+        }
+        Ok(output)
     }
 
     /// The calls, each with its outcome; fails if one was begun and not settled.
     pub fn calls(&self) -> Vec<(NewCall, CallOutcome)> {
         let calls = self.meter.0.lock().unwrap_or_else(PoisonError::into_inner);
         calls.iter().map(|(call, outcome)| (call.clone(), outcome.clone().expect("every call is settled"))).collect()
+    }
+}
+
+/// Fails if a field that is always there is not, or one is there that the table does not know.
+#[track_caller]
+fn has_fields(place: &str, fields: &[Field], only: bool, value: &Value) {
+    let map = value.as_object().unwrap_or_else(|| panic!("{place} is no mapping: {value}"));
+    let unknown = map.keys().find(|key| only && !fields.iter().any(|field| field.name == *key));
+    assert_eq!(unknown, None, "{place} gives a field that the table of components does not know");
+    for field in fields {
+        let place = format!("{place}.{}", field.name);
+        let Some(value) = map.get(field.name) else {
+            assert!(!field.is_always_there, "{place} is always there, as the table of components has it");
+            continue;
+        };
+        match field.shape {
+            Shape::Value => {}
+            Shape::Mapping(fields) => has_fields(&place, fields, true, value),
+            Shape::List(fields) => {
+                let items = value.as_array().unwrap_or_else(|| panic!("{place} is no list: {value}"));
+                for item in items {
+                    has_fields(&place, fields, true, item);
+                }
+            }
+        }
     }
 }
 

@@ -4,18 +4,19 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{Component, ComponentError, Context, settings::Settings, settings::wrong};
+use crate::catalog::components::{self, ComponentSpec};
 
 #[derive(Debug)]
 pub struct Transform;
 
 #[async_trait]
 impl Component for Transform {
-    fn name(&self) -> &'static str {
-        "Transform"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::TRANSFORM
     }
 
     async fn run(&self, _context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        Settings::new("Transform", config, &["value"])?;
+        Settings::of(&components::TRANSFORM, config)?;
         config.get("value").cloned().ok_or_else(|| wrong("value", "is missing; put the templated value there"))
     }
 }

@@ -18,14 +18,15 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{
-    CallKind, CallStatus, Component, ComponentError, Context, DEFAULT_MAX_PAGES, outgoing,
+    CallKind, CallStatus, Component, ComponentError, Context, outgoing,
     settings::{Settings, parse_url, wrong},
 };
-use crate::base::weight;
-use crate::egress::{self, Url, header::HeaderValue};
+use crate::{
+    base::weight,
+    catalog::components::{self, ComponentSpec},
+    egress::{self, Url, header::HeaderValue},
+};
 
-const KEYS: [&str; 8] =
-    ["url", "max_pages", "max_depth", "respect_robots", "timeout", "user_agent", "rate_limit_delay", "max_parallel"];
 /// Of all bodies together; they are not kept.
 const MAX_BYTES: usize = 512 * 1024 * 1024;
 /// Of what is kept of all pages, for the report.
@@ -37,8 +38,8 @@ pub struct WebCrawler;
 
 #[async_trait]
 impl Component for WebCrawler {
-    fn name(&self) -> &'static str {
-        "WebCrawler"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::WEB_CRAWLER
     }
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
@@ -74,18 +75,17 @@ struct Plan {
 
 impl Plan {
     fn read(context: &Context<'_>, config: &Map<String, Value>) -> Result<Self, ComponentError> {
-        let settings = Settings::new("WebCrawler", config, &KEYS)?;
-        let second = Duration::from_secs(1);
-        let integer = |key, range, default: u64| settings.integer(key, range).map(|given| given.unwrap_or(default));
+        let settings = Settings::of(&components::WEB_CRAWLER, config)?;
+        let count = |key| settings.required(key, Settings::integer).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
         Ok(Self {
             url: start_url(context, &settings)?,
-            max_pages: usize::try_from(integer("max_pages", 1..=10_000, DEFAULT_MAX_PAGES)?).unwrap_or(usize::MAX),
-            max_depth: integer("max_depth", 0..=100, 3)?,
-            respect_robots: settings.boolean("respect_robots")?.unwrap_or(true),
-            timeout: settings.duration("timeout", second / 10..=second * 60)?.unwrap_or(second * 10),
+            max_pages: count("max_pages")?,
+            max_depth: settings.required("max_depth", Settings::integer)?,
+            respect_robots: settings.required("respect_robots", Settings::boolean)?,
+            timeout: settings.required("timeout", Settings::duration)?,
             user_agent: user_agent(&settings)?,
-            rate_limit_delay: settings.duration("rate_limit_delay", Duration::ZERO..=second * 60)?.unwrap_or_default(),
-            max_parallel: usize::try_from(integer("max_parallel", 1..=32, 8)?).unwrap_or(1),
+            rate_limit_delay: settings.required("rate_limit_delay", Settings::duration)?,
+            max_parallel: count("max_parallel")?,
         })
     }
 }

@@ -1,20 +1,22 @@
 //! `WebsiteConnector`: one page, with its text as Markdown.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    Component, ComponentError, Context, charset, outgoing,
-    page::{self, Page},
+    Component, ComponentError, Context, outgoing,
     settings::Settings,
+    web::{
+        charset,
+        page::{self, Page},
+    },
     web_crawler::{start_url, user_agent},
 };
-use crate::egress::{self, Request, header};
-
-const KEYS: [&str; 3] = ["url", "timeout", "user_agent"];
+use crate::{
+    catalog::components::{self, ComponentSpec},
+    egress::{self, Request, header},
+};
 
 #[derive(Debug)]
 pub struct WebsiteConnector;
@@ -33,17 +35,16 @@ struct Output {
 
 #[async_trait]
 impl Component for WebsiteConnector {
-    fn name(&self) -> &'static str {
-        "WebsiteConnector"
+    fn spec(&self) -> &'static ComponentSpec {
+        &components::WEBSITE_CONNECTOR
     }
 
     async fn run(&self, context: &Context<'_>, config: &Map<String, Value>) -> Result<Value, ComponentError> {
-        let settings = Settings::new("WebsiteConnector", config, &KEYS)?;
-        let second = Duration::from_secs(1);
+        let settings = Settings::of(&components::WEBSITE_CONNECTOR, config)?;
         let url = start_url(context, &settings)?;
         let shown = egress::shown(&url);
         let mut request = Request::get(url).header(header::USER_AGENT, user_agent(&settings)?);
-        request.limits.total = settings.duration("timeout", second / 10..=second * 120)?.unwrap_or(second * 30);
+        request.limits.total = settings.required("timeout", Settings::duration)?;
 
         let response = outgoing::send(context, format!("GET {}", request.url), request).await?;
         if response.status.as_u16() >= 400 {

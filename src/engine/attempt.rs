@@ -2,17 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::info;
 
 use super::{
-    accept::{Accepted, Output, Outputs, Part},
+    accept::{Accepted, Output, Part},
     cache::Slot,
     caps,
     meter::{self, NodeMeter, Unsettled},
-    node::error_json,
+    node_end::error_json,
     past::Progress,
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
@@ -21,13 +20,14 @@ use super::{
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
+    work::{Tally, Work},
 };
 use crate::{
     base::{Usd, random, weight},
     catalog::{
         Step,
+        components::Waits,
         model::{Node, OnUnknown, RetryPolicy},
-        template::Scope,
     },
     components::{ANSWER_LOST, CallStatus, Component, ComponentError, Context, Retry},
 };
@@ -43,53 +43,6 @@ pub enum AttemptEnd {
     Stopped,
 }
 
-/// A node to be carried out, or one item of its `for_each`.
-pub struct Work<'w> {
-    pub step: &'w Arc<Step>,
-    pub scope: &'w Scope,
-    pub outputs: &'w Outputs,
-    pub occurrence: i32,
-}
-
-impl Work<'_> {
-    pub fn node_id(&self) -> &str {
-        self.step.node.id.as_str()
-    }
-}
-
-/// What an occurrence came to beside its calls under this claim.
-#[derive(Debug)]
-pub struct Tally {
-    started_at: DateTime<Utc>,
-    /// Tries of all claims.
-    attempts: u32,
-    /// Tries of all claims that a slowed key put off; they are not among the attempts.
-    slowed: u32,
-    tokens: u64,
-    cost: Usd,
-    /// Where the result is to be kept, and whether it was found there.
-    slot: Option<Slot>,
-    cached: bool,
-}
-
-impl Tally {
-    fn of(before: Option<&Progress>, now: DateTime<Utc>) -> Self {
-        let mut tally =
-            Self { started_at: now, attempts: 0, slowed: 0, tokens: 0, cost: Usd::ZERO, slot: None, cached: false };
-        if let Some(before) = before {
-            (tally.started_at, tally.attempts, tally.slowed) = (before.started_at, before.attempts, before.slowed);
-            (tally.tokens, tally.cost) = (before.tokens, before.cost);
-        }
-        tally
-    }
-
-    pub fn add(&mut self, tokens: u64, cost: Usd) {
-        self.attempts = 1;
-        self.tokens += tokens;
-        self.cost += cost;
-    }
-}
-
 /// The ledger's side of a node's calls, and the turns of its agent.
 type Meters<'a> = (&'a Arc<NodeMeter>, &'a NodeTurns<'a>);
 
@@ -98,13 +51,13 @@ impl Run<'_> {
         let before = self.past.progress.get(&(work.node_id().to_owned(), work.occurrence));
         let meter = self.meter(work.node_id(), work.occurrence);
         let mut tally = Tally::of(before, self.parts.clock.now());
-        let result = match work.step.node.component.as_str() {
-            "Approval" => {
+        let result = match work.step.node.spec().and_then(|spec| spec.waits) {
+            Some(Waits::ForPeople) => {
                 tally.attempts = 1;
                 self.approval(work).await
             }
-            "SubRecipe" => self.sub_recipe(work, &mut tally).await,
-            _ => self.tries(work, &meter, &mut tally, before).await,
+            Some(Waits::ForTask) => self.sub_recipe(work, &mut tally).await,
+            None => self.tries(work, &meter, &mut tally, before).await,
         };
         if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
             return AttemptEnd::Stopped;
@@ -229,7 +182,7 @@ impl Run<'_> {
         };
         let rendering = self.room.rendering().await?;
         let mut config = self.render(work.step, work.scope, Step::render).await?;
-        caps::clamp(&self.runnable.limits, &node.component, &mut config);
+        caps::clamp(&self.runnable.limits, component.spec(), &mut config);
         // A component may give what it was given, as another value.
         let _held = self.room.pass(2 * weight_of(&config)).await?;
         drop(rendering);

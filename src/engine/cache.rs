@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{
-    catalog::{content_hash, control, model::Node},
+    catalog::{content_hash, model::Node},
     components::Runtime,
 };
 
@@ -51,7 +51,7 @@ impl Slot {
         inputs: &Map<String, Value>,
     ) -> Option<Self> {
         let ttl = node.cache.as_ref()?.ttl.get().min(LONGEST);
-        if !node.secrets.is_empty() || !control::CACHEABLE.contains(&node.component.as_str()) {
+        if !node.secrets.is_empty() || !node.spec().is_some_and(|spec| spec.is_cacheable) {
             return None;
         }
         // What components take from elsewhere where their config does not say it.

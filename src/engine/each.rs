@@ -10,11 +10,13 @@ use serde_json::{Value, json};
 
 use super::{
     accept::{Output, Outputs, Part},
-    attempt::{AttemptEnd, Work},
+    attempt::AttemptEnd,
+    node_end::NodeEnd,
     record::Record,
     rest::Begun,
     room::Short,
-    run::{NodeEnd, Run},
+    run::Run,
+    work::Work,
 };
 use crate::{
     catalog::{

@@ -9,16 +9,18 @@ use tracing::warn;
 use super::{
     Outcome, Parts, StopReason,
     accept::Outputs,
-    node::error_json,
+    node_end::error_json,
     plans::LoadError,
     record::{FinishWrite, LineWrite, PauseWrite, Record, RecordError},
+    rest::come_back,
     room::{LIGHT, RUN_TOO_LARGE, Short},
-    run::{Run, WalkEnd, come_back},
+    run::Run,
 };
 use crate::{
     base::{Usd, weight},
     catalog::{
-        Plan,
+        Plan, Step,
+        components::Gives,
         model::OutputFormat,
         template::{Scope, TemplateError},
     },
@@ -29,6 +31,21 @@ use crate::{
 
 /// So that what a task waits for is over when it is woken up.
 const WAKE_LATER: Duration = Duration::from_millis(100);
+/// How the walk ended.
+pub enum WalkEnd {
+    Completed {
+        scope: Scope,
+        outputs: Outputs,
+    },
+    Failed {
+        node_id: Option<String>,
+        error: ComponentError,
+    },
+    /// Nothing can go on before somebody answers, another task ends, or this time is over.
+    Waiting(Duration),
+    Unwritten(RecordError),
+    Stopped(StopReason),
+}
 
 impl Run<'_> {
     /// `record` is what of the nodes was not written yet.
@@ -74,7 +91,7 @@ impl Run<'_> {
 
     /// The mean of what the judges gave; of a `for_each`, each entry is one.
     fn quality_score(&self, outputs: &Outputs) -> Option<Decimal> {
-        let judges = self.runnable.plan.steps().iter().filter(|step| step.node.component == "QualityJudge");
+        let judges = self.runnable.plan.steps().iter().filter(|step| gives(step, Gives::Score));
         let given = judges.filter_map(|step| outputs.get(step.node.id.as_str())?.kept.json(weight::MOST));
         let scores: Vec<Decimal> = given
             .flat_map(|output| match output {
@@ -152,7 +169,7 @@ impl Run<'_> {
         let spec = self.runnable.plan.recipe().workflow.output.as_ref()?;
         let source = spec.source.split('.').next()?;
         let mut steps = self.runnable.plan.steps().iter();
-        steps.find(|step| step.node.id.as_str() == source && step.node.component == "ReportGenerator")?;
+        steps.find(|step| step.node.id.as_str() == source && gives(step, Gives::Report))?;
         outputs.get(source)?.kept.json(weight::MOST)
     }
 
@@ -162,6 +179,10 @@ impl Run<'_> {
         let work = move || harmless_html(&html).map(Value::String).map_err(failure);
         Ok(self.apart(work).await?)
     }
+}
+
+fn gives(step: &Step, what: Gives) -> bool {
+    step.node.spec().is_some_and(|spec| spec.gives == what)
 }
 
 /// The output's value, and its file's name where the recipe gives one.
@@ -178,7 +199,7 @@ fn named_output(plan: &Plan, scope: &Scope, outputs: &Outputs) -> Result<(Value,
 
 /// # Errors
 /// They are larger together than an output may be.
-fn last_outputs(steps: &[Arc<crate::catalog::Step>], outputs: &Outputs) -> Result<Value, ComponentError> {
+fn last_outputs(steps: &[Arc<Step>], outputs: &Outputs) -> Result<Value, ComponentError> {
     let last = steps.iter().filter(|step| step.dependents.is_empty()).map(|step| step.node.id.as_str());
     let mut left = weight::MOST;
     let mut values = Map::new();

@@ -1,9 +1,11 @@
 //! The run of a task: graph walk, steps, checkpoints, and the ledger's side of calls.
 //!
-//! - [`run`]: the walk of the graph, from claim to finish
-//! - [`node`], [`each`]: one node: `when`, `for_each`, its committed result
+//! - [`walk`]: the graph of the nodes, from claim to finish
+//! - [`run`]: what the nodes of a run share
+//! - [`node`], [`each`]: one node: `when`, `for_each`
+//! - [`node_end`]: how a node comes out, and what is written of it
 //! - [`room`], [`accept`]: the memory that runs may hold, and outputs that are taken in
-//! - [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
+//! - [`work`], [`attempt`]: one occurrence of a node: rendering, secrets, retries, the component
 //! - [`rendering`]: the threads that templates are rendered on
 //! - [`rest`], [`waits`]: nodes that wait, and letting go of a task that can only wait
 //! - [`past`]: what earlier claims left behind
@@ -25,6 +27,7 @@ mod facts;
 mod finish;
 mod meter;
 mod node;
+mod node_end;
 mod past;
 mod plans;
 pub mod record;
@@ -38,6 +41,8 @@ mod secrets;
 mod stop;
 mod turns;
 mod waits;
+mod walk;
+mod work;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -140,7 +145,7 @@ impl Engine {
     /// Runs a claimed task to its end, or until it is stopped.
     #[must_use]
     pub fn run<'a>(&'a self, claimed: Claimed, stop: &'a StopSignal) -> BoxFuture<'a, Outcome> {
-        run::run(&self.0, claimed, stop).boxed()
+        walk::run(&self.0, claimed, stop).boxed()
     }
 }
 

@@ -9,8 +9,17 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+use crate::base::random;
+
 /// A pause before the next try that is at least this long is not sat out on the worker.
 pub const LET_GO_FROM: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(1);
+
+/// When a run looks again whether there is room. So far apart that of two, each with what the
+/// other needs, one has gone on before the other is back.
+pub fn come_back() -> Duration {
+    SOON + 5 * SOON.mul_f64(random::bytes::<1>().map_or(1.0, |[byte]| f64::from(byte) / 255.0))
+}
 
 /// The nodes of one run, each item of a `for_each` counted by itself.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::ExposeSecret;
 use sqlx::{ConnectOptions, PgPool};
-use teamai::{auth, base::SystemClock, billing, catalog, components};
+use teamai::{auth, base::SystemClock, billing, catalog};
 use tempfile::TempDir;
 
 /// Long enough for a machine that compiles at the same time.
@@ -134,8 +134,7 @@ async fn load_catalogue(root: &PgPool) {
     let mut connection = root.acquire().await.unwrap();
     billing::store::load_platform(&mut connection, &SystemClock).await.unwrap();
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
-    let offered = |name: &str| components::NAMES.contains(&name);
-    catalog::load::load_dir(root, &recipes, &offered, &SystemClock).await.unwrap();
+    catalog::load::load_dir(root, &recipes, &catalog::components::exists, &SystemClock).await.unwrap();
 }
 
 /// The superuser's URL with the rights of one of the serving roles.

@@ -204,7 +204,6 @@ impl Api {
             limiter: Limiter::new(limits, redis),
             trusted_proxies: Arc::new([]),
             browsers: api::Browsers::default(),
-            components: &teamai::components::NAMES,
             providers: ["groq", "openai", "scripted"].map(str::to_owned).into(),
             metrics,
             recipe_schema: r#"{"type":"object"}"#.into(),

@@ -181,8 +181,7 @@ async fn checked(
     admin: &Admin<need::RecipesWrite>,
     recipe: RecipeText,
 ) -> Result<std::result::Result<catalog::Checked, catalog::Report>> {
-    let components = admin.state.components;
-    let work = move || check::recipe(&recipe.0, &|name: &str| components.contains(&name));
+    let work = move || check::recipe(&recipe.0, &catalog::components::exists);
     admin.state.apart.run(admin.scope().agency_id(), work).await.map_err(|why| {
         let message = format!("cannot be checked: {why}; make it shorter, and its schemas and templates simpler");
         Problem::validation(vec![FieldError::new("recipe", message)]).with_code("invalid_recipe")

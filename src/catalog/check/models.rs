@@ -5,48 +5,46 @@ use serde_json::Value;
 use super::Check;
 use crate::{
     base::json_schema::BoundedSchema,
-    catalog::{agent, control, model::Node, problem::Path},
+    catalog::{
+        agent,
+        components::{AGENT_TURNS, ComponentSpec, Gives, Kind},
+        control,
+        model::Node,
+        problem::Path,
+    },
 };
-
-/// Keys of every node that asks a model.
-const ASKING: [&str; 7] =
-    ["provider", "model", "fallback_model", "fallback_models", "temperature", "max_tokens", "timeout"];
-const AGENT: [&str; 5] = ["system_message", "prompt_template", "response_schema", "tools", "max_turns"];
-const JUDGE: [&str; 2] = ["rubric", "subject"];
-const MOST_TURNS: u64 = 50;
 
 impl<'a> Check<'a> {
     pub(super) fn model_config(&mut self, path: &Path<'a>, node: &'a Node) {
-        self.response_schema(&path.key("config"), node);
-        let (own, required): (&[&str], &[&str]) = match node.component.as_str() {
-            "Agent" => (&AGENT, &["prompt_template"]),
-            "QualityJudge" => (&JUDGE, &JUDGE),
-            _ => return,
-        };
+        let Some(spec) = node.spec() else { return };
         let config = path.key("config");
-        for key in node.config.keys().filter(|key| !ASKING.contains(&key.as_str()) && !own.contains(&key.as_str())) {
-            let known = [&ASKING[..], own].concat().join(", ");
-            self.problem(&config.key(key), format!("is no setting of {}; it has {known}", node.component));
+        self.response_schema(&config, node, spec);
+        if !(spec.has_tools() || spec.gives == Gives::Score) {
+            return;
         }
-        for key in required {
-            if node.config.get(*key).is_none_or(Value::is_null) {
-                self.problem(&config, format!("{} needs `{key}`", node.component));
+        let known = spec.keys();
+        for key in node.config.keys().filter(|key| !known.contains(&key.as_str())) {
+            self.problem(&config.key(key), format!("is no setting of {}; it has {}", spec.name, known.join(", ")));
+        }
+        for setting in spec.settings().filter(|setting| setting.is_required) {
+            if node.config.get(setting.key).is_none_or(Value::is_null) {
+                self.problem(&config, format!("{} needs `{}`", spec.name, setting.key));
             }
         }
-        if node.component == "Agent" {
+        if spec.has_tools() {
             self.agent(&config, node);
         }
     }
 
     /// As far as it stands there: what a template makes up is looked at when the node runs.
-    fn response_schema(&mut self, config: &Path<'a>, node: &'a Node) {
-        if !["LLMProcessor", "Agent"].contains(&node.component.as_str()) {
-            return;
+    fn response_schema(&mut self, config: &Path<'a>, node: &'a Node, spec: &ComponentSpec) {
+        let schemas = spec.settings().filter(|setting| spec.asks_model && matches!(setting.kind, Kind::Schema));
+        for key in schemas.map(|setting| setting.key) {
+            if let Some(schema) = node.config.get(key) {
+                self.schema(&config.key(key), schema);
+            }
         }
-        if let Some(schema) = node.config.get("response_schema") {
-            self.schema(&config.key("response_schema"), schema);
-        }
-        let tools = node.config.get("tools").filter(|_| node.component == "Agent").and_then(Value::as_array);
+        let tools = node.config.get("tools").filter(|_| spec.has_tools()).and_then(Value::as_array);
         for (nth, tool) in tools.into_iter().flatten().enumerate() {
             if let Some(schema) = tool.pointer("/config/response_schema") {
                 let at = config.key("tools").index(nth).key("config").key("response_schema");
@@ -68,9 +66,9 @@ impl<'a> Check<'a> {
 
     fn agent(&mut self, config: &Path<'a>, node: &'a Node) {
         if let Some(Value::Number(turns)) = node.config.get("max_turns")
-            && !turns.as_u64().is_some_and(|turns| (1..=MOST_TURNS).contains(&turns))
+            && !turns.as_u64().is_some_and(|turns| AGENT_TURNS.contains(&turns))
         {
-            self.problem(&config.key("max_turns"), format!("give 1 to {MOST_TURNS}"));
+            self.problem(&config.key("max_turns"), format!("give {} to {}", AGENT_TURNS.start(), AGENT_TURNS.end()));
         }
         let tools = match agent::tools(&node.config) {
             Ok(tools) => tools,

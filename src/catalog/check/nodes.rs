@@ -4,7 +4,8 @@ use super::{Check, Offered, graph::Graph, references::Place};
 use crate::{
     base::MAX_SECRET_HOSTS,
     catalog::{
-        control::{self, Approval, Fault, SubRecipe},
+        components::{self, Waits},
+        control::{Approval, Fault, SubRecipe},
         destination,
         model::{Node, OnUnknown},
         problem::{Path, choices},
@@ -13,21 +14,6 @@ use crate::{
     },
 };
 
-/// Every component of the format. Which of them an installation offers is asked.
-const COMPONENTS: [&str; 12] = [
-    "WebCrawler",
-    "WebsiteConnector",
-    "DataFetcher",
-    "HttpRequest",
-    "LLMProcessor",
-    "Agent",
-    "Transform",
-    "ReportGenerator",
-    "QualityJudge",
-    "Approval",
-    "SubRecipe",
-    "SubscriptionTracker",
-];
 const MAX_ATTEMPTS: u32 = 20;
 const MAX_PARALLEL: u32 = 100;
 const MAX_SECRETS: usize = 20;
@@ -64,10 +50,11 @@ impl<'a> Check<'a> {
         if name.is_empty() || offered(name) {
             return;
         }
-        if COMPONENTS.contains(&name) {
+        if components::exists(name) {
             self.problem(path, format!("the component `{name}` is not offered by this installation yet"));
         } else {
-            let offered: Vec<&str> = COMPONENTS.into_iter().filter(|name| offered(name)).collect();
+            let offered: Vec<&str> =
+                components::ALL.iter().map(|spec| spec.name).filter(|name| offered(name)).collect();
             self.problem(path, format!("there is no component `{name}`{}", choices(name, &offered)));
         }
     }
@@ -109,7 +96,7 @@ impl<'a> Check<'a> {
         }
         let config = path.key("config");
         let url = node.config.get("url").and_then(serde_json::Value::as_str);
-        if destination::SEND_SECRETS.contains(&node.component.as_str())
+        if node.spec().is_some_and(|spec| spec.sends_secrets)
             && !node.secrets.is_empty()
             && node.secret_hosts.is_empty()
             && let Some(url) = url
@@ -130,7 +117,7 @@ impl<'a> Check<'a> {
                 );
             }
         }
-        if destination::ASK_MODELS.contains(&node.component.as_str())
+        if node.spec().is_some_and(|spec| spec.asks_model)
             && node.secrets.contains_key("api_key")
             && !destination::fixes_provider(&node.config)
         {
@@ -143,9 +130,9 @@ impl<'a> Check<'a> {
 
     /// The config of what the engine itself carries out, and keys that mean nothing to it.
     fn waiting(&mut self, path: &Path<'a>, node: &'a Node) {
-        let faults = match node.component.as_str() {
-            "Approval" => Approval::read(&node.config).err(),
-            "SubRecipe" => match SubRecipe::read(&node.config) {
+        let faults = match node.spec().and_then(|spec| spec.waits) {
+            Some(Waits::ForPeople) => Approval::read(&node.config).err(),
+            Some(Waits::ForTask) => match SubRecipe::read(&node.config) {
                 Ok(sub) if sub.recipe == self.recipe.id.as_str() => {
                     let message = "names the recipe that it stands in, which would start itself without end";
                     let key = "recipe".to_owned();
@@ -153,7 +140,7 @@ impl<'a> Check<'a> {
                 }
                 read => read.err(),
             },
-            _ => return,
+            None => return,
         };
         let config = path.key("config");
         for Fault { key, index, message } in faults.into_iter().flatten() {
@@ -186,7 +173,7 @@ impl<'a> Check<'a> {
         if node.cache.is_none() {
             return;
         }
-        if !control::CACHEABLE.contains(&node.component.as_str()) {
+        if !node.spec().is_some_and(|spec| spec.is_cacheable) {
             let message = format!("has no effect: what {} gives depends on more than its config", node.component);
             self.warn(&path.key("cache"), message);
         } else if !node.secrets.is_empty() {

@@ -6,15 +6,18 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{Config, Fault};
-use crate::{base::json_schema::BoundedSchema, catalog::model::Span};
+use crate::{
+    base::json_schema::BoundedSchema,
+    catalog::{
+        components::{APPROVAL, QUESTION_TIMEOUT},
+        model::Span,
+    },
+};
 
-const KEYS: [&str; 4] = ["message", "form", "timeout", "approvers"];
 const ROLES: [&str; 2] = ["agency_admin", "team_member"];
 const MAX_MESSAGE_CHARS: usize = 10_000;
 const MAX_FORM_BYTES: usize = 32 * 1024;
 const MAX_APPROVERS: usize = 50;
-/// A question that sets no `timeout` is open for this long.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_hours(7 * 24);
 
 /// What is asked, of whom, and until when.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +34,11 @@ impl Approval {
     /// # Errors
     /// Everything that is wrong with the config.
     pub fn read(config: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
-        let mut config = Config::new("Approval", config, &KEYS);
+        let mut config = Config::new(&APPROVAL, config);
         config.require("message", "\"Publish this?\"");
         let message = config.text("message", MAX_MESSAGE_CHARS).unwrap_or_default().trim().to_owned();
         let form = form(&mut config);
-        let timeout = timeout(&mut config).unwrap_or(DEFAULT_TIMEOUT);
+        let timeout = timeout(&mut config).unwrap_or(QUESTION_TIMEOUT);
         let approvers = approvers(&mut config);
         config.finish(Self { message, form, timeout, approvers })
     }
@@ -127,7 +130,7 @@ mod tests {
         assert_eq!(full.timeout, Duration::from_hours(48));
         assert_eq!(full.approvers, ["agency_admin", "ada@example.com", "0197f3c0-0000-7000-8000-000000000000"]);
         let short = read(json!({"message": "Publish?", "form": null})).unwrap();
-        assert_eq!((short.form, short.timeout, short.approvers.len()), (None, DEFAULT_TIMEOUT, 0));
+        assert_eq!((short.form, short.timeout, short.approvers.len()), (None, QUESTION_TIMEOUT, 0));
     }
 
     #[test]

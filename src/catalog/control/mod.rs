@@ -6,25 +6,10 @@ mod sub_recipe;
 
 use serde_json::{Map, Value};
 
-pub use approval::{Approval, DEFAULT_TIMEOUT};
+pub use approval::Approval;
 pub use sub_recipe::SubRecipe;
 
-use super::problem::choices;
-
-/// Components that wait for people or another task, and make no calls.
-pub const WAITING: [&str; 2] = ["Approval", "SubRecipe"];
-
-/// Components whose result is made of their config alone, so that it can be kept.
-pub const CACHEABLE: [&str; 8] = [
-    "WebCrawler",
-    "WebsiteConnector",
-    "DataFetcher",
-    "HttpRequest",
-    "LLMProcessor",
-    "Agent",
-    "QualityJudge",
-    "Transform",
-];
+use super::{components::ComponentSpec, problem::choices};
 
 /// What is wrong with a key of a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +41,11 @@ struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
-    fn new(component: &str, map: &'a Map<String, Value>, keys: &[&str]) -> Self {
+    fn new(spec: &ComponentSpec, map: &'a Map<String, Value>) -> Self {
+        let (name, keys) = (spec.name, spec.keys());
         let unknown = map.keys().filter(|key| !keys.contains(&key.as_str()));
-        let faults = unknown
-            .map(|key| Fault::new(key, format!("is not a setting of {component}{}", choices(key, keys))))
-            .collect();
+        let faults =
+            unknown.map(|key| Fault::new(key, format!("is not a setting of {name}{}", choices(key, &keys)))).collect();
         Self { map, faults }
     }
 

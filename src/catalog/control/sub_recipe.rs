@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{Config, Fault};
-use crate::catalog::{lookup::RecipeRef, model::Version};
+use crate::catalog::{components::SUB_RECIPE, lookup::RecipeRef, model::Version};
 
-const KEYS: [&str; 3] = ["recipe", "version", "inputs"];
 const MAX_NAME_CHARS: usize = 100;
 
 /// Which recipe, and what it is given.
@@ -21,7 +20,7 @@ impl SubRecipe {
     /// # Errors
     /// Everything that is wrong with the config.
     pub fn read(config: &Map<String, Value>) -> Result<Self, Vec<Fault>> {
-        let mut config = Config::new("SubRecipe", config, &KEYS);
+        let mut config = Config::new(&SUB_RECIPE, config);
         config.require("recipe", "site-audit");
         let recipe = config.text("recipe", MAX_NAME_CHARS).unwrap_or_default();
         if !recipe.is_empty() && RecipeRef::parse(recipe).is_none() {

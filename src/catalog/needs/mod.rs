@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::{destination, model::SecretRef};
+use super::{components, model::SecretRef};
 use crate::{
     base::{AgencyId, RecipeId},
     db,
@@ -92,7 +92,8 @@ impl NodeNeeds {
     }
 
     fn asks(&self, key: &ProviderKey<'_>) -> bool {
-        if !destination::ASK_MODELS.contains(&self.component.as_str()) || self.secrets.contains_key(OWN_KEY) {
+        let asks_model = components::find(&self.component).is_some_and(|spec| spec.asks_model);
+        if !asks_model || self.secrets.contains_key(OWN_KEY) {
             return false;
         }
         let given = texts(self.provider.as_ref()).first().copied();

@@ -4,7 +4,7 @@ use std::{cell::Cell, io, time::Instant};
 
 use serde::Serialize;
 
-use super::charges;
+use super::deadline;
 use crate::base::{apart, weight};
 
 /// Bytes of a rendered config, as JSON: as much as an output may have.
@@ -64,7 +64,7 @@ impl Budget {
         })?;
         self.bytes.set(left);
         if Instant::now() > self.until {
-            return Err(charges::late());
+            return Err(deadline::late());
         }
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Budget {
         let left = self.weight.get();
         match weight::of_any(value, left, &mut counter) {
             Ok(Some(weight)) => self.weight.set(left - weight),
-            Ok(None) if Instant::now() > self.until || charges::is_late() => return Err(charges::late()),
+            Ok(None) if Instant::now() > self.until || deadline::is_late() => return Err(deadline::late()),
             Ok(None) if counter.bytes > counter.most.0 => {}
             Ok(None) => {
                 let most = weight::MOST >> 20;
@@ -122,7 +122,7 @@ impl Counter {
             return false;
         }
         self.unwatched = 0;
-        charges::is_late()
+        deadline::is_late()
     }
 }
 

@@ -5,18 +5,15 @@
 //! steps from the tank of the string that is rendered before the work is done, and ends
 //! the string once its time is over.
 
-use std::{cell::Cell, collections::BTreeMap, sync::LazyLock, time::Instant};
-
-use minijinja::{Environment, Error, ErrorKind, Expression, State, Value, value::ValueKind};
+use minijinja::{Environment, Error, ErrorKind, State, Value, value::ValueKind};
 
 use super::{
     Budget,
     budget::{MAX_BYTES, measure},
-    engine::{FUEL, MAX_OUTPUT},
-    filters::PLAIN,
+    deadline,
+    limits::{FUEL, MAX_OUTPUT},
+    plain,
 };
-use crate::base::apart;
-
 /// Pays for what is compared: containers are compared item by item, however deep.
 pub const COMPARED: &str = "!compared";
 /// Pays for what becomes a text.
@@ -36,27 +33,6 @@ const COMPARED_A_STEP: u64 = 64;
 /// Pieces that are compared for one step.
 const PIECES_A_STEP: u64 = 1;
 
-static PRODUCT: LazyLock<Result<Expression<'static, 'static>, Error>> =
-    LazyLock::new(|| PLAIN.compile_expression("left * right"));
-
-thread_local! {
-    static UNTIL: Cell<Option<Instant>> = const { Cell::new(None) };
-}
-
-/// Runs work whose templates end when the time is over.
-pub fn until<T>(end: Instant, work: impl FnOnce() -> T) -> T {
-    let _before = Restored(UNTIL.replace(Some(end)));
-    work()
-}
-
-struct Restored(Option<Instant>);
-
-impl Drop for Restored {
-    fn drop(&mut self) {
-        UNTIL.set(self.0);
-    }
-}
-
 pub fn install(engine: &mut Environment<'_>) {
     engine.add_function(TICK, |state: &State<'_, '_>| in_time(state));
     engine.add_function(COMPARED, |state: &State<'_, '_>, value: Value| {
@@ -72,22 +48,12 @@ pub fn install(engine: &mut Environment<'_>) {
 /// # Errors
 /// The time of the string is over.
 pub fn in_time(state: &State<'_, '_>) -> Result<(), Error> {
-    if is_late() {
+    if deadline::is_late() {
         // Nothing that catches errors can go on without fuel.
         state.consume_fuel(FUEL).ok();
-        return Err(Error::new(ErrorKind::InvalidOperation, late()));
+        return Err(Error::new(ErrorKind::InvalidOperation, deadline::late()));
     }
     Ok(())
-}
-
-/// Whether the time of what is rendered on this thread is over.
-pub fn is_late() -> bool {
-    UNTIL.get().is_some_and(|end| Instant::now() > end)
-}
-
-/// Why a rendering ended.
-pub fn late() -> String {
-    format!("the templates of one config take more than {} s; loop over less", apart::END.as_secs())
 }
 
 /// Pays for lists and mappings that are compared; the engine charges for texts.
@@ -185,10 +151,7 @@ fn times(state: &State<'_, '_>, left: Value, right: Value) -> Result<Value, Erro
         }
         text_times(state, text, times as u64)?;
     }
-    PRODUCT
-        .as_ref()
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?
-        .eval(BTreeMap::from([("left", left), ("right", right)]))
+    plain::product(left, right)
 }
 
 /// Pays for a look at every item of lists, which may be repeated without end.
@@ -213,21 +176,8 @@ pub fn too_long() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::catalog::template::{Escape, engine::ENGINE, program::Program};
-
-    #[test]
-    fn a_loop_ends_when_its_time_is_over() {
-        let program = Program::template("{% for i in range(9) %}{{ i }}{% endfor %}", Escape::None).unwrap();
-        let scope = || Value::from(minijinja::value::Serde(serde_json::json!({})));
-        let now = Instant::now();
-        let late = until(now, || program.text(scope())).unwrap_err();
-        assert!(late.to_string().contains("more than"), "{late}");
-        assert_eq!(until(now + Duration::from_mins(1), || program.text(scope())).unwrap(), "012345678");
-        assert_eq!(UNTIL.get(), None);
-    }
+    use crate::catalog::template::engine::ENGINE;
 
     #[test]
     fn comparing_costs_by_size_and_often() {

@@ -3,32 +3,7 @@
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, charges, engine, names, program::Program, syntax};
-
-/// What a string of a config is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form<'a> {
-    /// Nothing to render.
-    Literal,
-    /// Exactly one `{{ expression }}`: the value keeps its type.
-    Expression(&'a str),
-    Text,
-}
-
-impl<'a> Form<'a> {
-    pub fn of(text: &'a str) -> Self {
-        if !["{{", "{%", "{#"].iter().any(|opening| text.contains(opening)) {
-            return Self::Literal;
-        }
-        // The line break that ends a YAML block is none of the author's.
-        let inner = text.trim_end_matches('\n').strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
-        let Some(inner) = inner else { return Self::Text };
-        let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
-        let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
-        // `{{ a }} and {{ b }}` is not one expression, and does not parse as one.
-        if syntax::parse(inner, true).is_ok() { Self::Expression(inner) } else { Self::Text }
-    }
-}
+use super::{Budget, Escape, Scope, TemplateError, deadline, engine, form::Form, names, program::Program};
 
 /// An expression, compiled.
 #[derive(Debug)]
@@ -89,7 +64,7 @@ impl Expr {
 
     /// The value, never undefined. The error is the message alone.
     fn eval(&self, scope: &Scope, budget: &Budget) -> Result<minijinja::Value, String> {
-        let value = charges::until(budget.until(), || self.0.value(scope.root()));
+        let value = deadline::until(budget.until(), || self.0.value(scope.root()));
         let value = value.map_err(|error| engine::explain(&error))?;
         if value.is_undefined() { Err(format!("`{}` is undefined", self.0.source())) } else { Ok(value) }
     }
@@ -169,7 +144,7 @@ impl Compiled {
                 Ok(value) => Ok(escape.apply(value)),
                 Err(message) => Err(fault(path, message)),
             },
-            Self::Text(program) => charges::until(budget.until(), || program.text(scope.root()))
+            Self::Text(program) => deadline::until(budget.until(), || program.text(scope.root()))
                 .map_err(|error| engine::explain(&error))
                 .and_then(|text| budget.take(text.len()).map(|()| Value::String(text)))
                 .map_err(|message| fault(path, message)),

@@ -1,16 +1,14 @@
 //! What Jinja has and minijinja lacks, and filters of minijinja's that pay before they work.
 
-use std::sync::LazyLock;
-
 use minijinja::{
-    Environment, Error, ErrorKind, State, UndefinedBehavior, Value,
+    Environment, Error, ErrorKind, State, Value,
     value::{Kwargs, Rest, ValueOrKwargs, from_args},
 };
 
 use super::{
     charges,
-    engine::{FUEL, MAX_OUTPUT},
-    rebuild::LOOKS,
+    limits::MAX_OUTPUT,
+    plain::{LOOKS, PLAIN},
 };
 
 /// Characters that `truncate` keeps when it is not told.
@@ -24,15 +22,6 @@ const WRITERS: [&str; 6] = ["tojson", "string", "join", "pprint", "format", "url
 const SORTERS: [&str; 6] = ["sort", "unique", "groupby", "dictsort", "min", "max"];
 /// Filters that hold every item against their arguments.
 const SELECTORS: [&str; 4] = ["select", "reject", "selectattr", "rejectattr"];
-
-/// The engine's own filters, before [`install`]. They pay from a tank of their own, full
-/// each time: what they do is paid for here, before the work.
-pub static PLAIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
-    let mut plain = Environment::new();
-    plain.set_undefined_behavior(UndefinedBehavior::Strict);
-    plain.set_fuel(Some(FUEL));
-    plain
-});
 
 pub fn install(engine: &mut Environment<'_>) {
     for name in WRITERS {

@@ -6,7 +6,7 @@ use minijinja_contrib::pycompat;
 
 use super::{
     charges::{self, too_long},
-    engine::MAX_OUTPUT,
+    limits::MAX_OUTPUT,
 };
 
 /// Digits of a width in a format: `{:>99999}`.

@@ -6,18 +6,22 @@
 mod budget;
 mod charges;
 mod compile;
+mod deadline;
 mod engine;
 mod escape;
 mod filters;
+mod form;
 mod growth;
 mod helpers;
 #[cfg(test)]
 mod hostile_tests;
 mod kept;
+mod limits;
 mod methods;
 mod names;
 #[cfg(test)]
 mod paid_tests;
+mod plain;
 mod program;
 mod rebuild;
 mod scope;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{compile::Form, engine, growth, helpers, syntax};
+use super::{engine, form::Form, growth, helpers, syntax};
 
 /// Names that a template takes from its context, as dotted as they were written:
 /// `inputs.website_url`, `fetch_pages.pages`.

@@ -10,8 +10,10 @@ use self_cell::self_cell;
 
 use super::{
     Escape,
-    engine::{ENGINE, MAX_OUTPUT},
-    growth, rebuild,
+    engine::ENGINE,
+    growth,
+    limits::MAX_OUTPUT,
+    rebuild,
     syntax::{self, Tree},
 };
 

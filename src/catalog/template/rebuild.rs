@@ -12,11 +12,9 @@ use minijinja::machinery::{
 
 use super::{
     charges::{COMPARED, TICK, TIMES, WHOLE, WRITTEN},
+    plain::LOOKS,
     syntax::is_path,
 };
-
-/// Tests that only look whether there is a value.
-pub const LOOKS: [&str; 4] = ["defined", "undefined", "none", "safe"];
 
 /// Filters that do not look into their arguments, or pay for them themselves.
 const PASSES_ON: [&str; 5] = ["default", "d", "zip", "chain", "format"];

@@ -11,10 +11,7 @@ use anyhow::Context;
 use serde_json::json;
 
 use super::{exit, wait};
-use crate::{
-    catalog::{check, problem::Problem, schema},
-    components,
-};
+use crate::catalog::{check, components, problem::Problem, schema};
 
 /// Recipes as files.
 #[derive(Debug, clap::Args)]
@@ -50,8 +47,7 @@ pub fn dispatch(args: Args) -> anyhow::Result<ExitCode> {
 
 fn validate(file: &Path, as_json: bool) -> anyhow::Result<ExitCode> {
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let offered = |name: &str| components::NAMES.contains(&name);
-    let (problems, warnings) = match check::recipe(&source, &offered) {
+    let (problems, warnings) = match check::recipe(&source, &components::exists) {
         Ok(checked) => (Vec::new(), checked.warnings),
         Err(report) => (report.problems, report.warnings),
     };

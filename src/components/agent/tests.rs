@@ -15,6 +15,7 @@ use crate::{
     base::{Metered, Usage},
     components::{
         Bound, ComponentError,
+        registry::plain,
         testing::{World, serve},
         testing_model::Obedient,
     },
@@ -41,7 +42,7 @@ async fn ask(world: &World, model: &str, more: Value) -> Result<Value, Component
     for (key, value) in more.as_object().unwrap() {
         config[key] = value.clone();
     }
-    world.run(&Agent::default(), config).await
+    world.run(&Agent::with_tools_of(&plain()), config).await
 }
 
 fn reads(address: &str) -> Value {

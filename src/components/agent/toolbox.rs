@@ -9,14 +9,14 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    ComponentError, Context, Opened, ProviderKeys, Retry, Shared, data_fetcher, http_request, llm_processor,
+    ComponentError, Context, Opened, ProviderKeys, Retry, Shared,
     settings::{Settings, wrong},
-    web_crawler, website_connector,
 };
 use crate::{
     base::json_schema::BoundedSchema,
     catalog::{
         agent::{self, Declared, Host},
+        components::Open,
         model::Node,
     },
     egress::parse_url,
@@ -31,16 +31,11 @@ const MAX_RESULT_BYTES: usize = 32 * 1024;
 /// The components that can be tools, by name.
 pub struct Tools(BTreeMap<&'static str, Shared>);
 
-impl Default for Tools {
-    fn default() -> Self {
-        let all: [Shared; 5] = [
-            Arc::new(data_fetcher::DataFetcher),
-            Arc::new(http_request::HttpRequest),
-            Arc::new(llm_processor::LLMProcessor),
-            Arc::new(web_crawler::WebCrawler),
-            Arc::new(website_connector::WebsiteConnector),
-        ];
-        Self(all.into_iter().map(|component| (component.name(), component)).collect())
+impl Tools {
+    /// Those of the components that may be tools.
+    pub fn of(components: &[Shared]) -> Self {
+        let tools = components.iter().filter(|component| component.spec().tool.is_some());
+        Self(tools.map(|component| (component.spec().name, Arc::clone(component))).collect())
     }
 }
 
@@ -113,8 +108,9 @@ impl Ready {
         rendered: &Value,
     ) -> Result<Self, ComponentError> {
         let place = |key: &str| format!("tools[{nth}].{key}");
-        let Some(component) = tools.0.get(declared.component) else {
-            return Err(wrong(&place("component"), format!("names {}, which cannot be a tool", declared.component)));
+        let name = declared.component.name;
+        let Some(component) = tools.0.get(name) else {
+            return Err(wrong(&place("component"), format!("names {name}, which cannot be a tool")));
         };
         let open = declared.open();
         let secret = |name: &&str| {
@@ -138,7 +134,7 @@ impl Ready {
             secrets: declared.secrets.iter().map(secret).collect::<Result<_, _>>()?,
             node: Node {
                 id: context.node.id.clone(),
-                component: declared.component.to_owned(),
+                component: name.to_owned(),
                 config: declared.config.cloned().unwrap_or_default(),
                 secret_hosts: context.node.secret_hosts.clone(),
                 ..Node::default()
@@ -186,17 +182,17 @@ fn refused(why: String) -> ComponentError {
 }
 
 /// The schema of what the config leaves open: nothing else is taken.
-fn schema(open: &[agent::Open], hosts: &[Host]) -> Value {
+fn schema(open: &[&Open], hosts: &[Host]) -> Value {
     let mut properties = Map::new();
     for argument in open {
-        let mut schema = argument.schema();
+        let mut schema = agent::argument_schema(argument.key);
         if argument.key == "url" {
             let allowed: Vec<_> = hosts.iter().map(ToString::to_string).collect();
             schema["description"] = format!("A URL at {}", allowed.join(", ")).into();
         }
         properties.insert(argument.key.to_owned(), schema);
     }
-    let required: Vec<_> = open.iter().filter(|argument| argument.required).map(|argument| argument.key).collect();
+    let required: Vec<_> = open.iter().filter(|argument| argument.is_required).map(|argument| argument.key).collect();
     json!({"type": "object", "additionalProperties": false, "required": required, "properties": properties})
 }
 

@@ -8,8 +8,6 @@ pub mod call;
 pub mod choice;
 pub mod schema;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use self::{
@@ -71,13 +69,12 @@ pub struct Checked {
 
 /// What a config says about any question to a model.
 pub fn question(settings: &Settings<'_>) -> Result<Request, ComponentError> {
-    let second = Duration::from_secs(1);
-    let max_tokens = settings.integer("max_tokens", 1..=1_000_000)?;
+    let max_tokens = settings.integer("max_tokens")?;
     Ok(Request {
         system: settings.prose("system_message").filter(|text| !text.trim().is_empty()),
-        temperature: settings.float("temperature", 0.0..=2.0)?,
+        temperature: settings.number("temperature")?,
         max_tokens: max_tokens.and_then(|tokens| u32::try_from(tokens).ok()),
-        timeout: settings.duration("timeout", second / 10..=second * 1800)?.unwrap_or(second * 120),
+        timeout: settings.required("timeout", Settings::duration)?,
         ..Request::default()
     })
 }

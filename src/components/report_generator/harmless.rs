@@ -20,10 +20,10 @@ use std::time::Instant;
 
 use html5ever::tokenizer::{Tag, TokenSinkResult, states::RawKind};
 
-use super::html::escape;
+use super::escape::escape;
 use crate::{
     base::apart,
-    components::html_tokens::{self, attribute},
+    components::web::html_tokens::{self, attribute},
 };
 
 /// Goes with the file, wherever it is opened. It has to stand before everything that it is for.

@@ -6,6 +6,7 @@ use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::{
     blocks::Block,
+    escape::escape,
     harmless::{self, POLICY},
     prose::is_safe,
 };
@@ -120,21 +121,6 @@ fn linked(text: &str) -> String {
     let is_address =
         (text.starts_with("https://") || text.starts_with("http://")) && !text.contains(char::is_whitespace);
     if is_address { format!("<a href=\"{escaped}\" rel=\"noopener nofollow\">{escaped}</a>") } else { escaped }
-}
-
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 /// For text of which parts may be escaped already: the recipe's own words are

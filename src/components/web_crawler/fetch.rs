@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Plan, frontier::Item};
 use crate::{
-    components::{
+    components::web::{
         charset,
         page::{self, Page},
     },

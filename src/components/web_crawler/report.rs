@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{components::page::Page, egress::Url};
+use crate::{components::web::page::Page, egress::Url};
 
 /// Skipped addresses that are listed; `skipped_total` counts them all.
 const MAX_SKIPPED: usize = 2_000;

@@ -12,7 +12,7 @@ use super::{
     report::{BrokenLink, PageEntry, RedirectEntry, Report},
 };
 use crate::{
-    components::{ComponentError, Context, Retry, outgoing, robots::Robots},
+    components::{ComponentError, Context, Retry, outgoing, web::robots::Robots},
     egress::{self, ErrorKind, StatusCode, Url},
 };
 

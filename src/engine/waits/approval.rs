@@ -3,17 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    super::{attempt::Work, record::LineWrite, run::Run},
-    ask::{Answer, Decision, Question},
+    super::{record::LineWrite, run::Run, work::Work},
+    ask::{Answer, Question},
     refused,
+    store::Decision,
 };
 use crate::{
-    catalog::{
-        Step,
-        control::{Approval, DEFAULT_TIMEOUT},
-        model::OnUnknown,
-        template::TemplateError,
-    },
+    catalog::{Step, components::QUESTION_TIMEOUT, control::Approval, model::OnUnknown, template::TemplateError},
     components::ComponentError,
 };
 
@@ -52,7 +48,7 @@ impl Run<'_> {
                     round: call_no,
                     message: format!("{lost}. It may have been charged or have had its effect. Call again?"),
                     form: None,
-                    timeout: DEFAULT_TIMEOUT,
+                    timeout: QUESTION_TIMEOUT,
                     approvers: Vec::new(),
                 };
                 match self.ask(work, question, lines()).await? {

@@ -7,12 +7,14 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        attempt::Work,
         record::{LineWrite, QuestionWrite, Record},
         rest::Nap,
         run::Run,
+        work::Work,
     },
-    LOOK_EVERY, stop, store, unread,
+    LOOK_EVERY, stop,
+    store::{self, Decision},
+    unread,
 };
 use crate::{base::ids::uuid_at, components::ComponentError, db};
 
@@ -32,13 +34,6 @@ pub enum Answer {
     Approved(Decision),
     Rejected(Decision),
     Expired,
-}
-
-pub struct Decision {
-    pub payload: Option<Value>,
-    /// A person's id, or an API key's.
-    pub decided_by: Option<uuid::Uuid>,
-    pub decided_at: Option<chrono::DateTime<chrono::Utc>>,
 }
 
 impl Run<'_> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{super::run_ledger::Loan, ask::Decision};
+use super::super::run_ledger::Loan;
 use crate::{
     base::{RunScope, Usd},
     db,
@@ -32,6 +32,14 @@ pub struct Found {
     payload: Option<Value>,
     decided_by: Option<Uuid>,
     decided_at: Option<DateTime<Utc>>,
+}
+
+/// What was decided.
+pub struct Decision {
+    pub payload: Option<Value>,
+    /// A person's id, or an API key's.
+    pub decided_by: Option<Uuid>,
+    pub decided_at: Option<DateTime<Utc>>,
 }
 
 impl Found {

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::{
     super::{
-        attempt::{Tally, Work},
         codes,
         record::{ChildWrite, Record},
         rest::Nap,
         run::Run,
         run_ledger::Loan,
+        work::{Tally, Work},
     },
     LOOK_EVERY, refused, stop, store, unread,
 };

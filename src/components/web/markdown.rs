@@ -376,7 +376,7 @@ mod tests {
     use super::*;
 
     fn markdown(html: &str) -> String {
-        crate::components::page::read(html, &Url::parse("https://example.com/a/").unwrap(), true).markdown
+        crate::components::web::page::read(html, &Url::parse("https://example.com/a/").unwrap(), true).markdown
     }
 
     #[test]
