@@ -12,11 +12,13 @@ use uuid::Uuid;
 
 use super::{
     Member, Problem, Result,
-    body::Body,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        problem::FieldError,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
 };
 use crate::tasks::approvals::{
     self, DecideError, Verdict,

@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::{Member, Problem, Result, need, tags::Tag};
+use super::{Member, Problem, Result, http::tags::Tag, need};
 use crate::{
     base::TaskId,
     events::{self, Event, Follower, TooMany, store},

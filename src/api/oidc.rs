@@ -12,7 +12,11 @@ use poem_openapi::{
 };
 use secrecy::SecretString;
 
-use super::{Open, Person, Result, auth::SignIn, body::Body, page::Listing, tags::Tag};
+use super::{
+    Open, Person, Result,
+    auth::SignIn,
+    http::{body::Body, page::Listing, tags::Tag},
+};
 use crate::auth::oidc::{Callback, Departure};
 
 const DEFAULT_RETURN_TO: &str = "/console";

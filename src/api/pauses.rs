@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use super::{
     Admin, Problem, Result,
-    body::Body,
-    check::{Check, checked},
+    http::{
+        body::Body,
+        check::{Check, checked},
+        problem::FieldError,
+        tags::Tag,
+    },
     need,
-    problem::FieldError,
-    tags::Tag,
 };
 use crate::tasks::pauses::{self, PauseError, PauseScope, store};
 

@@ -10,10 +10,13 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
-    Admin, Problem, Result, need,
-    page::{Listing, page},
+    Admin, Problem, Result,
+    http::{
+        page::{Listing, page},
+        tags::Tag,
+    },
+    need,
     pauses::Pause,
-    tags::Tag,
     tasks::shown::Task,
 };
 use crate::{

@@ -11,12 +11,15 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
-    body::Body,
+    Admin, Problem, Result,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        problem::FieldError,
+        state::ApiState,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
     tasks::new::{self, NewTaskBody},
 };
 use crate::{

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use poem_openapi::{Object, OpenApi, payload::Json};
 
-use super::{Admin, Result, need, tags::Tag};
+use super::{Admin, Result, http::tags::Tag, need};
 use crate::tasks::workers::{self, store};
 
 /// A process that runs tasks, of all agencies.

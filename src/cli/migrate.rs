@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Env, store, telemetry};
+use super::{env::Env, store, telemetry};
 use crate::{base::SystemClock, billing, config::Config, db};
 
 /// How long to wait for a Postgres that is still starting.

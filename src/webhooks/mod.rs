@@ -9,11 +9,13 @@
 //! - [`store`]: reading and changing
 //! - [`signature`]: secrets and signatures
 //! - [`schedule`]: when it is tried again, and when no more
+//! - [`deliverer`]: what sends deliveries
 //! - [`deliver`]: the loop of a worker
 //! - [`attempt`]: one request
 
 mod attempt;
 mod deliver;
+mod deliverer;
 mod error;
 pub mod manage;
 mod schedule;
@@ -21,7 +23,8 @@ mod signature;
 pub mod store;
 mod webhook;
 
-pub use deliver::{Deliverer, keep};
+pub use deliver::keep;
+pub use deliverer::Deliverer;
 pub use error::WebhookError;
 pub use signature::Secret;
 pub use webhook::{Change, Delivery, Description, Endpoint, Invalid, NewWebhook, Subscriptions, Webhook};

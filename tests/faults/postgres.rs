@@ -12,7 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use teamai::{
-    cli::stack::{self, account},
+    cli::dev::stack::{self, account},
     db::MIGRATIONS,
 };
 use tempfile::TempDir;

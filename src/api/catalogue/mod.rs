@@ -16,10 +16,13 @@ use self::{
     text::RecipeText,
 };
 use super::{
-    Admin, Member, Problem, Result, need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
+    Admin, Member, Problem, Result,
+    http::{
+        page::{Listing, page},
+        problem::FieldError,
+        tags::Tag,
+    },
+    need,
 };
 use crate::{
     auth::Scope,

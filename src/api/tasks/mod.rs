@@ -23,11 +23,14 @@ use self::{
 };
 use super::{
     Member, Problem, Result,
-    body::{Body, LargeBody, OptionalBody},
-    gate, need,
-    page::{Listing, page},
-    tags::Tag,
-    time::Time,
+    http::{
+        body::{Body, LargeBody, OptionalBody},
+        gate,
+        page::{Listing, page},
+        tags::Tag,
+        time::Time,
+    },
+    need,
 };
 use crate::{
     base::TaskId,

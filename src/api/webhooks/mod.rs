@@ -12,10 +12,12 @@ use uuid::Uuid;
 use self::shown::{Delivery, Webhook, WebhookBody, WebhookChangeBody, WebhookWithSecret};
 use super::{
     Admin, Problem, Result,
-    body::Body,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    tags::Tag,
 };
 use crate::{
     base::{DeliveryId, WebhookId},

@@ -1,12 +1,13 @@
 //! Whose account an identity belongs to: linked before, invited, or nobody's.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, Transaction};
 
 use super::{
     super::{Auth, AuthError, SESSION_ENDED, SignedIn, in_force::SessionProof, sign_in::active, store as sessions},
-    CODE, Identity, OidcError,
+    error::OidcError,
     flow::Link,
+    identity::Identity,
     store,
 };
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
         users::{self, NewUser},
     },
 };
+
+/// From the callback to the exchange.
+pub(super) const CODE: TimeDelta = TimeDelta::seconds(60);
 
 type Tx = Transaction<'static, Postgres>;
 

@@ -1,25 +1,14 @@
 //! A person's accounts at providers: listed, and unlinked.
 
-use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::{OidcError, store};
+pub use super::identity::LinkedIdentity;
+use super::{error::OidcError, store};
 use crate::{
     auth::Session,
     base::{IdentityId, Page, Paged},
     db,
 };
-
-/// An account at a provider that signs its user in.
-#[derive(Debug, Clone)]
-pub struct LinkedIdentity {
-    pub id: IdentityId,
-    /// As the provider writes itself.
-    pub issuer: String,
-    /// What the provider calls the account.
-    pub subject: String,
-    pub created_at: DateTime<Utc>,
-}
 
 /// The accounts of the session's user, newest first.
 ///

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Identity, identities::LinkedIdentity};
+use super::identity::{Identity, LinkedIdentity};
 use crate::{
     base::{AgencyId, IdentityId, Page, UserId, ids::uuid_at},
     tenancy::Email,

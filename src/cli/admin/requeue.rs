@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::super::{exit::BadUse, store};
-use super::{across_agencies, connect};
+use super::operator::{across_agencies, connect};
 use crate::{
     base::{AgencyId, TaskId},
     config::Config,

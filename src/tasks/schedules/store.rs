@@ -5,15 +5,12 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{CronError, CronTimes, Job, Missed, Schedule, ScheduleError, Wanted};
+use super::{CronError, CronTimes, Job, MAX_SCHEDULES, Missed, Schedule, ScheduleError, Wanted};
 use crate::{
     base::{AgencyId, Page, Paged, ScheduleId, TenantScope},
     db,
     tasks::submit::store::Submission,
 };
-
-/// Schedules of an agency.
-pub const MAX_SCHEDULES: i64 = 1_000;
 
 /// Newest first.
 ///

@@ -6,14 +6,15 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{
-    NewTask, Prepared, SubmitError, Submitter, Task, as_submitted,
+    NewTask, Prepared, SubmitError, Submitter,
     push::News,
     store::{self, Submission, Written},
+    submitter::as_submitted,
 };
 use crate::{
     catalog::Published,
     db::lane::LaneError,
-    tasks::{TaskStatus, store::many},
+    tasks::{Task, TaskStatus, store::many},
     tenancy::{TenantScope, seats},
 };
 
@@ -21,6 +22,21 @@ use crate::{
 const MAX_ERRORS: usize = 100;
 
 impl Submitter {
+    /// Answers once the task is durable. A key used before for the same request
+    /// gives the task of that time.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]; nothing is written then.
+    pub async fn submit(&self, scope: &TenantScope, new: NewTask) -> Result<Task, SubmitError> {
+        match self.submit_all(scope, vec![new]).await {
+            Ok(mut tasks) => tasks.pop().ok_or(SubmitError::Unavailable),
+            Err(SubmitError::Batch(mut errors)) => {
+                Err(errors.pop().map_or(SubmitError::Unavailable, |(_, error)| error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Answers once all tasks are durable, in their order. The first one's
     /// idempotency key is the whole batch's.
     ///

@@ -4,7 +4,6 @@ mod store;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -13,8 +12,8 @@ use uuid::Uuid;
 pub use store::keep;
 pub(super) use store::{Due, End, Outcome, SwitchOff};
 
-use super::attempt;
-use crate::{base::Clock, db, egress, locker::Locker};
+use super::{attempt, deliverer::Deliverer};
+use crate::db;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a look that failed.
@@ -25,16 +24,6 @@ const MAX_REQUESTS: usize = 256;
 const EACH: i32 = 8;
 /// A delivery whose worker was killed is taken again after this: longer than an attempt can take.
 const HOLD: Duration = Duration::from_mins(1);
-
-/// What sending needs.
-#[derive(Debug)]
-pub struct Deliverer {
-    /// As the role `teamai_worker`.
-    pub pool: PgPool,
-    pub locker: Arc<Locker>,
-    pub client: egress::Client,
-    pub clock: Arc<dyn Clock>,
-}
 
 impl Deliverer {
     /// Sends until `stop`, then lets requests that are under way finish, at most so long.

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, slice, sync::Arc};
 
 use serde_json::Value;
 
-use super::{NewTask, SubmitError, Submitter, as_submitted, push::News, store::Written, variant::Assigned};
+use super::{NewTask, SubmitError, Submitter, push::News, store::Written, submitter::as_submitted, variant::Assigned};
 use crate::{
     base::TaskId,
     catalog::model::Recipe,
