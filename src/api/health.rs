@@ -4,9 +4,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use poem::{IntoResponse, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
+use sqlx::PgPool;
 use tokio::time::timeout;
 
-use super::{http::state::ApiState, store};
+use super::http::state::ApiState;
 use crate::{db, tasks::workers::standstill};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,7 +40,7 @@ pub async fn readyz(state: Data<&Arc<ApiState>>) -> Response {
 
 /// Outer error: no answer. Inner error: the schema is not this binary's.
 async fn migrations(state: &ApiState) -> Result<Result<(), String>, String> {
-    let applied = match timeout(PATIENCE, store::applied_migrations(&state.pool)).await {
+    let applied = match timeout(PATIENCE, applied_migrations(&state.pool)).await {
         Ok(Ok(applied)) => applied.into_iter().collect::<HashSet<i64>>(),
         Ok(Err(error)) => {
             tracing::warn!(%error, "not ready: Postgres");
@@ -85,4 +86,8 @@ async fn work(state: &ApiState) -> Result<(), String> {
 #[expect(clippy::needless_pass_by_value, reason = "an extractor")]
 pub fn metrics(state: Data<&Arc<ApiState>>) -> Response {
     Response::builder().content_type("text/plain; version=0.0.4").body(state.metrics.render())
+}
+
+pub async fn applied_migrations(pool: &PgPool) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!("select version from _sqlx_migrations where success").fetch_all(pool).await
 }

@@ -23,7 +23,6 @@ mod routes;
 mod schedules;
 mod secrets;
 mod sessions;
-mod store;
 mod subscriptions;
 mod tasks;
 mod teams;

@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{env::Env, store, telemetry};
+use super::{database, env::Env, telemetry};
 use crate::{base::SystemClock, billing, config::Config, db};
 
 /// How long to wait for a Postgres that is still starting.
@@ -60,9 +60,9 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
 /// Postgres does not answer within a minute, refuses the role, or a migration fails.
 pub async fn migrate(config: &Config) -> anyhow::Result<Report> {
     let mut connection = connect(owner(config)).await?;
-    let before = store::applied(&mut connection).await?;
+    let before = database::applied(&mut connection).await?;
     db::MIGRATIONS.run(&mut connection).await.context("a migration failed; the ones before it stand")?;
-    let after = store::applied(&mut connection).await?;
+    let after = database::applied(&mut connection).await?;
     let prices_added = billing::store::load_platform(&mut connection, &SystemClock).await.context("the price book")?;
     let passwords = set_passwords(config, &mut connection).await?;
     connection.close().await?;
@@ -118,7 +118,7 @@ async fn set_passwords(config: &Config, connection: &mut PgConnection) -> anyhow
         };
         let Some(password) = url.password() else { continue };
         let password = percent_decoded(password).context("the password in a database URL is not UTF-8")?;
-        match store::set_password(connection, role, &password).await {
+        match database::set_password(connection, role, &password).await {
             Ok(()) => done.push(role),
             Err(error) if may_not(&error) => warn!(role, "the migrating role may not set passwords; left as it is"),
             Err(error) => return Err(error).with_context(|| format!("the password of {role} could not be set")),

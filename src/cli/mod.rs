@@ -8,6 +8,7 @@ mod catalog;
 mod commands;
 mod completions;
 mod config;
+mod database;
 pub mod dev;
 mod env;
 mod exit;
@@ -27,7 +28,6 @@ mod runtime;
 mod serve;
 mod show;
 mod shutdown;
-mod store;
 mod task_run;
 mod telemetry;
 

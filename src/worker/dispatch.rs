@@ -17,7 +17,7 @@ use super::signals::Signals;
 use crate::{
     db,
     queue::Tickets,
-    tasks::{dispatch::store, lease},
+    tasks::{dispatch, waking},
 };
 
 /// How late a task may be whose time has come, or that was made ready without a word.
@@ -76,10 +76,10 @@ impl Dispatcher {
             };
             let done = async {
                 if ticked {
-                    db::bounded(db::ANSWER_WITHIN, lease::store::wake(&self.pool, WAKE_AT_MOST)).await?;
+                    db::bounded(db::ANSWER_WITHIN, waking::wake(&self.pool, WAKE_AT_MOST)).await?;
                 }
                 if look {
-                    db::bounded(db::ANSWER_WITHIN, lease::store::admit(&self.pool, self.alone_from)).await?;
+                    db::bounded(db::ANSWER_WITHIN, waking::admit(&self.pool, self.alone_from)).await?;
                 }
                 if look || !redis_answers {
                     self.reclaim(redis_answers).await?;
@@ -113,7 +113,7 @@ impl Dispatcher {
         let look = self.tickets.look().await?;
         // After a loss nothing is on its way any more.
         let grace = if look.remembers && redis_answered { GRACE_MS } else { 0 };
-        let reclaimed = db::bounded(db::ANSWER_WITHIN, store::reclaim(&self.pool, &look.waiting, grace)).await?;
+        let reclaimed = db::bounded(db::ANSWER_WITHIN, dispatch::reclaim(&self.pool, &look.waiting, grace)).await?;
         if reclaimed > 0 {
             info!(reclaimed, "tasks without a ticket or a live lease are dispatched again");
         }
@@ -123,7 +123,7 @@ impl Dispatcher {
     async fn pass(&self) -> Result<(), DispatchError> {
         let window = self.window();
         let Some(found) =
-            db::bounded(db::ANSWER_WITHIN, store::dispatch(&self.pool, window.cast_signed(), self.agency_limit))
+            db::bounded(db::ANSWER_WITHIN, dispatch::dispatch(&self.pool, window.cast_signed(), self.agency_limit))
                 .await?
         else {
             // A peer is at it, and may have looked before a task came in.

@@ -200,7 +200,7 @@ async fn hand_back(pool: &PgPool, running: &Running) {
     if !running.drained(HAND_BACK_WITHIN).await {
         warn!(left = running.len(), "some runs did not stop in time; their leases will run out");
     }
-    match db::bounded(HAND_BACK_WITHIN, lease::store::release(pool, &ids, &epochs)).await {
+    match db::bounded(HAND_BACK_WITHIN, lease::release(pool, &ids, &epochs)).await {
         Ok(released) => info!(tasks = released.len(), "handed back"),
         Err(error) => warn!(%error, "could not hand tasks back; their leases will run out"),
     }

@@ -9,15 +9,16 @@
 //! Which account an identity belongs to, and why, is told in `docs/decisions/0007-openid-connect.md`.
 
 mod accounts;
+mod codes;
 mod error;
 mod fetch;
 mod flow;
+mod flows;
 pub mod identities;
 mod identity;
 mod issuer;
 mod return_to;
 mod sign_in;
-mod store;
 mod verify;
 
 pub use error::OidcError;

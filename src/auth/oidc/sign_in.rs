@@ -13,9 +13,9 @@ use super::{
     error::OidcError,
     fetch::Fetch,
     flow::{Cookies, Flow, Link},
+    flows,
     issuer::{Issuer, plain},
     return_to::ReturnTo,
-    store,
 };
 use crate::{
     auth::{Auth, AuthError, Session, SignedIn},
@@ -130,7 +130,7 @@ impl Oidc {
         let now = self.auth.clock.now();
         let flow = self.begun(issuer, &callback, cookie, now)?;
         // From here on the sign-in is used up, whatever comes of it.
-        if !store::claim_flow(&self.auth.pool, &digest(&[&flow.state]), now, now + FLOW).await? {
+        if !flows::claim_flow(&self.auth.pool, &digest(&[&flow.state]), now, now + FLOW).await? {
             return Err(OidcError::NotBegun);
         }
         if let Some(error) = callback.error {

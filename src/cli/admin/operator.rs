@@ -3,8 +3,10 @@
 use anyhow::Context;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::super::{migrate, store};
-use crate::config::Config;
+use crate::{
+    cli::{database, migrate},
+    config::Config,
+};
 
 /// A connection as the migrating role.
 pub async fn connect(config: &Config) -> anyhow::Result<PgConnection> {
@@ -20,7 +22,7 @@ pub async fn across_agencies(connection: &mut PgConnection) -> anyhow::Result<Tr
 
 /// For the rest of the transaction, sees and writes every agency's rows.
 pub async fn act_for_all(tx: &mut PgConnection) -> anyhow::Result<()> {
-    store::cross_tenants(tx).await.context(
+    database::cross_tenants(tx).await.context(
         "this role may not act for every agency; set TEAMAI_DATABASE__OWNER_URL to the role that ran `teamai migrate`",
     )
 }

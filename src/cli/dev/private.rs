@@ -8,9 +8,9 @@ use super::stack::{self, Stack};
 use crate::{
     base::SystemClock,
     cli::{
-        catalog,
+        catalog, database,
         env::Env,
-        migrate, store,
+        migrate,
         telemetry::{self, Output},
     },
     config::{Config, KEYS},
@@ -61,7 +61,7 @@ pub async fn start(
     }
     let config = Config::load(settings.clone(), nowhere)?;
     let mut connection = migrate::connect(&stack.superuser_url("postgres").into()).await?;
-    store::ensure_database(&mut connection, stack::DATABASE).await.context("the database cannot be made")?;
+    database::ensure_database(&mut connection, stack::DATABASE).await.context("the database cannot be made")?;
     migrate::migrate(&config).await?;
     catalog::load(&config, None, &SystemClock).await?;
     settings.remove("TEAMAI_HTTP__BIND");

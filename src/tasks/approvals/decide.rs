@@ -4,10 +4,11 @@ use serde_json::Value;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{approval::Approval, store};
+use super::{approval::Approval, questions};
 use crate::{
     base::{Actor, TenantScope, apart::Apart, json_schema::BoundedSchema},
     catalog::Problem,
+    db,
 };
 
 /// Problems that are told of one answer.
@@ -57,7 +58,7 @@ pub async fn decide(
     verdict: Verdict,
     payload: Option<Value>,
 ) -> Result<Approval, DecideError> {
-    let (found, asker) = store::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
+    let (found, asker) = questions::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
     if !asker.may_decide(&found.approvers) {
         return Err(DecideError::NotApprover(found.approvers));
     }
@@ -78,9 +79,9 @@ pub async fn decide(
         Actor::Key(key) => (None, Some(key.0)),
         Actor::Schedule(_) => return Err(DecideError::NotApprover(found.approvers)),
     };
-    let decision = store::Decision { status: verdict.status(), payload: payload.as_ref(), user, key };
-    let decided = store::decide(scope, pool, &found, &decision).await?;
-    let (now, _) = store::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
+    let decision = Decision { status: verdict.status(), payload: payload.as_ref(), user, key };
+    let decided = write(scope, pool, &found, &decision).await?;
+    let (now, _) = questions::get(scope, pool, id).await?.ok_or(DecideError::Unknown)?;
     match now.status.as_str() {
         _ if decided => Ok(now),
         "expired" => Err(DecideError::Expired),
@@ -110,6 +111,48 @@ fn check_payload(form: Option<&Value>, verdict: Verdict, payload: Option<&Value>
 /// `/budget/0` as `payload.budget.0`.
 fn path(pointer: &str) -> String {
     format!("payload{}", pointer.replace('/', "."))
+}
+
+/// What was decided, and by whom.
+struct Decision<'a> {
+    status: &'static str,
+    payload: Option<&'a Value>,
+    user: Option<Uuid>,
+    key: Option<Uuid>,
+}
+
+/// Decides an open question in time, and brings its task the news. False: somebody was
+/// faster, or its time is over.
+///
+/// # Errors
+/// The database is away.
+async fn write(
+    scope: &TenantScope,
+    pool: &PgPool,
+    approval: &Approval,
+    decision: &Decision<'_>,
+) -> Result<bool, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let done = sqlx::query!(
+        "update approvals set status = $2, payload = $3, decided_by = $4, decided_by_key = $5,
+                              decided_at = clock_timestamp()
+          where id = $1 and status = 'open' and expires_at > clock_timestamp()",
+        approval.id,
+        decision.status,
+        decision.payload,
+        decision.user,
+        decision.key,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if done.rows_affected() == 1 {
+        let agency = scope.agency_id().0;
+        sqlx::query!("insert into task_wakes (agency_id, task_id) values ($1, $2)", agency, approval.task_id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(done.rows_affected() == 1)
 }
 
 #[cfg(test)]

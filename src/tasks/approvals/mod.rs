@@ -2,11 +2,11 @@
 //!
 //! - [`approval`]: what is asked, and who may answer
 //! - [`decide`]: a decision
-//! - [`store`]: reading questions, and writing decisions
+//! - [`questions`]: reading what is asked
 
 mod approval;
 mod decide;
-pub mod store;
+pub mod questions;
 
 pub use approval::{Approval, Asker};
 pub use decide::{DecideError, Verdict, decide};

@@ -8,13 +8,13 @@ use tracing::warn;
 use super::{
     NewTask, Prepared, SubmitError, Submitter,
     push::News,
-    store::{self, Submission, Written},
+    submission::{self, Submission, Written},
     submitter::as_submitted,
 };
 use crate::{
     catalog::Published,
     db::lane::LaneError,
-    tasks::{Task, TaskStatus, store::many},
+    tasks::{Task, TaskStatus, read::many},
     tenancy::{TenantScope, seats},
 };
 
@@ -124,7 +124,7 @@ impl Submitter {
         request_hash: Option<Vec<u8>>,
     ) -> Result<Vec<Task>, SubmitError> {
         let key = new.into_iter().next().and_then(|first| first.idempotency_key).unwrap_or_default();
-        let holder = store::key_holder(scope, &self.0.pool, &key).await?.ok_or(SubmitError::Unavailable)?;
+        let holder = submission::key_holder(scope, &self.0.pool, &key).await?.ok_or(SubmitError::Unavailable)?;
         if Some(holder.request_hash) != request_hash {
             return Err(SubmitError::KeyReused);
         }

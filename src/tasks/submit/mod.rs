@@ -2,6 +2,7 @@
 //!
 //! - [`new_task`]: what is asked for
 //! - [`submitter`]: a recipe, its variant and checked inputs become a row
+//! - [`submission`]: the row, and its write
 //! - [`batch`]: rows that are written together
 //! - [`retry`]: a finished task once more
 //! - [`recipes`]: which recipe a name means
@@ -14,7 +15,7 @@ mod new_task;
 mod push;
 mod recipes;
 mod retry;
-pub mod store;
+pub mod submission;
 mod submitter;
 mod variant;
 

@@ -12,7 +12,7 @@ use super::{
     new_task::NewTask,
     push::PushFlush,
     recipes::Recipes,
-    store::{Submission, SubmitFlush},
+    submission::{Submission, SubmitFlush},
     variant::{Assigned, Variants},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     catalog::{Published, inputs},
     db::lane::Lane,
     queue::{Admission, Tickets},
-    tasks::{Task, TaskStatus, store::team_bound},
+    tasks::{Task, TaskStatus, read::team_bound},
     tenancy::TenantScope,
 };
 

@@ -8,7 +8,7 @@ use super::{error::SubmitError, new_task::NewTask, recipes::Recipes};
 use crate::{
     base::{AgencyId, Clock, ExperimentId, RecipeId, cache::Cache, ids::uuid_at, random},
     catalog::{Published, model::AbTesting},
-    experiments::{self, Declaration, Experiment},
+    experiments::{self, Declaration, Experiment, experiment},
     tenancy::TenantScope,
 };
 
@@ -84,7 +84,7 @@ impl Variants {
             Ok(experiment) => return Ok(experiment),
             Err(ticket) => ticket,
         };
-        let experiment = experiments::store::ensure(scope, &self.pool, &declaration, fresh).await?;
+        let experiment = experiment::ensure(scope, &self.pool, &declaration, fresh).await?;
         self.experiments.keep(ticket, key, experiment);
         Ok(experiment)
     }
@@ -98,7 +98,7 @@ impl Variants {
         subject: &str,
         arm: Arc<Published>,
     ) -> Result<Arc<Published>, SubmitError> {
-        let given = experiments::store::assign(scope, &self.pool, experiment, subject, arm.id).await?;
+        let given = experiment::assign(scope, &self.pool, experiment, subject, arm.id).await?;
         if given == arm.id { Ok(arm) } else { recipes.resolve(scope, &given.to_string(), None).await }
     }
 }

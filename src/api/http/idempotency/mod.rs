@@ -10,9 +10,9 @@
 //! the tasks: none of them is ever under way.
 //!
 //! - [`once`]: what stands around the resources
-//! - [`store`]: the answers that are kept
+//! - [`stored_answers`]: the answers that are kept
 
 mod once;
-mod store;
+mod stored_answers;
 
 pub use once::Idempotent;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tracing::{Instrument, warn};
 use uuid::Uuid;
 
-use super::store::{self, Found, Place};
+use super::stored_answers::{self, Found, Place};
 use crate::{
     api::{
         Problem, Result,
@@ -81,7 +81,7 @@ impl<E: Endpoint + 'static> Idempotent<E> {
         request.set_body(Body::from(body));
         let claim = Uuid::from_bytes(random::bytes::<16>().map_err(|error| Problem::internal(&error))?);
         let work = Work { state: Arc::clone(&self.state), place, claim };
-        match store::take(&work.state.pool, &work.place, &hash, claim).await.map_err(Problem::from)? {
+        match stored_answers::take(&work.state.pool, &work.place, &hash, claim).await.map_err(Problem::from)? {
             Found::Free => self.run(work, request).await,
             Found::Reused => Err(reused().into()),
             Found::UnderWay { minute_old } => Err(under_way(minute_old).into()),
@@ -132,7 +132,7 @@ impl Work {
             Some(answer) => self.keep(status, &answer).await,
             // What failed on our side may have been done in part.
             None if is_server_error(response.as_ref()) => Ok(()),
-            None => store::give_back(&self.state.pool, &self.place, self.claim).await.map_err(Into::into),
+            None => stored_answers::give_back(&self.state.pool, &self.place, self.claim).await.map_err(Into::into),
         };
         if let Err(error) = settled {
             warn!(%error, operation = self.place.operation, "the answer to a request with a key was not kept");
@@ -145,7 +145,7 @@ impl Work {
         let (agency, status) = (self.place.agency(), i16::try_from(status.as_u16()).unwrap_or_default());
         let mut tx = db::tenant(&self.state.pool, agency).await?;
         let sealed = self.locker().seal(&mut tx, agency, &context(&self.place), &text).await?;
-        store::keep(&mut tx, &self.place, self.claim, status, &sealed).await?;
+        stored_answers::keep(&mut tx, &self.place, self.claim, status, &sealed).await?;
         tx.commit().await?;
         Ok(())
     }

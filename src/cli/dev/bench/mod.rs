@@ -4,11 +4,11 @@
 //! signed and come over a socket, every promise is kept and afterwards checked.
 //! Only the model is scripted. Client, servers and databases share the machine.
 
+mod database;
 mod figures;
 mod load;
 mod part;
 mod pgbench;
-mod store;
 mod tenant;
 
 use std::{
@@ -117,7 +117,7 @@ impl<'a> Bench<'a> {
         let stack = &private.stack;
         let database = PgConnection::connect(&stack.superuser_url(super::stack::DATABASE)).await?;
         let anchor = stack.superuser_url("postgres");
-        store::make_anchor(&mut PgConnection::connect(&anchor).await?).await?;
+        database::make_anchor(&mut PgConnection::connect(&anchor).await?).await?;
         let pgbench = Pgbench::find(stack, anchor)?;
         let figures = Figures::default();
         Ok(Self { args, config: &private.config, tenant, database, pgbench, figures, plain: 0, model: 0 })
@@ -228,7 +228,7 @@ impl<'a> Bench<'a> {
 
     async fn drained(&mut self) -> anyhow::Result<()> {
         let give_up = Instant::now() + PATIENCE;
-        while store::is_busy(&mut self.database).await? {
+        while database::is_busy(&mut self.database).await? {
             ensure!(Instant::now() < give_up, "not drained within {} s", PATIENCE.as_secs());
             sleep(LOOK_EVERY).await;
         }
@@ -239,20 +239,20 @@ impl<'a> Bench<'a> {
     async fn check(&mut self) -> anyhow::Result<()> {
         let count = |count: usize| i64::try_from(count).context("too many");
         let tasks = count(self.plain + self.model)?;
-        let expected = store::Tally {
+        let expected = database::Tally {
             tasks,
             completed: tasks,
             steps: 3 * tasks,
             execution_lines: tasks,
             lines: tasks + count(self.model)?,
         };
-        let found = store::tally(&mut self.database).await?;
+        let found = database::tally(&mut self.database).await?;
         ensure!(found == expected, "not everything was recorded: {found:?} instead of {expected:?}");
         Ok(())
     }
 
     async fn settings(&mut self) -> anyhow::Result<Value> {
-        let postgres = store::settings(&mut self.database).await?;
+        let postgres = database::settings(&mut self.database).await?;
         let postgres: serde_json::Map<_, _> = postgres.into_iter().map(|(name, value)| (name, value.into())).collect();
         let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
         Ok(json!({

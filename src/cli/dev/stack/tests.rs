@@ -50,7 +50,7 @@ async fn data_stays_in_a_directory_of_ones_own_even_below_a_closed_one() {
     let first = Stack::start(&options).await.unwrap();
     let url = first.superuser_url("postgres");
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    crate::cli::store::ensure_database(&mut connection, "kept").await.unwrap();
+    crate::cli::database::ensure_database(&mut connection, "kept").await.unwrap();
     drop(connection);
     drop(first);
 
