@@ -30,9 +30,9 @@ CMD ["serve"]
 # The dependencies alone, so that a change of the source does not compile them again.
 FROM base AS dependencies
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/integration \
+RUN mkdir -p src tests/architecture tests/integration \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs tests/architecture.rs tests/integration/main.rs \
+    && touch src/lib.rs tests/architecture/main.rs tests/integration/main.rs \
     && cargo build --release --locked
 
 

@@ -1,6 +1,6 @@
 //! TeamAI runs AI agent recipes for digital agencies and accounts for every model call exactly once.
 //!
-//! The layers, from the bottom up; `tests/architecture.rs` holds who may use whom.
+//! The layers, from the bottom up; `tests/architecture/` holds who may use whom.
 //!
 //! - [`base`], [`config`], [`db`]: shared nouns, settings, the pool and its batching lanes
 //! - [`tenancy`], [`auth`], [`locker`], [`catalog`], [`egress`], [`billing`], [`experiments`], [`queue`],

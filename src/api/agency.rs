@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Enum, Object, OpenApi, payload::Json, types::MaybeUndefined};
 use uuid::Uuid;
 
-use super::{Admin, Member, Problem, Result, body::Body, check::Check, need, tags::Tag};
+use super::{
+    Admin, Member, Problem, Result,
+    http::{body::Body, check::Check, tags::Tag},
+    need,
+};
 use crate::tenancy::{
     Email, Name, TasksAtOnce,
     agencies::{self, AgencyChange},

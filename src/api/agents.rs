@@ -11,13 +11,15 @@ use uuid::Uuid;
 
 use super::{
     Admin, Member, Problem, Result,
-    body::Body,
-    check::{Check, checked},
-    json_object::JsonObject,
+    http::{
+        body::Body,
+        check::{Check, checked},
+        json_object::JsonObject,
+        page::{Listing, page},
+        problem::FieldError,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
 };
 use crate::{
     base::{AgentId, AgentRoleId, TeamId},

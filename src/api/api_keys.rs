@@ -10,13 +10,15 @@ use uuid::Uuid;
 
 use super::{
     PersonAdmin, Problem, Result,
-    body::Body,
-    check::{Check, checked},
-    page::{Listing, page},
-    problem::FieldError,
-    scope_name::ScopeName,
-    tags::Tag,
-    time::Time,
+    http::{
+        body::Body,
+        check::{Check, checked},
+        page::{Listing, page},
+        problem::FieldError,
+        scope_name::ScopeName,
+        tags::Tag,
+        time::Time,
+    },
 };
 use crate::{
     auth::api_keys::{self, NewApiKey},

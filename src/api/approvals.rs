@@ -12,15 +12,17 @@ use uuid::Uuid;
 
 use super::{
     Member, Problem, Result,
-    body::Body,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        problem::FieldError,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
 };
 use crate::tasks::approvals::{
     self, DecideError, Verdict,
-    store::{self, Filter},
+    questions::{self, Filter},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -130,7 +132,7 @@ impl ApprovalsApi {
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Approval>>> {
         let filter = Filter { status: status.0.map(ApprovalStatus::as_str), task_id: task_id.0 };
-        let (found, asker) = store::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;
+        let (found, asker) = questions::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;
         let found = found.map(|approval| {
             let can_decide = asker.may_decide(&approval.approvers) && approval.status == "open";
             (approval, can_decide)

@@ -13,10 +13,13 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Member, Result, need,
-    page::{Listing, page},
-    tags::Tag,
-    time::Time,
+    Member, Result,
+    http::{
+        page::{Listing, page},
+        tags::Tag,
+        time::Time,
+    },
+    need,
 };
 use crate::billing::ledger::{self, store};
 

@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::{
     Open, Person, Problem, Result,
     agency::Agency,
-    body::{Body, SmallBody},
-    check::{Check, checked},
-    tags::Tag,
+    http::{
+        body::{Body, SmallBody},
+        check::{Check, checked},
+        tags::Tag,
+    },
 };
 use crate::{
     auth::{NewPassword, Registration, SignedIn},

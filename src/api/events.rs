@@ -13,10 +13,10 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::{Member, Problem, Result, need, tags::Tag};
+use super::{Member, Problem, Result, http::tags::Tag, need};
 use crate::{
     base::TaskId,
-    events::{self, Event, Follower, TooMany, store},
+    events::{self, Event, Follower, TooMany, event},
 };
 
 /// Comments keep the connection from being taken for dead on the way.
@@ -89,10 +89,10 @@ impl EventsApi {
     ) -> Result<Followed> {
         let (state, task) = (&member.state, TaskId(id.0));
         let after = last_event_id.0.filter(|text| !text.is_empty()).map(|text| place(&text)).transpose()?.unwrap_or(0);
-        let found = store::task(member.scope(), &state.pool, task).await?.ok_or_else(Problem::not_found)?;
+        let found = event::task(member.scope(), &state.pool, task).await?.ok_or_else(Problem::not_found)?;
         let watching = state.streams.watch(member.scope(), task, found.created_at)?;
         if after > 0 {
-            let rest = store::after(member.scope(), &state.pool, task, after, 1).await?;
+            let rest = event::after(member.scope(), &state.pool, task, after, 1).await?;
             let rest = rest.ok_or_else(Problem::not_found)?;
             if rest.at_the_end && rest.items.is_empty() {
                 return Ok(Followed::Over);

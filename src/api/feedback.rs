@@ -3,7 +3,12 @@
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use uuid::Uuid;
 
-use super::{Member, Problem, Result, body::Body, need, tags::Tag, tasks::shown::usd};
+use super::{
+    Member, Problem, Result,
+    http::{body::Body, tags::Tag},
+    need,
+    tasks::shown::usd,
+};
 use crate::{
     base::TaskId,
     tasks::feedback::{self, Given, Score},

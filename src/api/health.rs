@@ -6,7 +6,7 @@ use poem::{IntoResponse, Response, handler, http::StatusCode, web::Data};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::ApiState;
+use super::http::state::ApiState;
 use crate::{db, tasks::workers::standstill};
 
 const PATIENCE: Duration = Duration::from_secs(2);

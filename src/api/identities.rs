@@ -10,9 +10,11 @@ use uuid::Uuid;
 
 use super::{
     Person, Result,
-    page::{Listing, page},
+    http::{
+        page::{Listing, page},
+        tags::Tag,
+    },
     sessions::{Ended, ended},
-    tags::Tag,
 };
 use crate::{
     auth::oidc::identities::{self, LinkedIdentity},

@@ -14,11 +14,13 @@ use uuid::Uuid;
 use super::{
     Admin, Open, PersonAdmin, Problem, Result,
     auth::{Registered, Role},
-    body::{Body, SmallBody},
-    check::Check,
+    http::{
+        body::{Body, SmallBody},
+        check::Check,
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    tags::Tag,
 };
 use crate::{
     auth::Acceptance,

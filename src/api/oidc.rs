@@ -15,9 +15,11 @@ use secrecy::SecretString;
 use super::{
     Open, Person, Result,
     auth::SignIn,
-    body::{Body, SmallBody},
-    page::Listing,
-    tags::Tag,
+    http::{
+        body::{Body, SmallBody},
+        page::Listing,
+        tags::Tag,
+    },
 };
 use crate::auth::oidc::{Callback, Departure};
 

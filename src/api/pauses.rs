@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::{
     Admin, Problem, Result,
-    body::Body,
-    check::{Check, checked},
+    http::{
+        body::Body,
+        check::{Check, checked},
+        problem::FieldError,
+        tags::Tag,
+    },
     need,
-    problem::FieldError,
-    tags::Tag,
 };
-use crate::tasks::pauses::{self, PauseError, PauseScope, store};
+use crate::tasks::pauses::{self, PauseError, PauseScope};
 
 const MAX_REASON_CHARS: usize = 500;
 
@@ -89,7 +91,7 @@ impl PausesApi {
         let reason = check.optional("reason", reason.as_ref(), parse_reason);
         check.finish()?;
         let now = admin.state.clock.now();
-        let pause = store::pause(admin.scope(), &admin.state.pool, checked(what)?, reason.as_deref(), now).await?;
+        let pause = pauses::pause(admin.scope(), &admin.state.pool, checked(what)?, reason.as_deref(), now).await?;
         Ok(Json(pause.into()))
     }
 
@@ -100,10 +102,10 @@ impl PausesApi {
         let mut check = Check::default();
         let what = check.noted(what(body.0.scope, body.0.scope_id));
         check.finish()?;
-        if !store::resume(admin.scope(), &admin.state.pool, checked(what)?).await? {
+        if !pauses::resume(admin.scope(), &admin.state.pool, checked(what)?).await? {
             return Err(Problem::conflict("not_paused", "This is not paused; GET /queue lists what is."));
         }
-        let left = store::list(admin.scope(), &admin.state.pool).await?;
+        let left = pauses::list(admin.scope(), &admin.state.pool).await?;
         Ok(Json(Pauses { pauses: left.into_iter().map(Pause::from).collect() }))
     }
 }

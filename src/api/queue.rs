@@ -10,17 +10,20 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{
-    Admin, Problem, Result, need,
-    page::{Listing, page},
+    Admin, Problem, Result,
+    http::{
+        page::{Listing, page},
+        tags::Tag,
+    },
+    need,
     pauses::Pause,
-    tags::Tag,
     tasks::shown::Task,
 };
 use crate::{
     base::TaskId,
     tasks::{
-        TaskStatus, pauses,
-        store::{self, Filter},
+        TaskStatus, backlog, control, pauses,
+        read::{self, Filter},
     },
 };
 
@@ -76,11 +79,11 @@ impl QueueApi {
     #[oai(path = "/", method = "get", operation_id = "get_queue")]
     async fn get_queue(&self, admin: Admin<need::QueueRead>) -> Result<Json<Queue>> {
         let now = admin.state.clock.now();
-        let depth = store::depth(admin.scope(), &admin.state.pool).await?;
+        let depth = backlog::depth(admin.scope(), &admin.state.pool).await?;
         let since = now - TimeDelta::minutes(RATE_MINUTES);
-        let finished = store::finished_since(admin.scope(), &admin.state.pool, since).await?;
-        let submitted = store::submitted_since(admin.scope(), &admin.state.pool, since).await?;
-        let pauses = pauses::store::list(admin.scope(), &admin.state.pool).await?;
+        let finished = backlog::finished_since(admin.scope(), &admin.state.pool, since).await?;
+        let submitted = backlog::submitted_since(admin.scope(), &admin.state.pool, since).await?;
+        let pauses = pauses::list(admin.scope(), &admin.state.pool).await?;
         let redis = match admin.state.tickets.depth().await {
             Ok(depth) => Some(Redis { tickets_waiting: depth.waiting, workers: depth.workers }),
             Err(error) => {
@@ -88,7 +91,7 @@ impl QueueApi {
                 None
             }
         };
-        let waits = |d: &&store::Depth| d.status == "queued" && d.oldest_run_at <= now;
+        let waits = |d: &&backlog::Depth| d.status == "queued" && d.oldest_run_at <= now;
         Ok(Json(Queue {
             open: depth.iter().map(|d| d.count).sum(),
             oldest_age_seconds: depth.iter().filter(waits).map(|d| (now - d.oldest_run_at).num_seconds()).max(),
@@ -109,7 +112,7 @@ impl QueueApi {
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Task>>> {
         let dead = Filter { status: Some(TaskStatus::Dead), ..Filter::default() };
-        Ok(Json(Listing::of(store::list(admin.scope(), &admin.state.pool, &dead, page(limit, cursor)?).await?)))
+        Ok(Json(Listing::of(read::list(admin.scope(), &admin.state.pool, &dead, page(limit, cursor)?).await?)))
     }
 
     /// Put a dead task back into the queue. It keeps its finished steps, and its attempts
@@ -117,8 +120,8 @@ impl QueueApi {
     #[oai(path = "/dead/:id/requeue", method = "post", operation_id = "requeue_task")]
     async fn requeue_task(&self, admin: Admin<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
         let id = TaskId(id.0);
-        let put_back = store::requeue(admin.scope(), &admin.state.pool, id).await?;
-        let task = store::get(admin.scope(), &admin.state.pool, id).await?.ok_or_else(Problem::not_found)?;
+        let put_back = control::requeue(admin.scope(), &admin.state.pool, id).await?;
+        let task = read::get(admin.scope(), &admin.state.pool, id).await?.ok_or_else(Problem::not_found)?;
         if !put_back {
             let detail =
                 format!("The task is {}, not dead; POST /tasks/{id}/retry runs a finished one again.", task.status);
@@ -137,8 +140,8 @@ fn per_minute(count: i64) -> f64 {
     count as f64 / RATE_MINUTES as f64
 }
 
-impl From<store::Depth> for Depth {
-    fn from(depth: store::Depth) -> Self {
+impl From<backlog::Depth> for Depth {
+    fn from(depth: backlog::Depth) -> Self {
         Self { team_id: depth.team_id, status: depth.status, count: depth.count, oldest_run_at: depth.oldest_run_at }
     }
 }

@@ -11,17 +11,20 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
-    body::Body,
+    Admin, Problem, Result,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        problem::FieldError,
+        state::ApiState,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
     tasks::new::{self, NewTaskBody},
 };
 use crate::{
     base::{ScheduleId, TenantScope},
-    tasks::schedules::{self, CronError, CronTimes, Job, ScheduleError, Wanted, store},
+    tasks::schedules::{self, CronError, CronTimes, Job, ScheduleError, Wanted, manage},
 };
 
 /// Coming times that are shown.
@@ -211,7 +214,7 @@ impl SchedulesApi {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Schedule>>> {
-        Ok(Json(Listing::of(store::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
+        Ok(Json(Listing::of(manage::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }
 
     /// Run a recipe again and again.
@@ -225,7 +228,7 @@ impl SchedulesApi {
     async fn create_schedule(&self, admin: Admin<need::TasksWrite>, body: Body<NewScheduleBody>) -> Result<Created> {
         let wanted = wanted(body.0)?;
         check_job(&admin.state, admin.scope(), &wanted.job).await?;
-        let made = store::create(admin.scope(), &admin.state.pool, &wanted, admin.state.clock.now()).await?;
+        let made = manage::create(admin.scope(), &admin.state.pool, &wanted, admin.state.clock.now()).await?;
         let location = format!("/schedules/{}", made.id);
         Ok(Created::Schedule(Json(made.into()), location))
     }
@@ -251,20 +254,20 @@ impl SchedulesApi {
         let wanted = wanted(changed(present, body.0))?;
         check_job(&admin.state, admin.scope(), &wanted.job).await?;
         let at = (from_now, admin.state.clock.now());
-        let changed = store::change(admin.scope(), &admin.state.pool, ScheduleId(id.0), &wanted, at).await?;
+        let changed = manage::change(admin.scope(), &admin.state.pool, ScheduleId(id.0), &wanted, at).await?;
         changed.map(|schedule| Json(schedule.into())).ok_or_else(Problem::not_found)
     }
 
     /// Delete a schedule. Its tasks stay.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_schedule")]
     async fn delete_schedule(&self, admin: Admin<need::TasksWrite>, id: Path<Uuid>) -> Result<Deleted> {
-        let deleted = store::delete(admin.scope(), &admin.state.pool, ScheduleId(id.0)).await?;
+        let deleted = manage::delete(admin.scope(), &admin.state.pool, ScheduleId(id.0)).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 }
 
 async fn found(state: &ApiState, scope: &TenantScope, id: Uuid) -> Result<schedules::Schedule> {
-    store::get(scope, &state.pool, ScheduleId(id)).await?.ok_or_else(Problem::not_found)
+    manage::get(scope, &state.pool, ScheduleId(id)).await?.ok_or_else(Problem::not_found)
 }
 
 /// Whether a task could be made of it now, as POST /tasks would see it.

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::{
     Person, Problem, Result,
-    page::{Listing, page},
-    tags::Tag,
+    http::{
+        page::{Listing, page},
+        tags::Tag,
+    },
 };
 use crate::{
     auth::sessions::{self, SignIn},

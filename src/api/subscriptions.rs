@@ -6,10 +6,12 @@ use uuid::Uuid;
 
 use super::{
     Admin, Problem, Result,
-    body::Body,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    tags::Tag,
 };
 use crate::{base::AgentRoleId, tenancy::seats};
 

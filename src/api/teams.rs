@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use super::{
     Admin, Member, Problem, Result,
-    body::Body,
-    check::{Check, checked},
+    http::{
+        body::Body,
+        check::{Check, checked},
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    tags::Tag,
 };
 use crate::{
     base::TeamId,

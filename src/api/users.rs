@@ -11,12 +11,14 @@ use uuid::Uuid;
 use super::{
     Admin, PersonAdmin, Problem, Result,
     auth::{Role, User, UserStatus},
-    body::Body,
-    check::Check,
+    http::{
+        body::Body,
+        check::Check,
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
     sessions::{Ended, Session, ended, shown},
-    tags::Tag,
 };
 use crate::{
     auth::sessions,

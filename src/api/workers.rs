@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use poem_openapi::{Object, OpenApi, payload::Json};
 
-use super::{Admin, Result, need, tags::Tag};
-use crate::tasks::workers::{self, store};
+use super::{Admin, Result, http::tags::Tag, need};
+use crate::tasks::workers;
 
 /// A process that runs tasks, of all agencies.
 #[derive(Debug, Object)]
@@ -43,7 +43,7 @@ impl WorkersApi {
     /// The workers of the installation, the newest first, and what they run of yours.
     #[oai(path = "/workers", method = "get", operation_id = "list_workers")]
     async fn list_workers(&self, admin: Admin<need::QueueRead>) -> Result<Json<Workers>> {
-        let workers = store::list(admin.scope(), &admin.state.pool).await?;
+        let workers = workers::list(admin.scope(), &admin.state.pool).await?;
         Ok(Json(Workers { items: workers.into_iter().map(Worker::from).collect(), next_cursor: None }))
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod api_keys;
 mod caller;
+mod credentials;
 mod error;
+mod failures;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod in_force;
@@ -12,10 +14,10 @@ pub mod keys;
 pub mod oidc;
 mod password;
 mod people;
+mod refresh_tokens;
 mod scopes;
 pub mod sessions;
 mod sign_in;
-mod store;
 mod throttle;
 mod token;
 

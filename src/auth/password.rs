@@ -8,7 +8,7 @@ use argon2::{Params, password_hash::phc::PasswordHash};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use memory::Memory;
+use memory::{MEMORY_KIB, Memory};
 
 use super::AuthError;
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
     tenancy::{Email, Invalid},
 };
 
-const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 /// Hashes computed at once: each takes a core and 19 MiB.

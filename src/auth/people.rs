@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 
-use super::{Auth, AuthError, Client, NewPassword, SignedIn, password::Passwords, store};
+use super::{Auth, AuthError, Client, NewPassword, SignedIn, credentials, password::Passwords};
 use crate::{
     base::{AgencyId, Role, UserId},
     db,
@@ -54,7 +54,7 @@ impl Auth {
         let agency = AgencyId::at(now);
         let mut tx = db::tenant(&self.pool, agency).await?;
         let user = found(&mut tx, agency, new, &hash, now).await?;
-        store::note_sign_in(&mut tx, user, None, now).await?;
+        credentials::note_sign_in(&mut tx, user, None, now).await?;
         let signed_in = self.open(&mut tx, user, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)
@@ -86,7 +86,7 @@ impl Auth {
             team_id: invite.team_id,
         };
         users::insert(&mut tx, &user).await?;
-        store::note_sign_in(&mut tx, user.id, None, now).await?;
+        credentials::note_sign_in(&mut tx, user.id, None, now).await?;
         let signed_in = self.open(&mut tx, user.id, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use super::{
-    Auth, AuthError, Client, NewPassword, Session,
+    Auth, AuthError, Client, NewPassword, Session, credentials, failures,
     password::Verdict,
-    store::{self, NewSession},
+    refresh_tokens::{self, NewSession},
     token::{self, Claims, Subject},
 };
 use crate::{
@@ -60,12 +60,12 @@ impl Auth {
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
         let turn = self.passwords.turn(client.address).await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
-        let known = store::credentials(&self.pool, email.as_str()).await?;
+        let known = credentials::credentials(&self.pool, email.as_str()).await?;
         let stored = known.as_ref().and_then(|known| known.password_hash.clone());
         let verdict = turn.verify(password, stored).await?;
         let now = self.clock.now();
         let Some(known) = known.filter(|_| verdict != Verdict::Wrong) else {
-            store::count_failure(&self.pool, &key, now).await?;
+            failures::count_failure(&self.pool, &key, now).await?;
             return Err(AuthError::InvalidCredentials);
         };
         let new_hash = match verdict {
@@ -73,12 +73,12 @@ impl Auth {
             _ => None,
         };
         drop(turn);
-        store::forget_failures(&self.pool, &key).await?;
+        failures::forget_failures(&self.pool, &key).await?;
         if !known.active {
             return Err(AuthError::Deactivated);
         }
         let mut tx = db::tenant(&self.pool, known.agency_id).await?;
-        store::note_sign_in(&mut tx, known.user_id, new_hash.as_deref(), now).await?;
+        credentials::note_sign_in(&mut tx, known.user_id, new_hash.as_deref(), now).await?;
         let signed_in = self.open(&mut tx, known.user_id, client.user_agent, now).await?;
         tx.commit().await?;
         Ok(signed_in)
@@ -90,7 +90,7 @@ impl Auth {
     /// Unknown, expired or used before; the last ends the session.
     pub async fn refresh(&self, refresh_token: &str) -> Result<SignedIn, AuthError> {
         let now = self.clock.now();
-        let known = store::refresh_token(&self.pool, &digest(refresh_token)).await?;
+        let known = refresh_tokens::refresh_token(&self.pool, &digest(refresh_token)).await?;
         let known = known.ok_or(AuthError::InvalidRefreshToken)?;
         if known.used {
             self.end_session(known.agency_id, known.session_id).await?;
@@ -100,7 +100,7 @@ impl Auth {
             return Err(AuthError::InvalidRefreshToken);
         }
         let mut tx = db::tenant(&self.pool, known.agency_id).await?;
-        if !store::use_refresh_token(&mut tx, known.id, now).await? {
+        if !refresh_tokens::use_refresh_token(&mut tx, known.id, now).await? {
             drop(tx);
             self.end_session(known.agency_id, known.session_id).await?;
             return Err(AuthError::RefreshTokenReused);
@@ -116,7 +116,7 @@ impl Auth {
     /// # Errors
     /// The token is unknown; the database is away.
     pub async fn logout(&self, refresh_token: &str) -> Result<(), AuthError> {
-        let known = store::refresh_token(&self.pool, &digest(refresh_token)).await?;
+        let known = refresh_tokens::refresh_token(&self.pool, &digest(refresh_token)).await?;
         let known = known.ok_or(AuthError::InvalidRefreshToken)?;
         self.end_session(known.agency_id, known.session_id).await
     }
@@ -136,23 +136,23 @@ impl Auth {
         let key = self.throttle.key_of(email)?;
         let turn = self.passwords.turn(address).await?;
         self.throttle.check(&self.pool, &key, self.clock.now()).await?;
-        let known = store::credentials(&self.pool, email.as_str()).await?;
+        let known = credentials::credentials(&self.pool, email.as_str()).await?;
         let stored = known.and_then(|known| known.password_hash);
         let right = turn.verify(current, stored.clone()).await? != Verdict::Wrong;
         let now = self.clock.now();
         let (Some(old), true) = (stored, right) else {
-            store::count_failure(&self.pool, &key, now).await?;
+            failures::count_failure(&self.pool, &key, now).await?;
             return Err(AuthError::InvalidCredentials);
         };
         let hash = turn.hash(new.secret()).await?;
         drop(turn);
         let user = session.user_id();
         let mut tx = db::tenant(&self.pool, session.scope().agency_id()).await?;
-        if !store::change_password(&mut tx, user, session.id(), (&old, &hash), now).await? {
+        if !credentials::change_password(&mut tx, user, session.id(), (&old, &hash), now).await? {
             return Err(AuthError::InvalidCredentials);
         }
         tx.commit().await?;
-        store::forget_failures(&self.pool, &key).await?;
+        failures::forget_failures(&self.pool, &key).await?;
         Ok(())
     }
 
@@ -172,7 +172,7 @@ impl Auth {
             user_agent: user_agent.as_deref(),
             expires_at: now + SESSION,
         };
-        store::open_session(tx, &session).await?;
+        refresh_tokens::open_session(tx, &session).await?;
         let tokens = self.tokens(tx, &user, session.id, session.expires_at, now).await?;
         Ok(SignedIn { user, agency, tokens })
     }
@@ -187,7 +187,7 @@ impl Auth {
     ) -> Result<Tokens, AuthError> {
         let refresh = URL_SAFE_NO_PAD.encode(random::bytes::<32>()?);
         let expires_at = session_expires_at.min(now + IDLE);
-        store::add_refresh_token(tx, user.agency_id, session_id, &digest(&refresh), now, expires_at).await?;
+        refresh_tokens::add_refresh_token(tx, user.agency_id, session_id, &digest(&refresh), now, expires_at).await?;
         let subject = Subject {
             user_id: user.id,
             email: &user.email,
@@ -205,7 +205,7 @@ impl Auth {
     }
 
     async fn end_session(&self, agency: AgencyId, session: SessionId) -> Result<(), AuthError> {
-        Ok(store::end_session(&self.pool, agency, session, self.clock.now()).await?)
+        Ok(refresh_tokens::end_session(&self.pool, agency, session, self.clock.now()).await?)
     }
 }
 

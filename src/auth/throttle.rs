@@ -7,7 +7,7 @@ use sha2::Sha256;
 use sqlx::PgPool;
 use zeroize::Zeroizing;
 
-use super::{AuthError, store};
+use super::{AuthError, failures};
 use crate::tenancy::Email;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -36,7 +36,7 @@ impl Throttle {
 
     /// Refuses while the address has to wait.
     pub async fn check(&self, pool: &PgPool, key: &[u8], now: DateTime<Utc>) -> Result<(), AuthError> {
-        match store::blocked_until(pool, key).await? {
+        match failures::blocked_until(pool, key).await? {
             Some(until) if until > now => Err(AuthError::Throttled { seconds: seconds_between(now, until) }),
             _ => Ok(()),
         }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde_json::json;
 use sqlx::Connection;
 
-use super::{Env, admin::act_for_all, exit, migrate, telemetry};
+use super::{admin::operator::act_for_all, env::Env, exit, migrate, telemetry};
 use crate::{
     base::AgencyId,
     billing::ledger::{

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use super::{Env, migrate, telemetry};
+use super::{env::Env, migrate, telemetry};
 use crate::{
     base::{Clock, SystemClock},
     billing,

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 #[derive(Debug, clap::Args)]
@@ -10,7 +9,7 @@ pub struct Args {
     shell: Shell,
 }
 
-pub fn run(args: &Args) -> ExitCode {
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "teamai", &mut std::io::stdout());
+pub fn run(args: &Args, command: &mut clap::Command) -> ExitCode {
+    clap_complete::generate(args.shell, command, "teamai", &mut std::io::stdout());
     ExitCode::SUCCESS
 }

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 
 use serde_json::json;
 
-use super::Env;
+use super::env::Env;
 use crate::config::{KEYS, Settings};
 
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode, time::Duration};
 use anyhow::Context;
 use secrecy::ExposeSecret;
 
-use super::{Env, dev, exit};
+use super::{address, env::Env, exit};
 use crate::{
     config::Config,
     db,
@@ -34,7 +34,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     }
     let url = match args.url {
         Some(url) => url,
-        None => format!("{}/readyz", dev::url(bind(&env)?)),
+        None => format!("{}/readyz", address::url(bind(&env)?)),
     };
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
     let answer = client.get(&url).send().await?;

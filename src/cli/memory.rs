@@ -6,7 +6,7 @@
 
 use std::{os::unix::process::CommandExt, process::Command};
 
-use super::Env;
+use super::env::Env;
 
 const SETTING: &str = "MALLOC_MMAP_THRESHOLD_";
 /// Bytes from which a piece is asked of the system, and given back to it.

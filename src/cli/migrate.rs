@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Env, store, telemetry};
+use super::{database, env::Env, telemetry};
 use crate::{
     base::SystemClock,
     billing,
@@ -125,7 +125,7 @@ async fn set_passwords(config: &Config, connection: &mut PgConnection) -> anyhow
         };
         let Some(password) = url.password() else { continue };
         let password = percent_decoded(password).context("the password in a database URL is not UTF-8")?;
-        match store::set_password(connection, role, &password).await {
+        match database::set_password(connection, role, &password).await {
             Ok(()) => done.push(role),
             Err(error) if may_not(&error) => warn!(role, "the migrating role may not set passwords; left as it is"),
             Err(error) => return Err(error).with_context(|| format!("the password of {role} could not be set")),

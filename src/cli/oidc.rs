@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use openidconnect::{HttpRequest, HttpResponse, http};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::guarded;
+use super::guarded::guarded;
 use crate::{
     auth::{
         Auth,

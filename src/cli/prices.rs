@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use super::{Env, telemetry};
+use super::{env::Env, telemetry};
 use crate::{
     base::{Clock, SystemClock},
     billing::{litellm, store},

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use tracing::info;
 
 use super::{
-    Env, dev,
+    address,
+    env::Env,
     serve::{self, Parts},
     shutdown, telemetry,
 };
@@ -15,6 +16,6 @@ use super::{
 pub async fn run(parts: Parts, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;
     let shutdown = shutdown::on_signal()?;
-    serve::run(config, parts, shutdown, |address| info!("the API answers at {}", dev::url(address))).await?;
+    serve::run(config, parts, shutdown, |address| info!("the API answers at {}", address::url(address))).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{key_probe::ProviderKeys, root_keys};
+use super::{guarded::guarded, key_probe::ProviderKeys, root_keys};
 use crate::{
     api::{self, ApiState, Browsers, Connections},
     auth::Auth,
@@ -22,7 +22,6 @@ use crate::{
     catalog, components,
     config::{Config, ConfigError},
     db,
-    egress::{self, Policy},
     engine::Engine,
     events::Streams,
     limits::Limiter,
@@ -191,11 +190,6 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
 /// no key and reaches nothing.
 fn providers(config: &Config) -> Result<Registry, RegistryError> {
     Registry::new(&config.providers, vec![Arc::new(Scripted::default())])
-}
-
-/// The client for whatever a tenant can name.
-pub(super) fn guarded(config: &Config) -> Result<egress::Client, egress::Error> {
-    egress::Client::new(Policy::new(&config.egress.allow)?.closed_to(config.own_services()))
 }
 
 /// Waits for a Postgres that is still starting.

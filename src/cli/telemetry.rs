@@ -42,7 +42,7 @@ pub fn init(log: &Log, output: &Output) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The configuration is wrong.
-pub fn configure(env: super::Env) -> anyhow::Result<Config> {
+pub fn configure(env: super::env::Env) -> anyhow::Result<Config> {
     let config = Config::load(env, std::path::Path::new("."))?;
     init(&config.log, &Output::Stderr)?;
     Ok(config)

@@ -12,8 +12,9 @@ use super::{
     error::{Error, ErrorKind},
     policy::{Policy, refused_address, shown},
     redirect::follow,
-    request::{Redirect, Request, Response},
+    request::Request,
     resolve::{Lookup, Resolver, SystemLookup, Unresolved},
+    response::{Redirect, Response},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

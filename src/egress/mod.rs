@@ -14,15 +14,17 @@ mod policy;
 mod redirect;
 mod request;
 mod resolve;
+mod response;
 #[cfg(test)]
 mod tests;
 
 pub use client::{Client, Room};
 pub use error::{Error, ErrorKind};
 pub use policy::{Policy, parse_url, shown};
-pub use request::{Limits, Redirect, Request, Response};
+pub use request::{Limits, Request};
 pub use reqwest::{Method, StatusCode, Url, header};
 pub use resolve::{Lookup, SystemLookup};
+pub use response::{Redirect, Response};
 
 /// What the client calls itself where the request does not say.
 pub const USER_AGENT: &str = concat!("TeamAI/", env!("CARGO_PKG_VERSION"));

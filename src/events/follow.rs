@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Event, Watching, store};
+use super::{Event, Watching, event};
 use crate::base::TenantScope;
 
 /// How soon a caller who may not any more sees no more.
@@ -93,7 +93,7 @@ impl State {
 
     async fn read_more(&mut self) -> Option<()> {
         let Follower { pool, scope, watching, .. } = &self.follower;
-        match store::after(scope, pool, watching.task(), self.read_to, PAGE).await {
+        match event::after(scope, pool, watching.task(), self.read_to, PAGE).await {
             Ok(found) => {
                 let found = found?;
                 self.read_to = found.items.last().map_or(self.read_to, |event| event.seq);

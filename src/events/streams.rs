@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::store::{self, Followed};
+use super::event::{self, Followed};
 use crate::base::{
     AgencyId, TaskId, TenantScope,
     shares::{Full, Place, Shares},
@@ -127,7 +127,7 @@ impl Streams {
             let nobody = followed.is_empty();
             let mut pause = LOOK_EVERY;
             if !nobody {
-                match store::newest(&pool, followed).await {
+                match event::newest(&pool, followed).await {
                     Ok(newest) => self.tell(&newest),
                     Err(error) => {
                         warn!(%error, "could not look for new events");

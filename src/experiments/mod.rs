@@ -1,7 +1,7 @@
 //! Which version of a recipe a run is given, and what came of it.
 
 mod assign;
-pub mod store;
+pub mod experiment;
 
 pub use assign::arm_of;
-pub use store::{Declaration, Experiment};
+pub use experiment::{Declaration, Experiment};

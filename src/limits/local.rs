@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{Bucket, Sized};
+use super::bucket::{Bucket, Sized};
 
 /// Each process gives out this part of a limit, so that a few of them together stay within it.
 const SHARE: u32 = 4;

@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use redis::{RedisError, Script, aio::ConnectionManager};
 
-use super::{Bucket, Sized};
+use super::bucket::{Bucket, Sized};
 use crate::base::redis_type::KEEP;
 
 /// Takes from all buckets or from none, by Redis' own clock, in microseconds.

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Bucket;
+use super::bucket::Bucket;
 
 /// What is not used within this is given up.
 const GOOD_FOR: Duration = Duration::from_secs(1);

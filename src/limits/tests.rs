@@ -6,11 +6,11 @@ use tokio::time::advance;
 use uuid::Uuid;
 
 use super::{
-    Bucket,
+    bucket::Bucket,
     local::Local,
-    network,
     slice::{Held, Taken},
 };
+use crate::base::network;
 
 #[tokio::test(start_paused = true)]
 async fn without_redis_a_process_gives_out_a_quarter() {

@@ -5,21 +5,29 @@
 //! - [`dispatch`]: what gets a ticket next, by turns among agencies
 //! - [`feedback`]: what people say of a result
 //! - [`lease`]: claim, heartbeat, hand back
+//! - [`waking`]: what waits goes on
+//! - [`housekeeping`]: what is rolled forward and dropped
 //! - [`pauses`]: what an admin holds back
 //! - [`schedules`]: tasks at the times of a cron expression
 //! - [`workers`]: who runs tasks
-//! - [`store`]: what people read, and cancelling
+//! - [`read`]: what people see of tasks
+//! - [`control`]: cancelling, and putting dead ones back
+//! - [`backlog`]: how much waits, comes in and is done
 
 pub mod approvals;
+pub mod backlog;
+pub mod control;
 pub mod dispatch;
 pub mod feedback;
+pub mod housekeeping;
 pub mod lease;
 pub mod pauses;
+pub mod read;
 pub mod schedules;
 pub mod status;
-pub mod store;
 pub mod submit;
 pub mod task;
+pub mod waking;
 pub mod workers;
 
 pub use status::TaskStatus;

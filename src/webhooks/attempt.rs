@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Secret,
-    deliver::{Deliverer, Due, End, Outcome, SwitchOff},
+    deliverer::Deliverer,
+    due::{Due, End, Outcome, SwitchOff},
     schedule, signature,
 };
 use crate::{

@@ -5,23 +5,28 @@
 //! lost, whatever is killed; it is sent at least once, always under the event's id.
 //!
 //! - [`webhook`]: what a webhook is, parsed at the edge
-//! - [`manage`]: making one, and rotating its secret
-//! - [`store`]: reading and changing
+//! - [`manage`]: made, read, changed, its secret rotated
+//! - [`deliveries`]: what was sent, and sending it again
+//! - [`due`]: what is to be sent now, and what came of it
 //! - [`signature`]: secrets and signatures
 //! - [`schedule`]: when it is tried again, and when no more
+//! - [`deliverer`]: what sends deliveries
 //! - [`deliver`]: the loop of a worker
 //! - [`attempt`]: one request
 
 mod attempt;
 mod deliver;
+mod deliverer;
+pub mod deliveries;
+mod due;
 mod error;
 pub mod manage;
 mod schedule;
 mod signature;
-pub mod store;
 mod webhook;
 
-pub use deliver::{Deliverer, keep};
+pub use deliverer::Deliverer;
+pub use due::keep;
 pub use error::WebhookError;
 pub use signature::Secret;
 pub use webhook::{Change, Delivery, Description, Endpoint, Invalid, NewWebhook, Subscriptions, Webhook};

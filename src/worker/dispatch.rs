@@ -4,21 +4,20 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use sqlx::PgPool;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::monitor::ALONE_FROM;
+use super::signals::Signals;
 use crate::{
     db,
     queue::Tickets,
-    tasks::{dispatch::store, lease},
+    tasks::{dispatch, waking},
 };
 
 /// How late a task may be whose time has come, or that was made ready without a word.
@@ -35,42 +34,6 @@ const GRACE_MS: i32 = 2_000;
 /// behind them.
 const WIDEST: u32 = 2_000;
 const NARROWEST: u32 = 4;
-/// The window is filled again each time this part of the worker's own share was taken.
-const REFILL_PART: usize = 4;
-
-/// What the handlers tell the dispatcher, so that it acts when there is something to do.
-#[derive(Debug)]
-pub struct Signals {
-    /// Shared with the bell that rings when the API left a task to us.
-    wake: Arc<Notify>,
-    more: AtomicBool,
-    held: AtomicBool,
-    taken: AtomicUsize,
-    refill_after: usize,
-}
-
-impl Signals {
-    #[must_use]
-    pub fn new(wake: Arc<Notify>, concurrency: usize) -> Self {
-        let refill_after = (concurrency / REFILL_PART).max(1);
-        Self { wake, more: false.into(), held: false.into(), taken: 0.into(), refill_after }
-    }
-
-    /// A ticket left the window.
-    pub fn taken(&self) {
-        if self.more.load(Ordering::Relaxed) && self.taken.fetch_add(1, Ordering::Relaxed) + 1 >= self.refill_after {
-            self.taken.store(0, Ordering::Relaxed);
-            self.wake.notify_one();
-        }
-    }
-
-    /// A task ended: where a limit held others back, one of them may go.
-    pub fn freed(&self) {
-        if self.held.load(Ordering::Relaxed) {
-            self.wake.notify_one();
-        }
-    }
-}
 
 /// What the dispatcher needs.
 #[derive(Debug)]
@@ -82,6 +45,8 @@ pub struct Dispatcher {
     pub capacity: Arc<AtomicU32>,
     /// The operator's limit on tasks of one agency at once.
     pub agency_limit: Option<i32>,
+    /// With this claim a task runs beside no other that has but one.
+    pub alone_from: i32,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -107,14 +72,14 @@ impl Dispatcher {
                     ticks = ticks.wrapping_add(1);
                     (true, ticks % LOOK_EVERY == 1)
                 }
-                () = self.signals.wake.notified() => (false, false),
+                () = self.signals.woken() => (false, false),
             };
             let done = async {
                 if ticked {
-                    db::bounded(db::ANSWER_WITHIN, lease::store::wake(&self.pool, WAKE_AT_MOST)).await?;
+                    db::bounded(db::ANSWER_WITHIN, waking::wake(&self.pool, WAKE_AT_MOST)).await?;
                 }
                 if look {
-                    db::bounded(db::ANSWER_WITHIN, lease::store::admit(&self.pool, ALONE_FROM)).await?;
+                    db::bounded(db::ANSWER_WITHIN, waking::admit(&self.pool, self.alone_from)).await?;
                 }
                 if look || !redis_answers {
                     self.reclaim(redis_answers).await?;
@@ -148,7 +113,7 @@ impl Dispatcher {
         let look = self.tickets.look().await?;
         // After a loss nothing is on its way any more.
         let grace = if look.remembers && redis_answered { GRACE_MS } else { 0 };
-        let reclaimed = db::bounded(db::ANSWER_WITHIN, store::reclaim(&self.pool, &look.waiting, grace)).await?;
+        let reclaimed = db::bounded(db::ANSWER_WITHIN, dispatch::reclaim(&self.pool, &look.waiting, grace)).await?;
         if reclaimed > 0 {
             info!(reclaimed, "tasks without a ticket or a live lease are dispatched again");
         }
@@ -158,15 +123,14 @@ impl Dispatcher {
     async fn pass(&self) -> Result<(), DispatchError> {
         let window = self.window();
         let Some(found) =
-            db::bounded(db::ANSWER_WITHIN, store::dispatch(&self.pool, window.cast_signed(), self.agency_limit))
+            db::bounded(db::ANSWER_WITHIN, dispatch::dispatch(&self.pool, window.cast_signed(), self.agency_limit))
                 .await?
         else {
             // A peer is at it, and may have looked before a task came in.
-            self.signals.wake.notify_one();
+            self.signals.wake();
             return Ok(());
         };
-        self.signals.held.store(found.held, Ordering::Relaxed);
-        self.signals.more.store(found.more, Ordering::Relaxed);
+        self.signals.left(found.held, found.more);
         self.tickets.permit(if found.more { 0 } else { window }).await?;
         if found.tickets.is_empty() {
             return Ok(());
@@ -175,34 +139,8 @@ impl Dispatcher {
         debug!(dispatched = found.tickets.len(), more = found.more, held = found.held, "filled the window");
         if found.more {
             // An agency gets no more than its turn in one go, though there may be room left.
-            self.signals.wake.notify_one();
+            self.signals.wake();
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt;
-
-    use super::*;
-
-    #[test]
-    fn the_dispatcher_is_woken_only_for_what_it_left() {
-        let wake = Arc::new(Notify::new());
-        let signals = Signals::new(Arc::clone(&wake), 8);
-        let rang = || wake.notified().now_or_never().is_some();
-        signals.taken();
-        signals.taken();
-        signals.freed();
-        assert!(!rang(), "nothing was left");
-        signals.more.store(true, Ordering::Relaxed);
-        signals.taken();
-        assert!(!rang(), "a part of the window is full");
-        signals.taken();
-        assert!(rang());
-        signals.held.store(true, Ordering::Relaxed);
-        signals.freed();
-        assert!(rang());
     }
 }

@@ -6,7 +6,7 @@ use apalis::prelude::{BoxDynError, Data};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use super::{dispatch::Signals, running::Running};
+use super::{running::Running, signals::Signals};
 use crate::{
     db::lane::Lane,
     engine::{Engine, Outcome},

@@ -49,7 +49,7 @@ async fn extend(pool: &PgPool, running: &Running, lease_seconds: u32, within: Du
         return;
     }
     let seconds = i32::try_from(lease_seconds).unwrap_or(i32::MAX);
-    match db::bounded(within, lease::store::heartbeat(pool, &ids, &epochs, seconds)).await {
+    match db::bounded(within, lease::heartbeat(pool, &ids, &epochs, seconds)).await {
         Ok(held) => running.confirm(&ids, &held.into_iter().collect::<HashMap<_, _>>()),
         Err(error) => warn!(%error, tasks = ids.len(), "a heartbeat failed"),
     }
@@ -61,7 +61,7 @@ async fn cancellations(pool: &PgPool, running: &Running, within: Duration) {
         return;
     }
     // A failure is the heartbeat's to report.
-    for id in db::bounded(within, lease::store::cancel_requests(pool, &ids)).await.unwrap_or_default() {
+    for id in db::bounded(within, lease::cancel_requests(pool, &ids)).await.unwrap_or_default() {
         running.stop(id, StopReason::Cancelled);
     }
 }

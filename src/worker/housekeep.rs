@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{db, tasks::lease};
+use crate::{db, tasks::housekeeping};
 
 const EVERY: Duration = Duration::from_mins(5);
 /// A database that says nothing must not hold it up for ever.
@@ -23,7 +23,7 @@ pub async fn run(pool: PgPool, retention_days: u32, stop: CancellationToken) {
             () = stop.cancelled() => return,
             _ = tick.tick() => {}
         }
-        if let Err(error) = db::bounded(WITHIN, lease::store::housekeep(&pool)).await {
+        if let Err(error) = db::bounded(WITHIN, housekeeping::housekeep(&pool)).await {
             warn!(%error, "housekeeping failed");
         }
         super::keep::events(&pool).await;
@@ -40,7 +40,7 @@ async fn prune(pool: &PgPool, retention_days: u32, stop: &CancellationToken) -> 
     let days = i32::try_from(retention_days).unwrap_or(i32::MAX);
     let mut pruned = 0;
     while !stop.is_cancelled() {
-        let batch = lease::store::prune(pool, days, PRUNE_BATCH).await?;
+        let batch = housekeeping::prune(pool, days, PRUNE_BATCH).await?;
         pruned += i64::from(batch);
         if batch < PRUNE_BATCH {
             break;

@@ -10,7 +10,7 @@ const KEEP_DAYS: i32 = 30;
 
 /// A failure is logged and made good the next time.
 pub async fn events(pool: &PgPool) {
-    if let Err(error) = events::store::keep(pool, KEEP_DAYS).await {
+    if let Err(error) = events::event::keep(pool, KEEP_DAYS).await {
         warn!(%error, "partitions of events could not be kept");
     }
     if let Err(error) = webhooks::keep(pool, KEEP_DAYS).await {

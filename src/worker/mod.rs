@@ -5,6 +5,7 @@
 //! - [`running`]: the tasks that this process holds
 //! - [`heartbeat`]: extends leases, hears cancellations, lets go of what is lost
 //! - [`dispatch`]: tickets for what is due, by turns among agencies, and for what lost its own
+//! - [`signals`]: what handlers and dispatcher tell one another
 //! - [`presence`]: says that the worker is there
 //! - [`prune`]: finished tickets dropped
 //! - [`scheduler`]: tasks for the schedules whose time has come
@@ -22,5 +23,6 @@ mod presence;
 mod prune;
 mod running;
 mod scheduler;
+mod signals;
 
 pub use monitor::{Worker, run};

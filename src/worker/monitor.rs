@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    dispatch::{Dispatcher, Signals},
+    dispatch::Dispatcher,
     handler::{self, Handler},
     heartbeat, housekeep, presence, prune,
     running::Running,
     scheduler,
+    signals::Signals,
 };
 use crate::{
     db::{self, lane::Lane},
@@ -35,7 +36,7 @@ const MAX_CLAIMS: i32 = 5;
 /// With this claim, the last, a task runs beside no other that has but one: what brought the
 /// worker down each time is told from what stood beside it. No earlier, as a database that
 /// is away costs every task its claim, and one at a time is slow.
-pub(super) const ALONE_FROM: i32 = MAX_CLAIMS;
+const ALONE_FROM: i32 = MAX_CLAIMS;
 const CLAIM_BATCH: usize = 200;
 /// An apalis worker that ended with an error starts again after this.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
@@ -96,6 +97,7 @@ pub async fn run(worker: Worker, stop: CancellationToken) {
         signals,
         capacity: Arc::clone(&capacity),
         agency_limit,
+        alone_from: ALONE_FROM,
     };
     let background = CancellationToken::new();
     let tasks = [
@@ -198,7 +200,7 @@ async fn hand_back(pool: &PgPool, running: &Running) {
     if !running.drained(HAND_BACK_WITHIN).await {
         warn!(left = running.len(), "some runs did not stop in time; their leases will run out");
     }
-    match db::bounded(HAND_BACK_WITHIN, lease::store::release(pool, &ids, &epochs)).await {
+    match db::bounded(HAND_BACK_WITHIN, lease::release(pool, &ids, &epochs)).await {
         Ok(released) => info!(tasks = released.len(), "handed back"),
         Err(error) => warn!(%error, "could not hand tasks back; their leases will run out"),
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::running::Running;
-use crate::{db, tasks::workers::store};
+use crate::{db, tasks::workers};
 
 /// Three beats are missed before a worker counts as gone.
 const BEAT: Duration = Duration::from_secs(4);
@@ -37,12 +37,12 @@ pub async fn run(
             _ = beat.tick() => {}
         }
         let tasks = i32::try_from(running.len()).unwrap_or(i32::MAX);
-        match db::bounded(BEAT, store::beat(&pool, &name, concurrency, tasks)).await {
+        match db::bounded(BEAT, workers::beat(&pool, &name, concurrency, tasks)).await {
             Ok(total) => capacity.store(u32::try_from(total).unwrap_or(u32::MAX), Ordering::Relaxed),
             Err(error) => warn!(%error, "could not say that this worker is there"),
         }
     }
-    if let Err(error) = db::bounded(BEAT, store::leave(&pool, &name)).await {
+    if let Err(error) = db::bounded(BEAT, workers::leave(&pool, &name)).await {
         warn!(%error, "could not take this worker off the list");
     }
 }

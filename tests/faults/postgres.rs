@@ -12,7 +12,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use teamai::{
-    cli::stack::{self, account},
+    cli::dev::stack::{self, account},
     db::SCHEMA,
 };
 use tempfile::TempDir;

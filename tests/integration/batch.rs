@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use teamai::{
     db::lane::Flush,
-    tasks::submit::store::{Submission, SubmitFlush, Written},
+    tasks::submit::submission::{Submission, SubmitFlush, Written},
 };
 use uuid::Uuid;
 

@@ -6,7 +6,8 @@ use teamai::{
     db::lane::Flush,
     tasks::{
         dispatch,
-        lease::{self, ClaimFlush, Claimed},
+        lease::{ClaimFlush, Claimed},
+        waking,
     },
 };
 use uuid::Uuid;
@@ -57,12 +58,12 @@ impl Queue {
     }
 
     async fn admit(&self) -> i32 {
-        lease::store::admit(&self.worker, ALONE_FROM).await.unwrap()
+        waking::admit(&self.worker, ALONE_FROM).await.unwrap()
     }
 
     /// Tasks without a ticket or a live lease, put back into the backlog.
     async fn reclaim_all(&self) -> i64 {
-        dispatch::store::reclaim(&self.worker, &[], 0).await.unwrap()
+        dispatch::reclaim(&self.worker, &[], 0).await.unwrap()
     }
 
     /// Those that get a ticket now.

@@ -8,7 +8,7 @@ use teamai::{
     db::lane::Flush,
     queue::Ticket,
     tasks::{
-        dispatch::{Dispatched, store},
+        dispatch::{self, Dispatched},
         lease::{self, ClaimFlush, Claimed},
     },
 };
@@ -48,7 +48,7 @@ impl Queue {
     }
 
     pub async fn dispatch(&self, window: i32) -> Dispatched {
-        store::dispatch(&self.worker, window, None).await.unwrap().expect("nobody else dispatches")
+        dispatch::dispatch(&self.worker, window, None).await.unwrap().expect("nobody else dispatches")
     }
 
     pub async fn claim(&self, tasks: &[Uuid]) -> Vec<Option<Claimed>> {
@@ -135,7 +135,7 @@ async fn one_process_dispatches_at_a_time(root: PgPool) {
     queue.put(tenant, 3, 5).await;
     let mut other = queue.worker.begin().await.unwrap();
     sqlx::query("select * from app.dispatch_tasks(2, null)").execute(&mut *other).await.unwrap();
-    assert!(store::dispatch(&queue.worker, 2, None).await.unwrap().is_none());
+    assert!(dispatch::dispatch(&queue.worker, 2, None).await.unwrap().is_none());
     other.commit().await.unwrap();
     assert!(queue.dispatch(2).await.tickets.is_empty(), "the window counts what the other sent");
 }
@@ -148,8 +148,8 @@ async fn a_ticket_that_redis_has_not_and_a_lease_that_ran_out_go_back_to_the_bac
     let sent = queue.dispatch(10).await;
     assert_eq!(queue.claim(&ids[3..]).await.iter().flatten().count(), 1);
     let waiting: Vec<Uuid> = sent.tickets[..2].iter().map(|ticket| ticket.dispatch_id).collect();
-    assert_eq!(store::reclaim(&queue.worker, &waiting, 60_000).await.unwrap(), 0, "it may be on its way");
-    assert_eq!(store::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 1);
+    assert_eq!(dispatch::reclaim(&queue.worker, &waiting, 60_000).await.unwrap(), 0, "it may be on its way");
+    assert_eq!(dispatch::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 1);
     assert_eq!(tasks(&queue.dispatch(10).await.tickets), [ids[2]]);
 
     queue.run(&format!("update task_queue set lease_until = now() - interval '1 s' where id = '{}'", ids[3])).await;
@@ -157,11 +157,11 @@ async fn a_ticket_that_redis_has_not_and_a_lease_that_ran_out_go_back_to_the_bac
         .fetch_all(&root)
         .await
         .unwrap();
-    assert_eq!(store::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 1);
+    assert_eq!(dispatch::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 1);
     let again = queue.dispatch(10).await;
     assert_eq!(tasks(&again.tickets), [ids[3]]);
     let waiting = [waiting, vec![again.tickets[0].dispatch_id]].concat();
-    assert_eq!(store::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 0, "it has its new ticket");
+    assert_eq!(dispatch::reclaim(&queue.worker, &waiting, 0).await.unwrap(), 0, "it has its new ticket");
     assert_eq!(queue.claim(&ids[3..]).await[0].as_ref().unwrap().epoch, 2);
 }
 
@@ -176,13 +176,13 @@ async fn the_ticket_follows_the_status(root: PgPool) {
     assert_eq!(queue.count("dispatched_at < 'infinity'").await, 1);
     queue.run("update task_queue set status = 'waiting', lease_until = null").await;
     assert_eq!(queue.count("dispatched_at = 'infinity'").await, 1);
-    assert_eq!(store::reclaim(&queue.worker, &[], 0).await.unwrap(), 0);
+    assert_eq!(dispatch::reclaim(&queue.worker, &[], 0).await.unwrap(), 0);
     assert!(queue.dispatch(10).await.tickets.is_empty(), "it waits for somebody, not for a worker");
     queue.run("update task_queue set status = 'queued'").await;
     assert_eq!(tasks(&queue.dispatch(10).await.tickets), ids);
     let claimed_again = queue.claim(&ids).await.remove(0).unwrap();
     assert_eq!(claimed_again.epoch, claimed.epoch + 1);
-    lease::store::release(&queue.worker, &ids, &[claimed_again.epoch]).await.unwrap();
+    lease::release(&queue.worker, &ids, &[claimed_again.epoch]).await.unwrap();
     assert_eq!(tasks(&queue.dispatch(10).await.tickets), ids, "handed back, it is due at once");
 }
 

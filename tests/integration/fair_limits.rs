@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 use sqlx::PgPool;
-use teamai::tasks::dispatch::store;
+use teamai::tasks::dispatch;
 
 use crate::{
     fair_dispatch::{Queue, tasks},
@@ -99,7 +99,7 @@ async fn the_operators_limit_stays_above_the_agencys_own(root: PgPool) {
     let tenant = fixture::tenant(&root).await;
     limit(&queue, tenant, "agency", 50).await;
     queue.put(tenant, 10, 5).await;
-    let sent = store::dispatch(&queue.worker, 1000, Some(4)).await.unwrap().unwrap();
+    let sent = dispatch::dispatch(&queue.worker, 1000, Some(4)).await.unwrap().unwrap();
     assert_eq!(sent.tickets.len(), 4);
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use teamai::{
     base::{Clock, SystemClock, ids::uuid_at},
-    tasks::submit::store::Submission,
+    tasks::submit::submission::Submission,
 };
 use uuid::Uuid;
 

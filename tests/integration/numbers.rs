@@ -123,7 +123,7 @@ async fn every_bound_of_the_database_is_an_answer_of_the_api(root: PgPool) {
     .fetch_all(&root)
     .await
     .unwrap();
-    let source = include_str!("../../src/api/problem.rs");
+    let source = include_str!("../../src/api/http/problem.rs");
     let list = source.split("const TOO_MANY").nth(1).unwrap().split("];").next().unwrap();
     let known: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     assert_eq!(bounded, known);

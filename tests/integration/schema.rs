@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use teamai::{
-    cli::stack,
+    cli::dev::stack,
     db::{
         SCHEMA,
         schema::{Applied, Schema, SchemaError},

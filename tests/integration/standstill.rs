@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgPool};
-use teamai::{db::lane::Flush, tasks::submit::store::SubmitFlush, tasks::workers::store::work_stands};
+use teamai::{
+    db::lane::Flush,
+    tasks::{submit::submission::SubmitFlush, workers::work_stands},
+};
 
 use crate::{
     customer::{Customer, SMALL},

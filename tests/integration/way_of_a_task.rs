@@ -9,7 +9,7 @@ use teamai::{
     engine::record::{FinishWrite, IntentWrite, LineWrite, Record, RecordFlush, StepWrite},
     tasks::{
         lease::{self, ClaimFlush, Claimed},
-        submit::store::{Submission, SubmitFlush, Written},
+        submit::submission::{Submission, SubmitFlush, Written},
     },
 };
 use uuid::Uuid;
@@ -195,7 +195,7 @@ async fn a_task_claimed_too_often_is_dead_and_a_hand_back_does_not_count(owner: 
     let task = stores.submit(tenant).await;
     for _ in 0..5 {
         let claimed = stores.claim(task).await.unwrap();
-        let released = lease::store::release(&stores.worker, &[task], &[claimed.epoch]).await.unwrap();
+        let released = lease::release(&stores.worker, &[task], &[claimed.epoch]).await.unwrap();
         assert_eq!(released, [task]);
     }
     for expected in ["running", "running", "running", "dead"] {
@@ -218,7 +218,7 @@ async fn cancelling_what_was_handed_back_accounts_for_the_call_that_was_left_ope
     let task = stores.submit(tenant).await;
     let claim = (task, stores.claim(task).await.unwrap().epoch);
     assert!(stores.record(claim, intent(claim, 1)).await);
-    lease::store::release(&stores.worker, &[task], &[claim.1]).await.unwrap();
+    lease::release(&stores.worker, &[task], &[claim.1]).await.unwrap();
     sqlx::query("update task_queue set status = 'cancelled', finished_at = now()").execute(&owner).await.unwrap();
     for _ in 0..2 {
         let mut tx = db::tenant(&owner, AgencyId(tenant.agency)).await.unwrap();

@@ -3,7 +3,7 @@
 
 use sqlx::PgConnection;
 
-use super::{fields, shown::BoundSecret};
+use super::{refused::fields, shown::BoundSecret};
 use crate::{
     api::{Problem, Result},
     base::{AgencyId, MAX_SECRET_HOSTS, SecretHost},

@@ -1,6 +1,7 @@
 //! `/agent-roles`, `/cookbooks`, `/recipes`: the platform's catalogue and the agency's own.
 
 mod binding;
+mod refused;
 mod shown;
 mod text;
 
@@ -12,22 +13,23 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use self::{
+    refused::fields,
     shown::{AgentRole, Cookbook, Finding, Published, Recipe, Validation},
     text::RecipeText,
 };
 use super::{
-    Admin, Member, Problem, Result, need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
+    Admin, Member, Problem, Result,
+    http::{
+        page::{Listing, page},
+        problem::FieldError,
+        tags::Tag,
+    },
+    need,
 };
 use crate::{
     auth::Scope,
     base::{AgentRoleId, RecipeId},
-    catalog::{
-        self, check, listing,
-        publish::{self, PublishError},
-    },
+    catalog::{self, check, listing, publish},
     db,
 };
 
@@ -186,23 +188,4 @@ async fn checked(
         let message = format!("cannot be checked: {why}; make it shorter, and its schemas and templates simpler");
         Problem::validation(vec![FieldError::new("recipe", message)]).with_code("invalid_recipe")
     })
-}
-
-/// A problem's line is part of its message: `errors` has no other place for it.
-fn fields(problems: &[catalog::Problem]) -> Vec<FieldError> {
-    let message = |problem: &catalog::Problem| match (problem.line, problem.column) {
-        (Some(line), Some(column)) => format!("{} (line {line}, column {column})", problem.message),
-        _ => problem.message.clone(),
-    };
-    problems.iter().map(|problem| FieldError::new(problem.path.clone(), message(problem))).collect()
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Self {
-        match error {
-            PublishError::VersionTaken { .. } => Self::conflict("version_taken", error.to_string()),
-            PublishError::Invalid(problems) => Self::validation(fields(&problems)).with_code("invalid_recipe"),
-            PublishError::Database(error) => error.into(),
-        }
-    }
 }

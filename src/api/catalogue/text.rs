@@ -7,7 +7,7 @@ use poem_openapi::{
     types::Type,
 };
 
-use crate::api::{body, problem::Problem};
+use crate::api::http::{body, problem::Problem};
 
 /// As large as the format allows a document to be.
 const MAX_BYTES: usize = 256 * 1024;

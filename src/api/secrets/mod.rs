@@ -11,12 +11,15 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Admin, ApiState, Problem, Result,
-    body::Body,
+    Admin, Problem, Result,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        problem::FieldError,
+        state::ApiState,
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    problem::FieldError,
-    tags::Tag,
 };
 use crate::{
     base::{AgencyId, Paged, SecretHost, TeamId},

@@ -23,17 +23,20 @@ use self::{
 };
 use super::{
     Member, Problem, Result,
-    body::{Body, LargeBody, OptionalBody},
-    gate, need,
-    page::{Listing, page},
-    tags::Tag,
-    time::Time,
+    http::{
+        body::{Body, LargeBody, OptionalBody},
+        gate,
+        page::{Listing, page},
+        tags::Tag,
+        time::Time,
+    },
+    need,
 };
 use crate::{
     base::TaskId,
     tasks::{
-        TaskOutput,
-        store::{self, Filter},
+        TaskOutput, control,
+        read::{self, Filter},
     },
 };
 
@@ -128,21 +131,21 @@ impl TasksApi {
             created_after: created_after.0.map(|time| time.0),
             tag: tag.0,
         };
-        let found = store::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;
+        let found = read::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;
         Ok(Json(Listing::of(found)))
     }
 
     /// Get a task.
     #[oai(path = "/:id", method = "get", operation_id = "get_task")]
     async fn get_task(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Task>> {
-        let task = store::get(member.scope(), &member.state.pool, TaskId(id.0)).await?;
+        let task = read::get(member.scope(), &member.state.pool, TaskId(id.0)).await?;
         task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
     }
 
     /// The results of a task's nodes, in the order in which they finished.
     #[oai(path = "/:id/steps", method = "get", operation_id = "list_steps")]
     async fn list_steps(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Steps>> {
-        let steps = store::steps(member.scope(), &member.state.pool, TaskId(id.0)).await?;
+        let steps = read::steps(member.scope(), &member.state.pool, TaskId(id.0)).await?;
         let steps = steps.ok_or_else(Problem::not_found)?;
         Ok(Json(Steps { items: steps.into_iter().map(Step::from).collect(), next_cursor: None }))
     }
@@ -150,7 +153,7 @@ impl TasksApi {
     /// The output of a completed task, with its own content type and file name.
     #[oai(path = "/:id/output", method = "get", operation_id = "get_output")]
     async fn get_output(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Output> {
-        let found = store::output(member.scope(), &member.state.pool, TaskId(id.0)).await?;
+        let found = read::output(member.scope(), &member.state.pool, TaskId(id.0)).await?;
         let (status, output) = found.ok_or_else(Problem::not_found)?;
         let output = output.and_then(|value| serde_json::from_value::<TaskOutput>(value).ok());
         output.map(Output).ok_or_else(|| {
@@ -182,8 +185,8 @@ impl TasksApi {
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
     async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
         let id = TaskId(id.0);
-        let cancelled = store::cancel(member.scope(), &member.state.pool, id).await?;
-        let task = store::get(member.scope(), &member.state.pool, id).await?.ok_or_else(Problem::not_found)?;
+        let cancelled = control::cancel(member.scope(), &member.state.pool, id).await?;
+        let task = read::get(member.scope(), &member.state.pool, id).await?.ok_or_else(Problem::not_found)?;
         if !cancelled {
             return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
         }

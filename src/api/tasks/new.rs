@@ -5,7 +5,10 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    api::{Result, check::Check, time::Time},
+    api::{
+        Result,
+        http::{check::Check, time::Time},
+    },
     base::AgentId,
     tasks::submit::NewTask,
 };

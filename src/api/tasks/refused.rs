@@ -1,7 +1,7 @@
 //! Why a task was not taken, as the client is told.
 
 use crate::{
-    api::problem::{FieldError, Problem},
+    api::http::problem::{FieldError, Problem},
     tasks::submit::{RetryError, SubmitError},
 };
 

@@ -12,14 +12,16 @@ use uuid::Uuid;
 use self::shown::{Delivery, Webhook, WebhookBody, WebhookChangeBody, WebhookWithSecret};
 use super::{
     Admin, Problem, Result,
-    body::Body,
+    http::{
+        body::Body,
+        page::{Listing, page},
+        tags::Tag,
+    },
     need,
-    page::{Listing, page},
-    tags::Tag,
 };
 use crate::{
     base::{DeliveryId, WebhookId},
-    webhooks::{manage, store},
+    webhooks::{deliveries, manage},
 };
 
 #[derive(ApiResponse)]
@@ -54,7 +56,7 @@ impl WebhooksApi {
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Webhook>>> {
-        Ok(Json(Listing::of(store::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
+        Ok(Json(Listing::of(manage::list(admin.scope(), &admin.state.pool, page(limit, cursor)?).await?)))
     }
 
     /// Make a webhook. Its secret is shown this once.
@@ -76,7 +78,7 @@ impl WebhooksApi {
     /// Get a webhook.
     #[oai(path = "/:id", method = "get", operation_id = "get_webhook")]
     async fn get_webhook(&self, admin: Admin<need::WebhooksRead>, id: Path<Uuid>) -> Result<Json<Webhook>> {
-        let found = store::get(admin.scope(), &admin.state.pool, WebhookId(id.0)).await?;
+        let found = manage::get(admin.scope(), &admin.state.pool, WebhookId(id.0)).await?;
         found.map(|webhook| Json(webhook.into())).ok_or_else(Problem::not_found)
     }
 
@@ -89,14 +91,14 @@ impl WebhooksApi {
         body: Body<WebhookChangeBody>,
     ) -> Result<Json<Webhook>> {
         let change = shown::change(&body.0, &admin.state.egress)?;
-        let changed = store::change(admin.scope(), &admin.state.pool, WebhookId(id.0), &change).await?;
+        let changed = manage::change(admin.scope(), &admin.state.pool, WebhookId(id.0), &change).await?;
         changed.map(|webhook| Json(webhook.into())).ok_or_else(Problem::not_found)
     }
 
     /// Delete a webhook. What waits to be sent is not sent any more.
     #[oai(path = "/:id", method = "delete", operation_id = "delete_webhook")]
     async fn delete_webhook(&self, admin: Admin<need::WebhooksWrite>, id: Path<Uuid>) -> Result<Deleted> {
-        let deleted = store::delete(admin.scope(), &admin.state.pool, WebhookId(id.0)).await?;
+        let deleted = manage::delete(admin.scope(), &admin.state.pool, WebhookId(id.0)).await?;
         if deleted { Ok(Deleted::Done) } else { Err(Problem::not_found()) }
     }
 
@@ -117,7 +119,7 @@ impl WebhooksApi {
     #[oai(path = "/:id/test", method = "post", operation_id = "test_webhook")]
     async fn test_webhook(&self, admin: Admin<need::WebhooksWrite>, id: Path<Uuid>) -> Result<Queued> {
         let (state, delivery) = (&admin.state, DeliveryId::at(admin.state.clock.now()));
-        let made = store::test(admin.scope(), &state.pool, WebhookId(id.0), delivery).await?;
+        let made = deliveries::test(admin.scope(), &state.pool, WebhookId(id.0), delivery).await?;
         made.map(|delivery| Queued::Delivery(Json(delivery.into()))).ok_or_else(Problem::not_found)
     }
 
@@ -131,7 +133,7 @@ impl WebhooksApi {
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
     ) -> Result<Json<Listing<Delivery>>> {
         let page = page(limit, cursor)?;
-        let found = store::deliveries(admin.scope(), &admin.state.pool, WebhookId(id.0), page).await?;
+        let found = deliveries::deliveries(admin.scope(), &admin.state.pool, WebhookId(id.0), page).await?;
         Ok(Json(Listing::of(found.ok_or_else(Problem::not_found)?)))
     }
 
@@ -144,7 +146,7 @@ impl WebhooksApi {
         delivery_id: Path<Uuid>,
     ) -> Result<Queued> {
         let (webhook, delivery) = (WebhookId(id.0), DeliveryId(delivery_id.0));
-        let queued = store::replay(admin.scope(), &admin.state.pool, webhook, delivery).await?;
+        let queued = deliveries::replay(admin.scope(), &admin.state.pool, webhook, delivery).await?;
         queued.map(|delivery| Queued::Delivery(Json(delivery.into()))).ok_or_else(Problem::not_found)
     }
 }

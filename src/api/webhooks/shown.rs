@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     api::{
         Problem, Result,
-        check::{Check, checked},
+        http::check::{Check, checked},
     },
     base::TeamId,
     egress,

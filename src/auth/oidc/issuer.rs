@@ -16,7 +16,13 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::{sync::Mutex, time::Instant};
 use url::Url;
 
-use super::{Fetch, FetchError, Identity, OidcError, flow::Flow, plain, verify};
+use super::{
+    error::OidcError,
+    fetch::{Fetch, FetchError},
+    flow::Flow,
+    identity::Identity,
+    verify,
+};
 use crate::config::OidcProvider;
 
 /// How long a provider's description and keys are believed.
@@ -236,4 +242,9 @@ fn explained(error: &openidconnect::DiscoveryError<FetchError>) -> String {
         Parse(error) => format!("its description cannot be read at `{}`", plain(&error.path().to_string())),
         other => other.to_string().chars().filter(|c| !c.is_control()).take(300).collect(),
     }
+}
+
+/// A stranger's text, for the log.
+pub fn plain(text: &str) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(60).collect()
 }

@@ -6,7 +6,7 @@ use openidconnect::{
     core::{CoreIdToken, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm, CoreProviderMetadata},
 };
 
-use super::{Identity, OidcError};
+use super::{error::OidcError, identity::Identity};
 use crate::tenancy::{Email, Name};
 
 /// How far clocks may be apart.

@@ -9,7 +9,10 @@ use argon2::{
 };
 use subtle::ConstantTimeEq;
 
-use super::AuthError;
+use crate::auth::AuthError;
+
+/// Of a hash that is made today.
+pub(super) const MEMORY_KIB: u32 = 19_456;
 
 /// Buffers between two hashes; as many as hashes are computed at once, and no more.
 #[derive(Default)]
@@ -59,7 +62,7 @@ impl Memory {
         out: &mut [u8],
     ) -> Result<(), AuthError> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut blocks = kept.unwrap_or_else(|| vec![Block::new(); super::MEMORY_KIB as usize]);
+        let mut blocks = kept.unwrap_or_else(|| vec![Block::new(); MEMORY_KIB as usize]);
         // A hash of the past may have asked for more; that much is not kept.
         let filled = if params.block_count() > blocks.len() {
             argon2.hash_password_into(password, salt, out)
@@ -102,6 +105,6 @@ mod tests {
         }
         assert_eq!(hash(b"one", (64, 2, 1)), first);
         let kept: Vec<usize> = memory.0.lock().unwrap().iter().map(Vec::len).collect();
-        assert_eq!(kept, [super::super::MEMORY_KIB as usize]);
+        assert_eq!(kept, [MEMORY_KIB as usize]);
     }
 }

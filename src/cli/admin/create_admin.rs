@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{across_agencies, connect, password};
+use super::{
+    operator::{across_agencies, connect},
+    password,
+};
 use crate::{
     auth::{self, FirstAdmin},
     base::{AgencyId, Clock, SystemClock},

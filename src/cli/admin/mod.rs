@@ -2,6 +2,7 @@
 
 mod create_admin;
 mod create_agency;
+pub(super) mod operator;
 mod password;
 mod prune;
 mod requeue;
@@ -10,12 +11,9 @@ mod rotate_root;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
-use super::{Env, migrate, store, telemetry};
-use crate::config::Config;
+use super::{env::Env, telemetry};
 
 /// Keep an installation.
 #[derive(Debug, clap::Args)]
@@ -52,23 +50,4 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
         Command::RotateAgency(args) => return rotate_agency::run(args, env).await,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// A connection as the migrating role.
-async fn connect(config: &Config) -> anyhow::Result<PgConnection> {
-    migrate::connect(migrate::owner(config)).await
-}
-
-/// A transaction that sees and writes every agency's rows.
-async fn across_agencies(connection: &mut PgConnection) -> anyhow::Result<Transaction<'_, Postgres>> {
-    let mut tx = connection.begin().await?;
-    act_for_all(&mut tx).await?;
-    Ok(tx)
-}
-
-/// For the rest of the transaction, sees and writes every agency's rows.
-pub(super) async fn act_for_all(tx: &mut PgConnection) -> anyhow::Result<()> {
-    store::cross_tenants(tx).await.context(
-        "this role may not act for every agency; set TEAMAI_DATABASE__OWNER_URL to the role that ran `teamai migrate`",
-    )
 }

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::super::store;
-use super::{across_agencies, connect};
+use super::operator::{across_agencies, connect};
 use crate::{
     base::{AgencyId, Clock, SystemClock},
+    cli::database,
     config::Config,
 };
 
@@ -36,11 +36,11 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
     let mut pruned = 0;
     if dry_run {
         let mut tx = across_agencies(&mut connection).await?;
-        pruned = store::prunable(&mut tx, before, agency).await?;
+        pruned = database::prunable(&mut tx, before, agency).await?;
     } else {
         loop {
             let mut tx = across_agencies(&mut connection).await?;
-            let batch = store::prune(&mut tx, before, agency, BATCH).await?;
+            let batch = database::prune(&mut tx, before, agency, BATCH).await?;
             tx.commit().await?;
             pruned += batch;
             if batch < BATCH {

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::super::{exit::BadUse, store};
-use super::{across_agencies, connect};
+use super::operator::{across_agencies, connect};
 use crate::{
     base::{AgencyId, TaskId},
+    cli::{database, exit::BadUse},
     config::Config,
 };
 
@@ -31,7 +31,7 @@ pub async fn run(args: Args, config: &Config) -> anyhow::Result<()> {
     let mut connection = connect(config).await?;
     let mut tx = across_agencies(&mut connection).await?;
     let named: Vec<uuid::Uuid> = tasks.iter().map(|task| task.0).collect();
-    let put_back = store::requeue(&mut tx, (!all).then_some(&named), agency).await?;
+    let put_back = database::requeue(&mut tx, (!all).then_some(&named), agency).await?;
     let not_dead: Vec<String> = named.iter().filter(|task| !put_back.contains(task)).map(ToString::to_string).collect();
     if !not_dead.is_empty() {
         return Err(BadUse(format!("not dead, or not there: {}", not_dead.join(", "))).into());

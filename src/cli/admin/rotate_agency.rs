@@ -8,12 +8,12 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use super::super::{
-    Env,
     exit::{self, BadUse},
     migrate, serve, telemetry,
 };
 use crate::{
     base::AgencyId,
+    cli::env::Env,
     db,
     locker::{self, Locker, Rotated},
 };

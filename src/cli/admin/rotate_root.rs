@@ -6,8 +6,8 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::super::{Env, exit, migrate, serve, telemetry};
-use crate::{db, locker::Rewrapped};
+use super::super::{exit, migrate, serve, telemetry};
+use crate::{cli::env::Env, db, locker::Rewrapped};
 
 /// The new root key is `TEAMAI_LOCKER__ROOT_KEY`, the old one stands in
 /// `TEAMAI_LOCKER__PREVIOUS_ROOT_KEYS`. Give both to the API and the workers first:

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use serde_json::json;
 
-use super::{exit, wait};
+use super::{exit, runtime::wait};
 use crate::catalog::{check, components, problem::Problem, schema};
 
 /// Recipes as files.

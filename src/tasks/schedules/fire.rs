@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
+    due::{self, Due, Fired},
     plan::Plan,
-    store::{self, Due, Fired},
 };
 use crate::{
     base::TenantScope,
@@ -31,7 +31,7 @@ const HOLD_SECONDS: i32 = 10;
 pub async fn fire_due(pool: &PgPool, submitter: &Submitter, stop: &CancellationToken) -> Result<usize, sqlx::Error> {
     let mut made = 0;
     loop {
-        let due = store::due(pool, BATCH, HOLD_SECONDS).await?;
+        let due = due::due(pool, BATCH, HOLD_SECONDS).await?;
         if due.is_empty() {
             return Ok(made);
         }
@@ -56,17 +56,17 @@ async fn fire(pool: &PgPool, submitter: &Submitter, due: &Due) -> Result<bool, s
     };
     let plan = Plan::new(&times, due.missed, due.due_at, due.now);
     let Some(fire_at) = plan.fire_at else {
-        store::pass(pool, due, due.due_at, plan.next, None).await?;
+        due::pass(pool, due, due.due_at, plan.next, None).await?;
         return Ok(false);
     };
     let scope = TenantScope::scheduled(due.agency_id, due.id);
     let task = match submitter.prepare(&scope, &due.job.task()).await {
-        Ok(prepared) => store::task_of(prepared.submission, due),
+        Ok(prepared) => due::task_of(prepared.submission, due),
         Err(SubmitError::Unavailable) => return Err(sqlx::Error::PoolClosed),
         Err(SubmitError::Database(error)) if db::is_unavailable(&error) => return Err(error),
         Err(error) => return failed(pool, due, fire_at, plan.next, &words(&error)).await,
     };
-    match store::fire(pool, due, fire_at, plan.next, &task).await {
+    match due::fire(pool, due, fire_at, plan.next, &task).await {
         Ok(Fired::Created) => {
             info!(schedule_id = %due.id, task_id = %task.id, %fire_at, "a schedule made its task");
             Ok(true)
@@ -90,7 +90,7 @@ async fn failed(
     reason: &str,
 ) -> Result<bool, sqlx::Error> {
     warn!(schedule_id = %due.id, agency_id = %due.agency_id, %fire_at, reason, "a schedule made no task");
-    store::pass(pool, due, fire_at, next, Some(reason)).await?;
+    due::pass(pool, due, fire_at, next, Some(reason)).await?;
     Ok(false)
 }
 

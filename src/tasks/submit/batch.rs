@@ -6,14 +6,15 @@ use sha2::{Digest, Sha256};
 use tracing::warn;
 
 use super::{
-    NewTask, Prepared, SubmitError, Submitter, Task, as_submitted,
+    NewTask, Prepared, SubmitError, Submitter,
     push::News,
-    store::{self, Submission, Written},
+    submission::{self, Submission, Written},
+    submitter::as_submitted,
 };
 use crate::{
     catalog::Published,
     db::lane::LaneError,
-    tasks::{TaskStatus, store::many},
+    tasks::{Task, TaskStatus, read::many},
     tenancy::{TenantScope, seats},
 };
 
@@ -21,6 +22,21 @@ use crate::{
 const MAX_ERRORS: usize = 100;
 
 impl Submitter {
+    /// Answers once the task is durable. A key used before for the same request
+    /// gives the task of that time.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]; nothing is written then.
+    pub async fn submit(&self, scope: &TenantScope, new: NewTask) -> Result<Task, SubmitError> {
+        match self.submit_all(scope, vec![new]).await {
+            Ok(mut tasks) => tasks.pop().ok_or(SubmitError::Unavailable),
+            Err(SubmitError::Batch(mut errors)) => {
+                Err(errors.pop().map_or(SubmitError::Unavailable, |(_, error)| error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Answers once all tasks are durable, in their order. The first one's
     /// idempotency key is the whole batch's.
     ///
@@ -108,7 +124,7 @@ impl Submitter {
         request_hash: Option<Vec<u8>>,
     ) -> Result<Vec<Task>, SubmitError> {
         let key = new.into_iter().next().and_then(|first| first.idempotency_key).unwrap_or_default();
-        let holder = store::key_holder(scope, &self.0.pool, &key).await?.ok_or(SubmitError::Unavailable)?;
+        let holder = submission::key_holder(scope, &self.0.pool, &key).await?.ok_or(SubmitError::Unavailable)?;
         if Some(holder.request_hash) != request_hash {
             return Err(SubmitError::KeyReused);
         }

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::store::{Submission, Written};
+use super::submission::{Submission, Written};
 use crate::{
     db::lane::Flush,
     queue::{Admission, Ticket, Tickets},

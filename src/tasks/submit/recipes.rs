@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::PgPool;
 
-use super::SubmitError;
+use super::error::SubmitError;
 use crate::{
     base::{AgencyId, TenantScope, cache::Cache},
     catalog::{self, Published, RecipeRef},

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::store;
+use crate::tasks::workers;
 
 /// Work that could run and has waited for longer stands still, if nothing is claimed meanwhile.
 /// More than a worker takes for a stop in good order.
@@ -34,10 +34,10 @@ impl Standstill {
         {
             return Ok(stands);
         }
-        let mut stands = store::work_stands(pool, AFTER_SECONDS).await?;
+        let mut stands = workers::work_stands(pool, AFTER_SECONDS).await?;
         if stands {
             sleep(SECOND_LOOK_AFTER).await;
-            stands = store::work_stands(pool, AFTER_SECONDS).await?;
+            stands = workers::work_stands(pool, AFTER_SECONDS).await?;
         }
         *last = Some((Instant::now(), stands));
         Ok(stands)

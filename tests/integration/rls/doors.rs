@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use teamai::{
     base::{AgencyId, TaskId},
     db::lane::Flush,
-    events::store::{Followed, newest},
-    tasks::submit::store::{SubmitFlush, Written},
+    events::event::{Followed, newest},
+    tasks::submit::submission::{SubmitFlush, Written},
 };
 use uuid::Uuid;
 
