@@ -1118,7 +1118,7 @@ create trigger too_many_agents before insert on agent_instances for each row
   execute function app.bound_number(10000, 'agents, the retired with them', 'ask the operator of this installation', 'true');
 -- The program has the same two numbers, and says more; here they hold for those made at once.
 create trigger too_many_webhooks before insert on webhooks for each row
-  execute function app.bound_number(50, 'webhooks', 'delete one, or let one hear of more events', 'true');
+  execute function app.bound_number(50, 'webhooks', 'delete one, or subscribe one of them to more events', 'true');
 create trigger too_many_schedules before insert on schedules for each row
   execute function app.bound_number(1000, 'schedules', 'delete one that is not needed', 'true');
 

@@ -57,7 +57,7 @@ impl FeedbackApi {
             Given::Unknown => Err(Problem::not_found()),
             Given::NotFinished => Err(Problem::conflict(
                 "no_result",
-                "The task has no result to speak of; a completed or failed one has.",
+                "The task has no result that could be rated; completed and failed tasks have one.",
             )),
             Given::Kept { counted } => {
                 Ok(Json(Feedback { task_id: id.0, quality_score: usd(score.get()), comment, counted }))

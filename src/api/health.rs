@@ -72,7 +72,7 @@ async fn work(state: &ApiState) -> Result<(), String> {
             ))
         }
         Ok(Err(error)) => {
-            tracing::warn!(%error, "not ready: it cannot be seen whether work moves");
+            tracing::warn!(%error, "not ready: it cannot be determined whether tasks are being worked on");
             Err("cannot be seen".into())
         }
         Err(_) => Err("cannot be seen in time".into()),

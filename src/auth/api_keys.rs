@@ -85,7 +85,7 @@ impl MadeApiKey {
 /// Only a person makes keys: a key that could would make itself one with more scopes.
 ///
 /// # Errors
-/// There is no such team; the database is away.
+/// There is no such team; the database is unavailable.
 pub async fn create(
     session: &Session,
     pool: &PgPool,

@@ -29,7 +29,7 @@ pub enum AuthError {
     #[error("too many sign-ins from your address at this moment; try again shortly")]
     BusyAddress,
     /// Of the database, when a credential was to be checked.
-    #[error("the database is away; try again shortly")]
+    #[error("the database is unavailable; try again shortly")]
     Unavailable,
     #[error("this account is deactivated; ask an admin of your agency")]
     Deactivated,

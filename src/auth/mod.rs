@@ -83,7 +83,7 @@ impl Auth {
     /// for is in force at this moment, with the role, team and scopes of now.
     ///
     /// # Errors
-    /// [`AuthError::InvalidToken`] for anything wrong with it; the database is away.
+    /// [`AuthError::InvalidToken`] for anything wrong with it; the database is unavailable.
     pub async fn authenticate(&self, credential: &str) -> Result<Caller, AuthError> {
         if credential.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::InvalidToken("the access token is too long to be one of ours"));

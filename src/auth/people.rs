@@ -47,7 +47,7 @@ impl Auth {
     /// Makes an agency and its admin, and signs the admin in.
     ///
     /// # Errors
-    /// [`crate::tenancy::TenancyError::EmailTaken`]; too busy; the database is away.
+    /// [`crate::tenancy::TenancyError::EmailTaken`]; too busy; the database is unavailable.
     pub async fn register(&self, new: &Registration, client: Client<'_>) -> Result<SignedIn, AuthError> {
         let hash = self.passwords.turn(client.address).await?.hash(new.password.secret()).await?;
         let now = self.clock.now();
@@ -96,7 +96,7 @@ impl Auth {
 /// For the operator: makes an agency and its admin. The connection must be allowed to.
 ///
 /// # Errors
-/// The address is taken; the database is away.
+/// The address is taken; the database is unavailable.
 pub async fn create_agency(
     connection: &mut PgConnection,
     new: &Registration,
@@ -111,7 +111,7 @@ pub async fn create_agency(
 /// For the operator: adds an admin to an agency. The connection must be allowed to.
 ///
 /// # Errors
-/// The address is taken; the database is away.
+/// The address is taken; the database is unavailable.
 pub async fn create_admin(
     connection: &mut PgConnection,
     agency: AgencyId,

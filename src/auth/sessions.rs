@@ -22,7 +22,7 @@ pub struct SignIn {
 /// The user's sessions in force, newest first; `None` if the agency has no such user.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(
     scope: &TenantScope,
     pool: &PgPool,
@@ -61,7 +61,7 @@ pub async fn list(
 /// had such a session in force.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn end(
     scope: &TenantScope,
     pool: &PgPool,

@@ -114,7 +114,7 @@ impl Auth {
     /// Ends the session of a refresh token, used or not.
     ///
     /// # Errors
-    /// The token is unknown; the database is away.
+    /// The token is unknown; the database is unavailable.
     pub async fn logout(&self, refresh_token: &str) -> Result<(), AuthError> {
         let known = refresh_tokens::refresh_token(&self.pool, &digest(refresh_token)).await?;
         let known = known.ok_or(AuthError::InvalidRefreshToken)?;

@@ -26,7 +26,7 @@ impl SecretHost {
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = || {
             format!(
-                "`{}` is no host: write api.example.com or api.example.com:8443, without scheme, path, template \
+                "`{}` is not a valid host: write api.example.com or api.example.com:8443, without scheme, path, template \
                  or wildcard",
                 text.chars().take(100).collect::<String>()
             )

@@ -40,7 +40,7 @@ impl PriceBook {
     /// Reads all rows, those of every agency included: for a worker's pool.
     ///
     /// # Errors
-    /// The database is away, or the pool's role is not the worker's.
+    /// The database is unavailable, or the pool's role is not the worker's.
     pub async fn load(pool: &PgPool) -> Result<Self, sqlx::Error> {
         Ok(Self::new(store::all(pool).await?))
     }
@@ -186,7 +186,7 @@ impl PriceBooks {
     }
 
     /// Refreshes after each pause until cancelled, so that a new price counts
-    /// without a restart. While the database is away the last book stays.
+    /// without a restart. While the database is unavailable the last book stays.
     pub async fn keep_fresh(&self, pause: Duration, cancel: CancellationToken) {
         while cancel.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
             if let Err(error) = self.refresh().await {

@@ -64,7 +64,7 @@ impl From<Row> for Price {
 /// that migrates is.
 ///
 /// # Errors
-/// The database is away or the role has not the right.
+/// The database is unavailable or the role has not the right.
 pub async fn load_platform(connection: &mut PgConnection, clock: &dyn Clock) -> Result<u64, LoadError> {
     let rows = file::platform()?;
     let known = platform(connection).await?;
@@ -166,7 +166,7 @@ async fn platform(connection: &mut PgConnection) -> Result<Vec<Price>, sqlx::Err
 /// What the pool's role sees: without a tenant's context, the platform's rows.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn all_visible(pool: &PgPool) -> Result<Vec<Price>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
@@ -182,7 +182,7 @@ pub async fn all_visible(pool: &PgPool) -> Result<Vec<Price>, sqlx::Error> {
 /// The rows of the platform and of every agency, for a worker.
 ///
 /// # Errors
-/// The database is away, or the pool's role is not the worker's.
+/// The database is unavailable, or the pool's role is not the worker's.
 pub(super) async fn all(pool: &PgPool) -> Result<Vec<Price>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,

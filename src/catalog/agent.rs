@@ -87,7 +87,7 @@ impl<'a> Declared<'a> {
             return Err(fault(path, "must be a mapping with `component` and, as needed, `name`, `config`, `hosts`"));
         };
         if let Some(key) = map.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(fault(at(key), format!("is no key of a tool; there are {}", KEYS.join(", "))));
+            return Err(fault(at(key), format!("is not a setting of a tool; the settings are {}", KEYS.join(", "))));
         }
         let text = |key: &str| match map.get(key) {
             None | Some(Value::Null) => Ok(None),
@@ -99,8 +99,9 @@ impl<'a> Declared<'a> {
             component.and_then(|spec| Some((spec, spec.tool.as_ref()?))).ok_or_else(|| no_tool(at("component")))?;
         let name = text("name")?;
         if let Some(name) = name.filter(|name| !is_name(name)) {
-            let why =
-                format!("`{name}` is no name for a tool: a-z, 0-9 and _, a letter first, at most 40, not `{RESERVED}`");
+            let why = format!(
+                "`{name}` is not a valid name for a tool: use a-z, 0-9 and _, a letter first, at most 40, not `{RESERVED}`"
+            );
             return Err(fault(at("name"), why));
         }
         let config = match map.get("config") {
@@ -150,7 +151,7 @@ impl<'a> Declared<'a> {
             return Err(fault(at("config"), why));
         }
         if let Some(key) = self.tool.fixed.iter().find(|key| !self.has(key)) {
-            let why = format!("names no `{key}`; what a tool may cost is the author's to say");
+            let why = format!("must set `{key}`: a model does not decide what a tool may cost");
             return Err(fault(at("config"), why));
         }
         if !self.secrets.is_empty() && !self.component.sends_secrets {
@@ -206,7 +207,8 @@ impl Host {
     /// # Errors
     /// How one is written.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let refuse = || format!("`{text}` is no host: write example.com, example.com:8443, *.example.com or \"*\"");
+        let refuse =
+            || format!("`{text}` is not a valid host: write example.com, example.com:8443, *.example.com or \"*\"");
         let text = text.trim();
         if text == "*" {
             return Ok(Self::Any);

@@ -37,7 +37,7 @@ pub struct Step {
 pub enum PlanError {
     #[error("the nodes {} wait for one another", .0.join(", "))]
     Cycle(Vec<String>),
-    #[error("`{from}` is to run before `{to}`, and one of them is no node")]
+    #[error("`{from}` is to run before `{to}`, and one of them is not a node")]
     UnknownNode { from: String, to: String },
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -208,7 +208,7 @@ impl Step {
         match for_each.items(scope, most).map_err(|error| named(&self.node, error))? {
             Ok(items) => Ok(Some(items)),
             Err(other) => {
-                let message = format!("the value is no list but {}; give a list such as NODE.pages", kind(&other));
+                let message = format!("the value is not a list but {}; give a list such as NODE.pages", kind(&other));
                 Err(TemplateError { node: self.node.id.to_string(), path: "for_each".to_owned(), message })
             }
         }

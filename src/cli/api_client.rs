@@ -128,7 +128,7 @@ impl ApiClient {
 
     fn keep_tokens(&mut self, answer: &Value) -> anyhow::Result<()> {
         let token = |name: &str| answer[name].as_str().map(str::to_owned);
-        self.access_token = Some(token("access_token").context("the answer holds no access_token")?);
+        self.access_token = Some(token("access_token").context("the answer does not contain an access_token")?);
         self.refresh_token = token("refresh_token");
         Ok(())
     }

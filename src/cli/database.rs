@@ -9,7 +9,7 @@ use crate::base::AgencyId;
 /// Gives a login role a password. The server quotes both, so neither can break out.
 ///
 /// # Errors
-/// The caller may not change that role, or the database is away.
+/// The caller may not change that role, or the database is unavailable.
 pub async fn set_password(connection: &mut PgConnection, role: &str, password: &str) -> Result<(), sqlx::Error> {
     let statement =
         sqlx::query_scalar!("select format('alter role %I password %L', $1::text, $2::text)", role, password)
@@ -22,7 +22,7 @@ pub async fn set_password(connection: &mut PgConnection, role: &str, password: &
 /// For the rest of the transaction, acts as the role that sees every agency's rows.
 ///
 /// # Errors
-/// The caller is no member of that role, or the database is away.
+/// The caller is no member of that role, or the database is unavailable.
 pub async fn cross_tenants(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query!("set local role teamai_definer").execute(connection).await.map(drop)
 }
@@ -30,7 +30,7 @@ pub async fn cross_tenants(connection: &mut PgConnection) -> Result<(), sqlx::Er
 /// Makes a database unless it is there; says whether it was made.
 ///
 /// # Errors
-/// The caller may not make databases, or the database is away.
+/// The caller may not make databases, or the database is unavailable.
 pub async fn ensure_database(connection: &mut PgConnection, name: &str) -> Result<bool, sqlx::Error> {
     let statement = sqlx::query_scalar!(
         "select format('create database %I', $1::text) where not exists (select from pg_database where datname = $1)",
@@ -49,7 +49,7 @@ pub async fn ensure_database(connection: &mut PgConnection, name: &str) -> Resul
 /// transaction of [`cross_tenants`].
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn requeue(
     connection: &mut PgConnection,
     tasks: Option<&Vec<Uuid>>,
@@ -70,7 +70,7 @@ pub async fn requeue(
 /// How many finished tasks ended before then. For a transaction of [`cross_tenants`].
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn prunable(
     connection: &mut PgConnection,
     before: DateTime<Utc>,
@@ -90,7 +90,7 @@ pub async fn prunable(
 /// transaction of [`cross_tenants`].
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn prune(
     connection: &mut PgConnection,
     before: DateTime<Utc>,

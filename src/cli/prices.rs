@@ -39,7 +39,7 @@ enum Command {
 }
 
 /// # Errors
-/// The file cannot be read or is in another layout; the database is away, or the
+/// The file cannot be read or is in another layout; the database is unavailable, or the
 /// role may not write prices.
 pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
     let config = telemetry::configure(env)?;

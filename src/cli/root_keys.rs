@@ -23,7 +23,7 @@ pub fn compare(config: &Config, locker: Arc<Locker>, shutdown: CancellationToken
     let url = config.database.url.clone();
     tokio::spawn(async move {
         let pool =
-            db::connect(url.expose_secret(), "teamai root keys", 1).context("DATABASE_URL is no Postgres URL")?;
+            db::connect(url.expose_secret(), "teamai root keys", 1).context("DATABASE_URL is not a Postgres URL")?;
         let in_use = loop {
             match locker::root_keys_in_use(&pool).await {
                 Ok(in_use) => break in_use,

@@ -79,7 +79,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let shared = Shared {
         locker: Arc::new(locker(&config)?),
-        redis: queue::connect(config.redis_url.expose_secret()).context("REDIS_URL is no Redis URL")?,
+        redis: queue::connect(config.redis_url.expose_secret()).context("REDIS_URL is not a Redis URL")?,
         clock: SystemClock::shared(),
         metrics: metrics()?,
         config,
@@ -96,15 +96,15 @@ pub async fn run(
         shutdown.cancelled().await;
     }
     if let Some(worker) = worker {
-        worker.await.context("the worker ended badly")?;
+        worker.await.context("the worker ended with an error")?;
     }
-    compared.await.context("the comparison of root keys ended badly")?
+    compared.await.context("the comparison of root keys ended with an error")?
 }
 
 async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnOnce(SocketAddr)) -> anyhow::Result<()> {
     let Shared { config, clock, .. } = shared;
     let pool = db::connect(config.database.url.expose_secret(), "teamai api", config.database.max_connections)
-        .context("DATABASE_URL is no Postgres URL")?;
+        .context("DATABASE_URL is not a Postgres URL")?;
     let tickets = Tickets::new(shared.redis.1.clone());
     let limiter = Limiter::new(config.limits, shared.redis.1.clone());
     let auth = Arc::new(Auth::new(pool.clone(), Arc::clone(clock), config.signing_key()?)?);
@@ -152,7 +152,7 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
     let Shared { config, clock, .. } = shared;
     let database = &config.database;
     let pool = db::connect(database.worker_url.expose_secret(), "teamai worker", database.max_connections)
-        .context("TEAMAI_DATABASE__WORKER_URL is no Postgres URL")?;
+        .context("TEAMAI_DATABASE__WORKER_URL is not a Postgres URL")?;
     let prices = Arc::new(load_prices(&pool, shutdown).await?);
     let fresh = Arc::clone(&prices);
     let stop = shutdown.clone();

@@ -66,7 +66,7 @@ async fn wait(api: &mut ApiClient, id: &str, progress: &mut Progress) -> anyhow:
 /// # Errors
 /// The object has none.
 pub fn id_of(object: &Value) -> anyhow::Result<String> {
-    object["id"].as_str().map(str::to_owned).context("the server's answer holds no id")
+    object["id"].as_str().map(str::to_owned).context("the server's answer does not contain an id")
 }
 
 /// The rows of a list, paged or bare.
@@ -78,8 +78,8 @@ pub fn items(answer: Value) -> anyhow::Result<Vec<Value>> {
         Value::Array(items) => Ok(items),
         Value::Object(mut page) => match page.remove("items") {
             Some(Value::Array(items)) => Ok(items),
-            _ => bail!("the server's answer is no list"),
+            _ => bail!("the server's answer is not a list"),
         },
-        _ => bail!("the server's answer is no list"),
+        _ => bail!("the server's answer is not a list"),
     }
 }

@@ -198,7 +198,7 @@ pub trait Turns: Send + Sync {
     /// What was kept of this node, in order.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     async fn kept(&self) -> Result<Vec<Value>, ComponentError>;
 
     /// Makes the next piece durable, with the ledger lines of the calls before it.

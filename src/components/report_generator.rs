@@ -161,7 +161,7 @@ fn sections(context: &Context<'_>, settings: &Settings<'_>) -> Result<Vec<(Strin
         }
     }
     if !all && sections.iter().all(|(_, value)| value.is_none()) {
-        let why = format!("names no finished node; finished are: {}", context.nodes.names().join(", "));
+        let why = format!("does not name a finished node; these have finished: {}", context.nodes.names().join(", "));
         return Err(wrong("include_sections", why));
     }
     Ok(sections)

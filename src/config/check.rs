@@ -121,7 +121,7 @@ impl Reader<'_> {
                 None
             }
             Ok(_) => {
-                self.refuse(path, format!("names no host; write {}://USER:PASSWORD@HOST:PORT/NAME", schemes[0]));
+                self.refuse(path, format!("has no host; write {}://USER:PASSWORD@HOST:PORT/NAME", schemes[0]));
                 None
             }
             Err(error) => {
@@ -236,7 +236,7 @@ impl Reader<'_> {
                 Ok(network) => networks.push(network.trunc()),
                 Err(_) => self.refuse(
                     "http.trusted_proxies",
-                    format!("`{entry}` is no address or network, as in 10.0.0.0/8, 192.168.1.7 or fd00::/8"),
+                    format!("`{entry}` is not an address or a network, as in 10.0.0.0/8, 192.168.1.7 or fd00::/8"),
                 ),
             }
         }
@@ -281,7 +281,10 @@ impl Reader<'_> {
             match parsed {
                 None => self.refuse(&path("base_url"), "must be an http:// or https:// address"),
                 Some(url) if !url.username().is_empty() || url.password().is_some() => {
-                    self.refuse(&path("base_url"), "must not hold a user or password; put the key in the locker");
+                    self.refuse(
+                        &path("base_url"),
+                        "must not contain a user name or password; put the key in the locker",
+                    );
                 }
                 Some(_) => {}
             }

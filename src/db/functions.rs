@@ -2,19 +2,36 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use super::schema::{Function, SchemaError};
+use super::schema_error::SchemaError;
 
 /// "Cannot be replaced by one of this shape", and "which of the two do you mean?".
 const OTHER_SHAPE: [&str; 2] = ["42P13", "42725"];
+
+/// An SQL function of the schema `app`.
+#[derive(Debug, Clone)]
+pub struct Function {
+    pub name: String,
+    /// `create or replace function`, and whose it is to own and to call.
+    pub text: String,
+    /// SHA-256 of the text.
+    pub checksum: Vec<u8>,
+}
+
+impl Function {
+    pub fn new(name: &str, text: &str) -> Self {
+        Self { name: name.to_owned(), text: text.to_owned(), checksum: Sha256::digest(text).to_vec() }
+    }
+}
 
 /// Lays the functions whose text is not the one that was laid last, and drops those that were laid and
 /// are not among them. Gives the names of both. All of it in one transaction: whoever calls a function
 /// finds the old ones or the new ones.
 ///
 /// # Errors
-/// A function cannot be made, one that something still needs cannot be dropped, or the database is away.
+/// A function cannot be made, one that something still needs cannot be dropped, or the database is unavailable.
 pub async fn lay(
     connection: &mut PgConnection,
     functions: &[Function],
@@ -115,7 +132,7 @@ async fn standing(connection: &mut PgConnection) -> Result<BTreeMap<String, Vec<
 /// Names and checksums of all texts that were ever laid, but for functions that were dropped.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn ever_laid(pool: &PgPool) -> Result<Vec<(String, Vec<u8>)>, sqlx::Error> {
     let rows = sqlx::query!("select name, checksum from _laid_functions").fetch_all(pool).await?;
     Ok(rows.into_iter().map(|row| (row.name, row.checksum)).collect())
@@ -124,7 +141,7 @@ pub async fn ever_laid(pool: &PgPool) -> Result<Vec<(String, Vec<u8>)>, sqlx::Er
 /// The versions of the migrations that have been applied, oldest first; none before the first run.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
     let exists =
         sqlx::query_scalar!("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *connection).await?;
@@ -137,7 +154,7 @@ pub async fn applied_versions(connection: &mut PgConnection) -> Result<Vec<i64>,
 /// The versions of the migrations that have been applied to their end.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn successful_versions(pool: &PgPool) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!("select version from _sqlx_migrations where success").fetch_all(pool).await
 }

@@ -17,7 +17,7 @@ pub trait Flush: Send + Sync + 'static {
     type Op: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// How long the lane goes on trying once the database is away.
+    /// How long the lane goes on trying once the database is unavailable.
     const PATIENCE: Duration = Duration::from_secs(8);
 
     /// Bytes of an operation; batches are cut where these come to more than [`MAX_BATCH_BYTES`].
@@ -32,7 +32,7 @@ pub trait Flush: Send + Sync + 'static {
 /// Why an operation was not written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LaneError {
-    #[error("the database is away")]
+    #[error("the database is unavailable")]
     Unavailable,
     /// The operation itself was refused; its neighbours in the batch were not.
     #[error("the database refused the write: {0}")]
@@ -126,7 +126,7 @@ async fn persist<F: Flush>(flush: &F, ops: &[F::Op]) -> Result<Vec<F::Answer>, L
         // From the first failure: a silence is long by itself, and the next connection may be good.
         let now = tokio::time::Instant::now();
         if now >= *give_up.get_or_insert(now + F::PATIENCE) {
-            warn!(%error, "gave up writing a batch: the database is away");
+            warn!(%error, "gave up writing a batch: the database is unavailable");
             return Err(LaneError::Unavailable);
         }
         tokio::time::sleep(PAUSE).await;

@@ -6,11 +6,13 @@ pub mod json_text;
 pub mod lane;
 pub mod pool;
 pub mod schema;
+mod schema_error;
 
 pub use by_agency::Parts;
 pub use json_text::JsonText;
 pub use pool::{ANSWER_WITHIN, bounded, connect, tenant};
 pub use schema::{FRESH_SCHEMA, SCHEMA};
+pub use schema_error::SchemaError;
 
 /// The name of the constraint that refused a write, for turning it into a domain error.
 #[must_use]

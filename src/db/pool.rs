@@ -91,7 +91,7 @@ async fn alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
 /// A transaction in which row-level security shows the agency's rows alone.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn tenant(pool: &PgPool, agency: AgencyId) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     // In one round trip; an id prints as hexadecimal digits and hyphens only.
     let begin = format!("begin; select set_config('app.agency_id', '{agency}', true)");

@@ -9,13 +9,15 @@ use std::{
 };
 
 use include_dir::{Dir, include_dir};
-use sha2::{Digest, Sha256};
 use sqlx::{
     AssertSqlSafe, PgConnection, PgPool, SqlSafeStr,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    migrate::{Migration, MigrationType, Migrator},
 };
 
-use super::functions;
+use super::{
+    functions::{self, Function},
+    schema_error::SchemaError,
+};
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/migrations");
 
@@ -36,16 +38,6 @@ pub struct Schema {
     functions: Vec<Function>,
 }
 
-/// An SQL function of the schema `app`.
-#[derive(Debug, Clone)]
-pub struct Function {
-    pub name: String,
-    /// `create or replace function`, and whose it is to own and to call.
-    pub text: String,
-    /// SHA-256 of the text.
-    pub checksum: Vec<u8>,
-}
-
 /// What [`Schema::apply`] did.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Applied {
@@ -57,36 +49,6 @@ pub struct Applied {
     pub laid: Vec<String>,
     /// Names of the functions that were dropped, as their files are gone.
     pub dropped: Vec<String>,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
-    #[error(
-        "migration {0} is not the one that made this database. Until 1.0 the baseline is edited in place, and \
-         nothing leads from one baseline to the next: make the database anew (in a checkout, `make db-reset`)"
-    )]
-    OtherMigration(i64),
-    #[error(
-        "the database has migration {0}, which this build does not have: use the build that applied it, or, until \
-         1.0, make the database anew (in a checkout, `make db-reset`)"
-    )]
-    UnknownMigration(i64),
-    #[error("a migration failed; the ones before it stand")]
-    Migration(#[source] MigrateError),
-    #[error("the function app.{name} could not be laid; all functions are as they were")]
-    Function { name: String, source: sqlx::Error },
-    #[error("the schema could not be brought up to date")]
-    Database(#[from] sqlx::Error),
-}
-
-impl From<MigrateError> for SchemaError {
-    fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::VersionMismatch(version) => Self::OtherMigration(version),
-            MigrateError::VersionMissing(version) => Self::UnknownMigration(version),
-            other => Self::Migration(other),
-        }
-    }
 }
 
 impl Schema {
@@ -133,7 +95,7 @@ impl Schema {
     /// that has had its own, whatever a newer program laid since.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn missing(&self, pool: &PgPool) -> Result<usize, sqlx::Error> {
         let applied: HashSet<i64> = functions::successful_versions(pool).await?.into_iter().collect();
         let migrations = self.migrations.iter().filter(|migration| !applied.contains(&migration.version)).count();
@@ -160,12 +122,6 @@ impl Schema {
             last.sql = AssertSqlSafe(sql).into_sql_str();
         }
         Migrator::with_migrations(migrations)
-    }
-}
-
-impl Function {
-    fn new(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), text: text.to_owned(), checksum: Sha256::digest(text).to_vec() }
     }
 }
 

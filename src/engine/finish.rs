@@ -83,7 +83,7 @@ impl Run<'_> {
         drop((scope, outputs));
         let bytes = weight::of(&output.value);
         let _held = self.room.hold(bytes)?;
-        let unreadable = |error| ComponentError::new("output_unreadable", format!("the output is no JSON: {error}"));
+        let unreadable = |error| ComponentError::new("output_unreadable", format!("the output is not JSON: {error}"));
         let work = move || JsonText::of(&output).map_err(unreadable);
         let output = if bytes > LIGHT { self.apart(work).await? } else { work()? };
         Ok(FinishWrite { quality_score, ..self.end(TaskStatus::Completed, Some(output), None) })

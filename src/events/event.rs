@@ -60,7 +60,7 @@ fn team_bound(scope: &TenantScope) -> Option<Uuid> {
 /// `None` if there is no such task for the caller.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn task(scope: &TenantScope, pool: &PgPool, task: TaskId) -> Result<Option<Followable>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let found = sqlx::query_as!(
@@ -79,7 +79,7 @@ pub async fn task(scope: &TenantScope, pool: &PgPool, task: TaskId) -> Result<Op
 /// for the caller.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn after(
     scope: &TenantScope,
     pool: &PgPool,
@@ -126,7 +126,7 @@ pub struct Followed {
 /// without one is left out.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn newest(pool: &PgPool, mut followed: Vec<Followed>) -> Result<Vec<(TaskId, i64)>, sqlx::Error> {
     followed.sort_by_key(|one| one.agency.0);
     let parts = Parts::of(followed.iter().map(|one| one.agency.0));
@@ -152,7 +152,7 @@ pub async fn newest(pool: &PgPool, mut followed: Vec<Followed>) -> Result<Vec<(T
 /// Makes partitions for the days to come, and drops those that were kept long enough.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn keep(pool: &PgPool, keep_days: i32) -> Result<(), sqlx::Error> {
     sqlx::query!("select app.keep_events($1)", keep_days).execute(pool).await?;
     Ok(())

@@ -31,7 +31,7 @@ pub struct Experiment {
 /// as its id and salt.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn ensure(
     scope: &TenantScope,
     pool: &PgPool,
@@ -63,7 +63,7 @@ pub async fn ensure(
 /// The version that a subject has, or gets with this call. The first answer stays.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn assign(
     scope: &TenantScope,
     pool: &PgPool,

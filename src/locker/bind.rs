@@ -20,7 +20,7 @@ pub struct Bindable {
 /// the agency's context.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn bindable(tx: &mut PgConnection, names: &[String]) -> Result<Vec<Bindable>, LockerError> {
     let rows = store::lock_named(tx, names).await?;
     let found = rows.into_iter().map(|row| Bindable {
@@ -36,7 +36,7 @@ impl Locker {
     /// Gives a secret that is locked and has no hosts its first ones: the value is sealed with them anew.
     ///
     /// # Errors
-    /// The stored value cannot be opened; the database is away.
+    /// The stored value cannot be opened; the database is unavailable.
     pub async fn bind(
         &self,
         tx: &mut PgConnection,

@@ -24,7 +24,7 @@ impl Locker {
     /// Seals a text in the agency's context; it opens for the same `context` alone.
     ///
     /// # Errors
-    /// Another root key is configured; the database is away.
+    /// Another root key is configured; the database is unavailable.
     pub async fn seal(
         &self,
         tx: &mut PgConnection,
@@ -41,7 +41,7 @@ impl Locker {
     ///
     /// # Errors
     /// It is not what the locker wrote for this context; another root key is
-    /// configured; the database is away.
+    /// configured; the database is unavailable.
     pub async fn unseal(
         &self,
         tx: &mut PgConnection,

@@ -115,7 +115,7 @@ impl Locker {
     /// changed with the value alone, so that whoever does not know it cannot send it elsewhere.
     ///
     /// # Errors
-    /// The team is not the agency's; the database is away.
+    /// The team is not the agency's; the database is unavailable.
     pub async fn put(
         &self,
         scope: &TenantScope,
@@ -132,7 +132,7 @@ impl Locker {
     /// The next version of a secret that is there. `None` if there is none.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn replace(
         &self,
         scope: &TenantScope,
@@ -182,7 +182,7 @@ impl Locker {
     /// Whether there was such a secret.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn delete(
         &self,
         scope: &TenantScope,
@@ -199,7 +199,7 @@ impl Locker {
     ///
     /// # Errors
     /// The stored value is not what the locker wrote; another root key is
-    /// configured; the database is away.
+    /// configured; the database is unavailable.
     pub async fn resolve(
         &self,
         run: &RunScope,

@@ -53,7 +53,7 @@ pub struct Rotated {
 /// Agencies that have a key, in order, after one of them; at most a hundred.
 ///
 /// # Errors
-/// The database is away, or the role cannot become the definer.
+/// The database is unavailable, or the role cannot become the definer.
 pub async fn agencies_with_keys(pool: &PgPool, after: Option<AgencyId>) -> Result<Vec<AgencyId>, LockerError> {
     let mut tx = store::definer(pool).await?;
     let agencies = store::agencies_with_keys(&mut tx, after.unwrap_or(AgencyId(FIRST)), BATCH).await?;
@@ -65,7 +65,7 @@ impl Locker {
     /// Wraps every agency key with the current root key. `pool` signs in as the migrating role.
     ///
     /// # Errors
-    /// The database is away, or the role cannot become the definer. A key that
+    /// The database is unavailable, or the role cannot become the definer. A key that
     /// cannot be opened is no error but in the report.
     pub async fn rewrap_agency_keys(&self, pool: &PgPool) -> Result<Rewrapped, LockerError> {
         let mut report = Rewrapped::default();
@@ -97,7 +97,7 @@ impl Locker {
     /// has no key, and so no secret. `pool` signs in as the migrating role.
     ///
     /// # Errors
-    /// The database is away, the role cannot become the definer, the agency's newest
+    /// The database is unavailable, the role cannot become the definer, the agency's newest
     /// key is wrapped by a root key that is not configured, or writers never paused.
     pub async fn rotate_agency_key(&self, pool: &PgPool, agency: AgencyId) -> Result<Option<Rotated>, LockerError> {
         let Some((key_version, key)) = self.new_key(pool, agency).await? else { return Ok(None) };

@@ -17,7 +17,7 @@ impl Locker {
     /// context, and drops those that are older than the one before it.
     ///
     /// # Errors
-    /// [`LockerError::Contended`] if the agency's key is being rotated; the database is away.
+    /// [`LockerError::Contended`] if the agency's key is being rotated; the database is unavailable.
     pub async fn keep_signing_secret(
         &self,
         tx: &mut PgConnection,

@@ -151,7 +151,7 @@ fn base_url(name: &str, value: &str, protocol: &dyn Protocol) -> Result<Url, Reg
         return Err(invalid("it has to begin with http:// or https:// and name a host"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("it must not hold a user name or password; keys belong in the locker"));
+        return Err(invalid("it must not contain a user name or password; keys belong in the locker"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(invalid("it must not have a query or a fragment"));

@@ -54,7 +54,7 @@ impl Remote {
         if key.is_none() && self.needs_key {
             return Err(classify::no_key(&self.name, "needs a key"));
         }
-        let unsendable = |_| classify::no_key(&self.name, "has a key that holds characters no key can have");
+        let unsendable = |_| classify::no_key(&self.name, "has a key with characters that a header cannot carry");
         self.protocol.headers(key).map_err(unsendable)
     }
 }

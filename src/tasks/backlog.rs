@@ -19,7 +19,7 @@ pub struct Depth {
 /// What the agency has open, by team and status.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn depth(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Depth>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
@@ -38,7 +38,7 @@ pub async fn depth(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Depth>, sql
 /// Tasks of the agency finished since then, by status.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn finished_since(
     scope: &TenantScope,
     pool: &PgPool,
@@ -60,7 +60,7 @@ pub async fn finished_since(
 /// How many tasks of the agency were taken in since then.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn submitted_since(scope: &TenantScope, pool: &PgPool, since: DateTime<Utc>) -> Result<i64, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     // Ids begin with the time: the newest are read, and no more.

@@ -9,7 +9,7 @@ use crate::{base::TaskId, db, tenancy::TenantScope};
 /// to stop. Says whether there was such a task and it was not finished yet.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn cancel(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let touched = sqlx::query_scalar!(
@@ -35,7 +35,7 @@ pub async fn cancel(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bo
 /// was such a task and it was dead.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn requeue(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let put_back = sqlx::query_scalar!(r#"select id as "id!" from app.requeue_dead($1) as r (id)"#, id.0)

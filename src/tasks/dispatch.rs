@@ -25,7 +25,7 @@ pub struct Dispatched {
 /// `None` while another process does the same.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn dispatch(
     pool: &PgPool,
     window: i32,
@@ -55,7 +55,7 @@ pub async fn dispatch(
 /// `waiting`, the dispatch ids that Redis has; also tasks whose lease ran out. Gives how many.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn reclaim(pool: &PgPool, waiting: &[Uuid], grace_ms: i32) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"select app.reclaim_tickets($1, $2) as "reclaimed!""#, waiting, grace_ms)
         .fetch_one(pool)

@@ -44,7 +44,7 @@ pub enum Given {
 /// Keeps it in the place of what was said before.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn give(
     scope: &TenantScope,
     pool: &PgPool,

@@ -95,7 +95,7 @@ impl Flush for ClaimFlush {
 /// Extends the leases that still hold. Gives these, and whether each is to be cancelled.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn heartbeat(
     pool: &PgPool,
     ids: &[Uuid],
@@ -116,7 +116,7 @@ pub async fn heartbeat(
 /// Which of the tasks somebody asked to cancel.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn cancel_requests(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(r#"select id as "id!" from app.cancel_requests($1) as c (id)"#, ids).fetch_all(pool).await
 }
@@ -124,7 +124,7 @@ pub async fn cancel_requests(pool: &PgPool, ids: &[Uuid]) -> Result<Vec<Uuid>, s
 /// Hands running tasks back, due at once.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn release(pool: &PgPool, ids: &[Uuid], epochs: &[i64]) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(r#"select id as "id!" from app.release_tasks($1, $2) as r (id)"#, ids, epochs)
         .fetch_all(pool)

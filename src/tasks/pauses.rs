@@ -70,7 +70,7 @@ impl From<Row> for Pause {
 /// Holds work back. What is paused already stays so, with the new reason.
 ///
 /// # Errors
-/// There is no such team or agent in the agency; the database is away.
+/// There is no such team or agent in the agency; the database is unavailable.
 pub async fn pause(
     scope: &TenantScope,
     pool: &PgPool,
@@ -104,7 +104,7 @@ pub async fn pause(
 /// Ends a pause. Says whether there was one.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn resume(scope: &TenantScope, pool: &PgPool, what: PauseScope) -> Result<bool, sqlx::Error> {
     let (team, agent) = what.columns();
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
@@ -123,7 +123,7 @@ pub async fn resume(scope: &TenantScope, pool: &PgPool, what: PauseScope) -> Res
 /// The agency's pauses, oldest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Pause>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(

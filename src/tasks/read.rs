@@ -32,7 +32,7 @@ pub(super) fn team_bound(scope: &TenantScope) -> Option<Uuid> {
 /// Newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Page) -> Result<Paged<Task>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let tasks = sqlx::query_as!(
@@ -68,7 +68,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Pag
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn get(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Option<Task>, sqlx::Error> {
     Ok(many(scope, pool, &[id]).await?.pop())
 }
@@ -77,7 +77,7 @@ pub async fn get(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Optio
 /// to see, are left out.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn many(scope: &TenantScope, pool: &PgPool, ids: &[TaskId]) -> Result<Vec<Task>, sqlx::Error> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
@@ -101,7 +101,7 @@ pub async fn many(scope: &TenantScope, pool: &PgPool, ids: &[TaskId]) -> Result<
 /// The steps of a task in the order in which they were finished; `None` if there is no such task.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn steps(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Option<Vec<Step>>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let known = sqlx::query_scalar!(
@@ -130,7 +130,7 @@ pub async fn steps(scope: &TenantScope, pool: &PgPool, id: TaskId) -> Result<Opt
 /// The whole output column, content type and file name included, with the task's status.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn output(
     scope: &TenantScope,
     pool: &PgPool,

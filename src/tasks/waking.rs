@@ -8,7 +8,7 @@ use super::workers::GONE_AFTER_SECONDS;
 /// workers without such a task. Gives how many.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn admit(pool: &PgPool, alone_from: i32) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar!(r#"select app.admit_set_aside($1, $2) as "admitted!""#, alone_from, GONE_AFTER_SECONDS)
         .fetch_one(pool)
@@ -19,7 +19,7 @@ pub async fn admit(pool: &PgPool, alone_from: i32) -> Result<i32, sqlx::Error> {
 /// `limit` of each.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn wake(pool: &PgPool, limit: i32) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar!(r#"select app.wake_waiting($1) as "woken!""#, limit).fetch_one(pool).await
 }

@@ -33,7 +33,7 @@ const FORGOTTEN_AFTER_SECONDS: i32 = 3600;
 /// many tasks all workers together can have in flight.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn beat(pool: &PgPool, name: &str, concurrency: i32, running: i32) -> Result<i64, sqlx::Error> {
     sqlx::query!(
         "delete from workers where seen_at < clock_timestamp() - make_interval(secs => $1)",
@@ -63,7 +63,7 @@ pub async fn beat(pool: &PgPool, name: &str, concurrency: i32, running: i32) -> 
 /// Takes a worker off the list that stops in good order.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn leave(pool: &PgPool, name: &str) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from workers where name = $1", name).execute(pool).await?;
     Ok(())
@@ -73,7 +73,7 @@ pub async fn leave(pool: &PgPool, name: &str) -> Result<(), sqlx::Error> {
 /// worker claimed any.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn work_stands(pool: &PgPool, seconds: i32) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(r#"select app.work_stands($1, $2) as "stands!""#, seconds, GONE_AFTER_SECONDS)
         .fetch_one(pool)
@@ -83,7 +83,7 @@ pub async fn work_stands(pool: &PgPool, seconds: i32) -> Result<bool, sqlx::Erro
 /// The workers, and how many of the agency's own tasks each runs; the newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Worker>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let workers = sqlx::query_as!(

@@ -17,7 +17,7 @@ pub enum TenancyError {
     #[error("another team of the agency has this name; choose a different one")]
     TeamNameTaken,
     #[error(
-        "agents belong or belonged to this team, and their runs and costs hang on it; move its agents elsewhere or keep the team"
+        "agents belong or belonged to this team, and their runs and costs belong to it; move its agents elsewhere or keep the team"
     )]
     TeamInUse,
     #[error("no such team")]

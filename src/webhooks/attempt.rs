@@ -46,7 +46,7 @@ fn judge(deliverer: &Deliverer, due: &Due, response: &Response) -> End {
     let error = match status.as_u16() {
         300..=399 => format!("HTTP {status}: redirects are not followed; use the final address"),
         410 => {
-            let error = Some(format!("HTTP {status}: the endpoint wants no more"));
+            let error = Some(format!("HTTP {status}: the endpoint does not accept deliveries any more"));
             let switch_off = Some(SwitchOff::Gone);
             return End { outcome: Outcome::Failed, response_status: Some(410), error, switch_off };
         }
@@ -72,7 +72,7 @@ async fn request(deliverer: &Deliverer, due: &Due) -> Result<Request, String> {
     let url = egress::parse_url(&due.url).map_err(|error| error.kind.to_string())?;
     // The operator may have taken back since what was allowed when the webhook was made.
     if !deliverer.client.is_confidential(&url) {
-        return Err("the address is not https://, and the operator allows it no other way; change it".to_owned());
+        return Err("the address is not https://, and the operator has allowed no other scheme; change it".to_owned());
     }
     let mut request = Request::new(Method::POST, url)
         .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))

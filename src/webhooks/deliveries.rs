@@ -11,7 +11,7 @@ use crate::{
 /// A webhook's deliveries, newest first; `None` if there is no such webhook.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn deliveries(
     scope: &TenantScope,
     pool: &PgPool,
@@ -57,7 +57,7 @@ async fn is_on(tx: &mut PgConnection, webhook: WebhookId) -> Result<Option<()>, 
 /// own id; `None` if there is none.
 ///
 /// # Errors
-/// The webhook is switched off; the database is away.
+/// The webhook is switched off; the database is unavailable.
 pub async fn replay(
     scope: &TenantScope,
     pool: &PgPool,
@@ -87,7 +87,7 @@ pub async fn replay(
 /// A delivery that tells of nothing, for trying an endpoint; `None` if there is no such webhook.
 ///
 /// # Errors
-/// The webhook is switched off; the database is away.
+/// The webhook is switched off; the database is unavailable.
 pub async fn test(
     scope: &TenantScope,
     pool: &PgPool,

@@ -136,7 +136,7 @@ pub async fn finish(pool: &PgPool, due: &Due, end: &End) -> Result<bool, sqlx::E
 /// Drops deliveries that are over and were kept long enough.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn keep(pool: &PgPool, keep_days: i32) -> Result<(), sqlx::Error> {
     sqlx::query!("select app.keep_deliveries($1)", keep_days).execute(pool).await?;
     Ok(())

@@ -6,7 +6,7 @@ use crate::{db, locker::LockerError};
 pub enum WebhookError {
     #[error("no such team")]
     TeamUnknown,
-    #[error("the agency has as many webhooks as it can")]
+    #[error("the agency has as many webhooks as it may have")]
     TooMany,
     #[error("the webhook is switched off; switch it on with PATCH /webhooks/{{id}} and {{\"enabled\": true}} first")]
     SwitchedOff,

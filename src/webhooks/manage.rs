@@ -16,7 +16,7 @@ pub const OVERLAP_HOURS: i32 = 24;
 /// Makes a webhook with a new secret, which nothing gives again.
 ///
 /// # Errors
-/// The team is not the agency's; there are too many; the database is away.
+/// The team is not the agency's; there are too many; the database is unavailable.
 pub async fn create(
     scope: &TenantScope,
     pool: &PgPool,
@@ -36,7 +36,7 @@ pub async fn create(
 /// `None` if there is no such webhook.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn rotate_secret(
     scope: &TenantScope,
     pool: &PgPool,
@@ -64,7 +64,7 @@ const MAX_WEBHOOKS: i64 = 50;
 /// Newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Paged<Webhook>, WebhookError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query_as!(
@@ -82,7 +82,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Page
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn get(scope: &TenantScope, pool: &PgPool, id: WebhookId) -> Result<Option<Webhook>, WebhookError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let webhook = sqlx::query_as!(
@@ -128,7 +128,7 @@ pub(super) async fn insert(
 /// Changes a webhook. One that is switched on begins anew: why it was off is forgotten.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn change(
     scope: &TenantScope,
     pool: &PgPool,
@@ -194,7 +194,7 @@ pub(super) async fn next_secret(
 /// Whether there was such a webhook. Its secrets go with it, and what is still to be sent.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn delete(scope: &TenantScope, pool: &PgPool, id: WebhookId) -> Result<bool, WebhookError> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let deleted = sqlx::query!("delete from webhooks where id = $1", id.0).execute(&mut *tx).await?;

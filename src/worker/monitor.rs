@@ -208,6 +208,6 @@ async fn hand_back(pool: &PgPool, running: &Running) {
 
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        warn!(%error, "a part of the worker ended badly");
+        warn!(%error, "a part of the worker ended with an error");
     }
 }

@@ -6,8 +6,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use teamai::{
     cli::dev::stack,
     db::{
-        SCHEMA,
-        schema::{Applied, Schema, SchemaError},
+        SCHEMA, SchemaError,
+        schema::{Applied, Schema},
     },
 };
 use url::Url;

@@ -164,7 +164,8 @@ fn unsupported() -> Problem {
 /// # Errors
 /// 413 when it is larger, before it is read where its length is announced.
 pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Result<Vec<u8>, Problem> {
-    let too_large = || Problem::too_large(format!("The body is larger than {max} bytes, the most taken here."));
+    let too_large =
+        || Problem::too_large(format!("The body is larger than {max} bytes, the most that is accepted here."));
     if announced(request).is_some_and(|length| length > max) {
         return Err(too_large());
     }
@@ -173,7 +174,7 @@ pub async fn read(request: &Request, body: &mut RequestBody, max: usize) -> Resu
         Ok(bytes) => Ok(bytes.into()),
         Err(poem::error::ReadBodyError::PayloadTooLarge) => Err(too_large()),
         Err(poem::error::ReadBodyError::Io(error)) if error.kind() == std::io::ErrorKind::TimedOut => {
-            let detail = "The body did not come within 30 s; send it faster, or in smaller requests.";
+            let detail = "The body did not arrive within 30 s; send it faster, or in smaller requests.";
             Err(Problem::new(poem::http::StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail))
         }
         Err(error) => Err(Problem::invalid("", format!("the body could not be read: {error}"))),

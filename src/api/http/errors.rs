@@ -39,7 +39,7 @@ pub fn from_framework(error: &Error) -> Problem {
         return Problem::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
-            "This address does not take this method; see /docs.",
+            "This address does not support this method; see /docs.",
         );
     }
     if error.is::<ContentTypeError>() {
@@ -148,7 +148,7 @@ impl From<CheckError> for Problem {
             CheckError::NotAProvidersKey { .. } => Self::invalid("key_name", error.to_string()),
             CheckError::TooSoon { seconds } => Self::too_many_requests("checked_lately", detail, seconds.into()),
             CheckError::Untold(why) => {
-                Self::unavailable("key_not_checked", format!("Whether the key works is not known: {why}"))
+                Self::unavailable("key_not_checked", format!("It is not known whether the key works: {why}"))
             }
             CheckError::Locker(error) => error.into(),
         }

@@ -72,7 +72,7 @@ impl Walk {
                     None if schema.properties.is_empty() => {}
                     None => {
                         let known: Vec<&str> = schema.properties.iter().map(|(known, _)| *known).collect();
-                        self.report(&at(name), format!("is not known here; known are {}", known.join(", ")));
+                        self.report(&at(name), format!("is not a known name here; use one of {}", known.join(", ")));
                     }
                 },
             }

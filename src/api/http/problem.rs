@@ -65,13 +65,13 @@ impl Problem {
     /// No such object, or one that the caller may not know of: the same for both.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is no such object, or it is not yours to see.")
+        Self::new(StatusCode::NOT_FOUND, "not_found", "This object does not exist, or you may not see it.")
     }
 
     /// A field of the request names an object that is not there, or not the caller's to know of.
     #[must_use]
     pub fn no_such(field: &str, what: &str) -> Self {
-        let detail = format!("{field}: there is no such {what}, or it is not yours to see.");
+        let detail = format!("{field}: this {what} does not exist, or you may not see it.");
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
@@ -176,8 +176,8 @@ impl From<sqlx::Error> for Problem {
             return problem;
         }
         if crate::db::is_unavailable(&error) {
-            tracing::warn!(%error, "the database is away");
-            return Self::unavailable("database_unavailable", "The database is away; try again shortly.");
+            tracing::warn!(%error, "the database is unavailable");
+            return Self::unavailable("database_unavailable", "The database is unavailable; try again shortly.");
         }
         Self::internal(&error)
     }
@@ -218,12 +218,12 @@ impl ResponseError for Problem {
 
 /// The statuses that any operation can answer with, for the OpenAPI document.
 const DOCUMENTED: [(u16, &str, Option<&str>); 15] = [
-    (401, "Not signed in, or the token is no longer good.", Some("WWW-AUTHENTICATE")),
+    (401, "Not signed in, or the token is no longer valid.", Some("WWW-AUTHENTICATE")),
     (402, "Seats or budget exhausted.", None),
-    (403, "The role is too low, or the API key has not the scope.", None),
-    (404, "No such object, or not yours to see.", None),
-    (405, "The address does not take this method; Allow lists those it does.", Some("ALLOW")),
-    (408, "The body did not come within 30 s.", None),
+    (403, "The role is too low, or the API key does not have the scope.", None),
+    (404, "The object does not exist, or you may not see it.", None),
+    (405, "The address does not support this method; Allow lists those that it does.", Some("ALLOW")),
+    (408, "The body did not arrive within 30 s.", None),
     (409, "In conflict with the present state.", None),
     (413, "The body is too large.", None),
     (414, "Path and query have more than 8 KiB.", None),
@@ -232,7 +232,7 @@ const DOCUMENTED: [(u16, &str, Option<&str>); 15] = [
     (429, "Too many requests or tries; wait as long as Retry-After says.", Some("RETRY-AFTER")),
     (431, "The headers have more than 32 KiB.", None),
     (500, "The server failed.", None),
-    (503, "Temporarily away; try again after Retry-After.", Some("RETRY-AFTER")),
+    (503, "Temporarily unavailable; try again after Retry-After.", Some("RETRY-AFTER")),
 ];
 
 impl ApiResponse for Problem {

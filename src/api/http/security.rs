@@ -76,7 +76,7 @@ impl<S: Need> Member<S> {
     }
 
     /// For an answer that lasts: asks again whether its caller may have it, and as whom.
-    /// `None` if not any more. While the database is away what was known stands.
+    /// `None` if not any more. While the database is unavailable what was known stands.
     pub fn still_may(&self) -> impl Fn() -> BoxFuture<'static, Option<TenantScope>> + Send + Sync + 'static {
         let (state, token, known) = (Arc::clone(&self.state), self.token.clone(), *self.caller.scope());
         move || {
@@ -170,7 +170,7 @@ fn needs_scope<S: Need>(caller: &Caller) -> Result<(), Problem> {
         return Ok(());
     }
     let scope = S::SCOPE.as_str();
-    let detail = format!("This API key has not the scope {scope}; use one that has, made with POST /api-keys.");
+    let detail = format!("This API key does not have the scope {scope}; use one that does, made with POST /api-keys.");
     Err(Problem::forbidden("scope_missing", detail))
 }
 

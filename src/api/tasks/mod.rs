@@ -157,7 +157,10 @@ impl TasksApi {
         let (status, output) = found.ok_or_else(Problem::not_found)?;
         let output = output.and_then(|value| serde_json::from_value::<TaskOutput>(value).ok());
         output.map(Output).ok_or_else(|| {
-            Problem::conflict("no_output", format!("The task is {status} and has no output; a completed one has."))
+            Problem::conflict(
+                "no_output",
+                format!("The task is {status} and has no output; only completed tasks have one."),
+            )
         })
     }
 

@@ -12,7 +12,7 @@ impl From<SubmitError> for Problem {
             SubmitError::OverMonthlyLimit { .. } => Self::payment_required("monthly_limit_reached", sentence(&detail)),
             SubmitError::KeyReused => Self::invalid("Idempotency-Key", detail).with_code("idempotency_key_reused"),
             SubmitError::Unavailable => {
-                Self::unavailable("database_unavailable", "The database is away; try again shortly.")
+                Self::unavailable("database_unavailable", "The database is unavailable; try again shortly.")
             }
             SubmitError::Database(error) => error.into(),
             SubmitError::Batch(errors) => batch(errors),

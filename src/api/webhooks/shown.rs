@@ -210,7 +210,7 @@ impl From<webhooks::WebhookError> for Problem {
         match error {
             E::TeamUnknown => Self::no_such("team_id", "team"),
             E::TooMany => {
-                let remedy = "An agency has at most 50 webhooks; delete one, or let one hear of more events.";
+                let remedy = "An agency has at most 50 webhooks; delete one, or subscribe one of them to more events.";
                 Self::conflict("too_many_webhooks", remedy)
             }
             E::SwitchedOff => Self::conflict("webhook_disabled", detail),

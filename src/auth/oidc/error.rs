@@ -16,7 +16,7 @@ pub enum OidcError {
         "this sign-in was not begun in this browser, took longer than ten minutes, or came back before; begin again"
     )]
     NotBegun,
-    #[error("the provider signed nobody in; begin again, and agree there")]
+    #[error("the provider did not sign anybody in; begin again, and give your consent there")]
     Denied,
     /// The reason is in the log: it would help nobody but a forger.
     #[error("the provider's answer could not be verified; begin again, and tell the operator if it stays so")]

@@ -16,7 +16,7 @@ use crate::{
 /// The accounts of the session's user, newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(session: &Session, pool: &PgPool, page: Page) -> Result<Paged<LinkedIdentity>, sqlx::Error> {
     let mut tx = db::tenant(pool, session.scope().agency_id()).await?;
     let found = identities(&mut tx, session.user_id(), page).await?;
@@ -28,7 +28,7 @@ pub async fn list(session: &Session, pool: &PgPool, page: Page) -> Result<Paged<
 /// code that is on its way. Whether the user had it. Sessions go on: they are ended by themselves.
 ///
 /// # Errors
-/// [`OidcError::LastWayIn`]; the database is away.
+/// [`OidcError::LastWayIn`]; the database is unavailable.
 pub async fn unlink(session: &Session, pool: &PgPool, id: IdentityId) -> Result<bool, OidcError> {
     let user = session.user_id();
     let mut tx = db::tenant(pool, session.scope().agency_id()).await?;

@@ -138,7 +138,8 @@ impl Issuer {
     ) -> Result<CoreIdToken, OidcError> {
         let client = self.client(metadata);
         let code = AuthorizationCode::new(code.expose_secret().to_owned());
-        let request = client.exchange_code(code).map_err(|_| self.away("its description names no token endpoint"))?;
+        let request =
+            client.exchange_code(code).map_err(|_| self.away("its discovery document names no token endpoint"))?;
         let response: Result<CoreTokenResponse, _> =
             request.set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone())).request_async(&self.http).await;
         // What a provider sends is not logged: tokens may stand in it.
@@ -214,7 +215,7 @@ impl Issuer {
     /// A provider on https has everything there: the secret goes to its token endpoint.
     fn same_scheme(&self, metadata: CoreProviderMetadata) -> Result<CoreProviderMetadata, String> {
         let scheme = self.url.url().scheme();
-        let token = metadata.token_endpoint().ok_or("its description names no token endpoint")?;
+        let token = metadata.token_endpoint().ok_or("its discovery document names no token endpoint")?;
         let urls = [metadata.authorization_endpoint().url(), token.url(), metadata.jwks_uri().url()];
         match urls.iter().find(|url| url.scheme() != scheme) {
             None => Ok(metadata),

@@ -31,7 +31,7 @@ const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
 pub enum Failure {
     #[error("its ID token is signed with a key that it does not publish")]
     UnknownKey,
-    #[error("its ID token is not good: {0}")]
+    #[error("its ID token is not valid: {0}")]
     Wrong(String),
 }
 
@@ -66,15 +66,15 @@ pub fn claims(
 
 fn kind(error: &ClaimsVerificationError) -> &'static str {
     match error {
-        ClaimsVerificationError::Expired(_) => "it has expired, or is of the future",
+        ClaimsVerificationError::Expired(_) => "it has expired, or was issued in the future",
         ClaimsVerificationError::InvalidAudience(_) => "it is for another client",
         ClaimsVerificationError::InvalidIssuer(_) => "it names another issuer",
-        ClaimsVerificationError::InvalidNonce(_) => "it is of another sign-in (nonce)",
+        ClaimsVerificationError::InvalidNonce(_) => "it belongs to another sign-in (nonce)",
         ClaimsVerificationError::SignatureVerification(SignatureVerificationError::DisallowedAlg(_)) => {
-            "its algorithm is not one that is taken"
+            "its algorithm is not accepted"
         }
         ClaimsVerificationError::SignatureVerification(_) => "its signature is wrong, or there is none",
-        _ => "it is of an unknown form",
+        _ => "it has an unknown format",
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Filter {
 /// Newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Page) -> Result<Paged<Line>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let lines = sqlx::query_as!(
@@ -69,7 +69,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, filter: &Filter, page: Pag
 /// every agency. None for an agency that has no line yet.
 ///
 /// # Errors
-/// The connection may not, or the database is away.
+/// The connection may not, or the database is unavailable.
 pub async fn verify(connection: &mut PgConnection, agency: Option<AgencyId>) -> Result<Vec<Chain>, sqlx::Error> {
     let heads = sqlx::query!(
         r#"select h.agency_id as "agency: AgencyId", h.seq, h.hash,

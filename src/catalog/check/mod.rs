@@ -69,7 +69,7 @@ pub fn cookbook(source: &str) -> Result<CheckedCookbook, Report> {
     let note = |path: &Path<'_>, message: String| Problem::new(path.to_string(), message).at(tree.mark_of(path));
     for (index, name) in cookbook.required_secrets.iter().enumerate() {
         if !super::model::is_key_name(name) {
-            let message = "is no name of a secret: use 1 to 100 of a-z, 0-9, `_`, `.` and `-`".to_owned();
+            let message = "is not a valid name for a secret: use 1 to 100 of a-z, 0-9, `_`, `.` and `-`".to_owned();
             problems.push(note(&root.key("required_secrets").index(index), message));
         }
     }
@@ -84,7 +84,7 @@ pub fn cookbook(source: &str) -> Result<CheckedCookbook, Report> {
             problems.push(note(&path.key("currency"), format!("`{}`: prices are kept in USD", pricing.currency)));
         }
         if pricing.billing_period != "monthly" {
-            let message = format!("`{}`: seats are billed monthly, whatever stands here", pricing.billing_period);
+            let message = format!("`{}`: seats are billed monthly, whatever is written here", pricing.billing_period);
             warnings.push(note(&path.key("billing_period"), message));
         }
     }
@@ -132,7 +132,7 @@ impl<'a> Check<'a> {
         }
         if self.recipe.compliance.billable_units != "per_execution" {
             let path = Path::default().key("recipe").key("compliance").key("billable_units");
-            self.warn(&path, "only `per_execution` is billed; `cost_per_unit` is taken for each run");
+            self.warn(&path, "only `per_execution` is billed; `cost_per_unit` is charged for each run");
         }
     }
 

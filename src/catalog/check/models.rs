@@ -24,7 +24,7 @@ impl<'a> Check<'a> {
         }
         let known = spec.keys();
         for key in node.config.keys().filter(|key| !known.contains(&key.as_str())) {
-            self.problem(&config.key(key), format!("is no setting of {}; it has {}", spec.name, known.join(", ")));
+            self.problem(&config.key(key), format!("is not a setting of {}; it has {}", spec.name, known.join(", ")));
         }
         for setting in spec.settings().filter(|setting| setting.is_required) {
             if node.config.get(setting.key).is_none_or(Value::is_null) {

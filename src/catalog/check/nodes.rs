@@ -186,7 +186,7 @@ impl<'a> Check<'a> {
         match &tree.kind {
             Kind::Text(text) => match template::references(text) {
                 Ok(found) => self.references(path, &found, place, graph),
-                Err(fault) => self.problem(path, format!("is no valid template: {}", fault.message)),
+                Err(fault) => self.problem(path, format!("is not a valid template: {}", fault.message)),
             },
             Kind::List(items) => {
                 for (index, item) in items.iter().enumerate() {
@@ -205,7 +205,7 @@ impl<'a> Check<'a> {
     pub(super) fn expression(&mut self, path: &Path<'a>, text: &str, place: &Place, graph: &Graph<'a>) {
         match template::references_of_expression(text) {
             Ok(found) => self.references(path, &found, place, graph),
-            Err(fault) => self.problem(path, format!("is no valid expression: {}", fault.message)),
+            Err(fault) => self.problem(path, format!("is not a valid expression: {}", fault.message)),
         }
     }
 }

@@ -18,7 +18,7 @@ impl<'a> Check<'a> {
             Err(message) => self.problem(&path, message),
             Ok(text) => match template::references(&text) {
                 Ok(found) => self.references(&path, &found, &Place::Output, graph),
-                Err(fault) => self.problem(&path, format!("is no valid template: {}", fault.message)),
+                Err(fault) => self.problem(&path, format!("is not a valid template: {}", fault.message)),
             },
         }
     }

@@ -55,7 +55,7 @@ impl<'a> Check<'a> {
                 return Some(format!("`{root}` is an input; write `inputs.{root}`"));
             }
             let near = suggestion(root, graph.index.keys().copied());
-            return Some(format!("`{root}` is no node of this recipe, nor `inputs` or `runtime`{near}"));
+            return Some(format!("`{root}` is not a node of this recipe, nor `inputs` or `runtime`{near}"));
         };
         let (Place::Config { node, .. } | Place::Gate { node }) = place else { return None };
         if graph.runs_before(index, *node) {

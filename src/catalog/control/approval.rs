@@ -93,7 +93,7 @@ fn approvers(config: &mut Config<'_>) -> Vec<String> {
             approvers.push(approver);
         } else {
             let message = format!(
-                "{item} is nobody who could decide: write a role ({}), an e-mail address or a user's id",
+                "{item} cannot decide: write a role ({}), an e-mail address or a user's id",
                 ROLES.join(" or ")
             );
             config.faults.push(Fault { key: "approvers".to_owned(), index: Some(index), message });

@@ -24,7 +24,10 @@ impl SubRecipe {
         config.require("recipe", "site-audit");
         let recipe = config.text("recipe", MAX_NAME_CHARS).unwrap_or_default();
         if !recipe.is_empty() && RecipeRef::parse(recipe).is_none() {
-            config.fault("recipe", format!("`{recipe}` is no recipe's slug or id; GET /recipes lists those there are"));
+            config.fault(
+                "recipe",
+                format!("`{recipe}` is not the slug or id of a recipe; GET /recipes lists those there are"),
+            );
         }
         let version = version(&mut config);
         let inputs = match config.value("inputs") {

@@ -62,7 +62,7 @@ pub struct RecipeRow {
 /// Roles on offer. A status that does not exist finds nothing.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn agent_roles(
     scope: &TenantScope,
     pool: &PgPool,
@@ -76,7 +76,7 @@ pub async fn agent_roles(
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn agent_role(scope: &TenantScope, pool: &PgPool, id: AgentRoleId) -> Result<Option<AgentRole>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = store::agent_role(&mut tx, id).await?;
@@ -85,7 +85,7 @@ pub async fn agent_role(scope: &TenantScope, pool: &PgPool, id: AgentRoleId) -> 
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn cookbooks(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Paged<CookbookRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = store::cookbooks(&mut tx, page).await?;
@@ -96,7 +96,7 @@ pub async fn cookbooks(scope: &TenantScope, pool: &PgPool, page: Page) -> Result
 /// Every version of every recipe. `cookbook` is a cookbook's slug or id.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn recipes(
     scope: &TenantScope,
     pool: &PgPool,
@@ -113,7 +113,7 @@ pub async fn recipes(
 /// One version of a recipe, with its document.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn recipe(scope: &TenantScope, pool: &PgPool, id: RecipeId) -> Result<Option<RecipeRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = store::recipe(&mut tx, id).await?;

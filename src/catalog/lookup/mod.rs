@@ -68,7 +68,7 @@ pub struct VariantHead {
 /// before the platform's of the same slug.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn resolve(
     scope: &TenantScope,
     pool: &PgPool,
@@ -81,7 +81,7 @@ pub async fn resolve(
 /// As [`resolve`], for a recipe that a running task names.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn resolve_in_run(
     run: &RunScope,
     pool: &PgPool,
@@ -115,7 +115,7 @@ async fn resolve_for(
 /// The recipe of a task, retired since or not.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn get(run: &RunScope, pool: &PgPool, id: RecipeId) -> Result<Option<Published>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let found = store::get(&mut tx, id).await?;
@@ -127,7 +127,7 @@ pub async fn get(run: &RunScope, pool: &PgPool, id: RecipeId) -> Result<Option<P
 /// it and the platform have one.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn variants(scope: &TenantScope, pool: &PgPool, slug: &str) -> Result<Vec<VariantHead>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let found = store::variants(&mut tx, slug).await?;

@@ -21,7 +21,7 @@ impl Amount {
     /// Says which amounts are accepted: those that `NUMERIC(20,10)` holds exactly.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.parse::<Decimal>() {
-            Err(_) => Err(format!("`{text}` is no amount; write a number such as 0.50")),
+            Err(_) => Err(format!("`{text}` is not an amount; write a number such as 0.50")),
             Ok(amount) if amount < Decimal::ZERO => Err(format!("{text} is negative; an amount is 0 or more")),
             Ok(amount) if amount.scale() > 10 || amount >= Decimal::from(10_000_000_000_u64) => {
                 Err(format!("{text} is out of bounds: at most 10 digits before and 10 after the point"))

@@ -13,7 +13,7 @@ pub struct Span(Duration);
 
 const UNITS_MS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const MAX_MS: u64 = 366 * 86_400_000;
-const REMEDY: &str = "is no length of time: write a whole number with its unit, such as 500ms, 60s, 5m, 1h or 7d \
+const REMEDY: &str = "is not a length of time: write a whole number with its unit, such as 500ms, 60s, 5m, 1h or 7d \
                       (a bare number is seconds), more than 0 and at most a year";
 
 impl Span {

@@ -71,7 +71,7 @@ names! {
         pattern: "^[a-z0-9][a-z0-9._-]*$",
         valid: |text: &str| starts(text, |c| c.is_ascii_lowercase() || c.is_ascii_digit())
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c)),
-        remedy: "is no slug: use at most 100 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
+        remedy: "is not a valid slug: use at most 100 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit"
     }
     /// Names a node or an input; templates can say it: `fetch_pages`.
     ItemName {
@@ -86,7 +86,7 @@ names! {
         max: 200,
         pattern: r"\S",
         valid: |text: &str| !text.trim().is_empty() && !text.chars().any(char::is_control),
-        remedy: "is no name: use 1 to 200 characters on one line"
+        remedy: "is not a valid name: use 1 to 200 characters on one line"
     }
 }
 
@@ -120,9 +120,11 @@ impl SecretRef {
         });
         match reference {
             Some((scope, name)) if is_key_name(name) => Ok(Self { scope, key_name: name.to_owned() }),
-            _ => Err("is no reference to a secret: write `secret:NAME` or `secret:team:NAME`, NAME being 1 to 100 of \
+            _ => Err(
+                "is not a reference to a secret: write `secret:NAME` or `secret:team:NAME`, NAME being 1 to 100 of \
                       a-z, 0-9, `_`, `.` and `-`; store the value itself in the locker (PUT /secrets/NAME)"
-                .to_owned()),
+                    .to_owned(),
+            ),
         }
     }
 

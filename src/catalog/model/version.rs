@@ -14,7 +14,7 @@ pub struct Version {
     meaning: semver::Version,
 }
 
-const REMEDY: &str = "is no version: write two or three numbers and, if it is a pre-release, its name, such as 1.0, \
+const REMEDY: &str = "is not a version: write two or three numbers and, if it is a pre-release, its name, such as 1.0, \
                       1.2.0 or 1.1.0-beta";
 
 impl Version {

@@ -55,7 +55,7 @@ pub struct ProviderKey<'a> {
 /// What every recipe that the agency can run needs, by slug; retired ones aside.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn of_agency(pool: &PgPool, agency: AgencyId) -> Result<Vec<Needs>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
     let needs = store::newest(&mut tx).await?;
@@ -67,7 +67,7 @@ pub async fn of_agency(pool: &PgPool, agency: AgencyId) -> Result<Vec<Needs>, sq
 /// for recipes that name none.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn is_default_provider(pool: &PgPool, agency: AgencyId, provider: &str) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
     let found = store::is_default_provider(&mut tx, provider).await?;

@@ -50,7 +50,7 @@ fn gates_and_loops_look_at_the_scope() {
     scope.finish("a", &json!({"list": "text"}));
     assert_eq!(
         step.items(&scope, 10).unwrap_err().to_string(),
-        "node `b`, for_each: the value is no list but a text; give a list such as NODE.pages"
+        "node `b`, for_each: the value is not a list but a text; give a list such as NODE.pages"
     );
     scope.finish("a", &json!({}));
     assert_eq!(step.items(&scope, 10).unwrap_err().to_string(), "node `b`, for_each: `a.list` is undefined");

@@ -77,7 +77,7 @@ impl Expr {
                 .take_value(&value)
                 .map_err(|error| format!("the value of `{}` is refused: {error}", self.0.source()))?,
         }
-        serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is no data: {error}", self.0.source()))
+        serde_json::to_value(&value).map_err(|error| format!("the value of `{}` is not data: {error}", self.0.source()))
     }
 }
 

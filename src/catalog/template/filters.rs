@@ -142,7 +142,7 @@ fn sum(state: &State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value, Error>
     if start || positional {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
-            "`sum` adds numbers and takes no `start`; add it behind it",
+            "`sum` adds numbers and does not take `start`; add the value after the call",
         ));
     }
     charges::for_items(state, &args)?;

@@ -42,7 +42,7 @@ pub async fn run(args: Args, env: Env) -> anyhow::Result<ExitCode> {
         Some(agency) => {
             let rotated = rotate(&locker, &pool, agency, args.json).await?;
             rotated
-                .ok_or_else(|| BadUse(format!("agency {agency}: has no key, and so no secrets; or there is none")))?
+                .ok_or_else(|| BadUse(format!("agency {agency}: does not exist, or has no key and so no secrets")))?
         }
         None => rotate_all(&locker, &pool, args.json).await?,
     };

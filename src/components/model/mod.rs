@@ -147,7 +147,7 @@ fn all_failed(failures: &[Failure]) -> ComponentError {
     let can_pass = |failure: &&Failure| matches!(failure.retry, Retry::May { .. } | Retry::Slowed { .. });
     let later: Vec<_> = failures.iter().filter(can_pass).collect();
     let Some(leading) = later.first().copied().or(failures.first()) else {
-        return wrong("model", "names no model");
+        return wrong("model", "does not name a model");
     };
     let message = match failures {
         [only] => only.message.clone(),

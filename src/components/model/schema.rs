@@ -75,7 +75,7 @@ impl Schema {
         }
         let Some(value) = find(content) else {
             let cut = matches!(finish_reason, Some("length" | "max_tokens" | "MAX_TOKENS"));
-            let why = if cut { "it was cut off at max_tokens; raise config.max_tokens" } else { "it holds no JSON" };
+            let why = if cut { "it was cut off at max_tokens; raise config.max_tokens" } else { "it contains no JSON" };
             return Err(misfit(why.to_owned(), String::new(), cut));
         };
         let told = |error: jsonschema::ValidationError<'_>| {
@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn says_what_does_not_fit_and_where_in_the_schema() {
         for (text, words, at) in [
-            ("I cannot do that", "holds no JSON", ""),
+            ("I cannot do that", "contains no JSON", ""),
             ("{\"score\": 30}", "/score: 30 is greater than", "/properties/score/maximum"),
             ("{}", "the whole: \"score\" is a required property", "/required"),
             ("[]", "not of type", "/type"),

@@ -44,7 +44,7 @@ impl Robots {
         match response.status.as_u16() {
             200..=299 => Self::parse(&response.body, user_agent),
             status @ (429 | 500..=599) => {
-                Self::Closed(format!("robots.txt answered HTTP {status}, which means keep out"))
+                Self::Closed(format!("robots.txt answered HTTP {status}, which means that nothing may be crawled"))
             }
             _ => Self::Open,
         }

@@ -74,7 +74,7 @@ impl Checkpoint {
 
 impl Past {
     /// # Errors
-    /// The database is away; or there is no room for what was committed.
+    /// The database is unavailable; or there is no room for what was committed.
     pub async fn read(
         scope: &RunScope,
         pool: &PgPool,

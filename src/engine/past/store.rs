@@ -25,7 +25,7 @@ const ROW: usize = 256;
 type Tx = Transaction<'static, Postgres>;
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn read(
     run: &RunScope,
     pool: &PgPool,

@@ -53,7 +53,7 @@ impl Flush for TurnFlush {
 /// What was kept of one occurrence of a node, in order.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn kept(
     run: &RunScope,
     pool: &PgPool,

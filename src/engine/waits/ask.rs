@@ -103,7 +103,7 @@ impl Run<'_> {
     }
 }
 
-/// The database is away: a moment, in which the task is not let go of.
+/// The database is unavailable: a moment, in which the task is not let go of.
 fn again(error: &sqlx::Error) -> Result<Nap, ComponentError> {
     unread(error)?;
     Ok(Nap::Until(Instant::now() + LOOK_EVERY))

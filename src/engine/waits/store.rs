@@ -51,7 +51,7 @@ impl Found {
 /// The question, or a later round of it.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn question(run: &RunScope, pool: &PgPool, key: &Key<'_>) -> Result<Option<Found>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let row = sqlx::query!(
@@ -82,7 +82,7 @@ pub async fn question(run: &RunScope, pool: &PgPool, key: &Key<'_>) -> Result<Op
 /// Ends an open question whose time is over. False: somebody decided before.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn expire(run: &RunScope, pool: &PgPool, question: Uuid) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let done = sqlx::query!(
@@ -109,7 +109,7 @@ pub struct Child {
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn child(
     run: &RunScope,
     pool: &PgPool,
@@ -147,7 +147,7 @@ pub async fn child(
 /// The recipes of a task and of those above it, itself first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn above(run: &RunScope, pool: &PgPool, task: Uuid) -> Result<Vec<String>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
     let slugs = sqlx::query_scalar!(

@@ -155,7 +155,7 @@ fn outcome(child: store::Child) -> Result<Value, ComponentError> {
                 "the task {} of the sub-recipe {} failed{at}: {}",
                 child.id,
                 child.recipe,
-                text("message").unwrap_or("it says no more")
+                text("message").unwrap_or("it gives no details")
             );
             Err(ComponentError::new(code, message))
         }

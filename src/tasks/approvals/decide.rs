@@ -125,7 +125,7 @@ struct Decision<'a> {
 /// faster, or its time is over.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 async fn write(
     scope: &TenantScope,
     pool: &PgPool,

@@ -20,7 +20,7 @@ pub struct Filter {
 /// Newest first, with who asks. One whose time is over is shown as expired at once.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(
     scope: &TenantScope,
     pool: &PgPool,
@@ -57,7 +57,7 @@ pub async fn list(
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn get(scope: &TenantScope, pool: &PgPool, id: Uuid) -> Result<Option<(Approval, Asker)>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let asker = asker(scope, &mut tx).await?;

@@ -26,12 +26,12 @@ pub struct CronTimes {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CronError {
     #[error(
-        "is no cron expression: {0}; give minute, hour, day of month, month and day of week, as in `0 9 * * MON-FRI`"
+        "is not a valid cron expression: {0}; give minute, hour, day of month, month and day of week, as in `0 9 * * MON-FRI`"
     )]
     Expression(String),
     #[error("never comes: no date has that day and month")]
     Never,
-    #[error("is no time zone of the IANA database; give one such as Europe/Berlin, or UTC")]
+    #[error("is not a time zone of the IANA database; give one such as Europe/Berlin, or UTC")]
     Zone,
 }
 

@@ -37,7 +37,7 @@ impl Due {
 /// Takes schedules that are due; others pass over them for so long.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn due(pool: &PgPool, limit: i32, hold_seconds: i32) -> Result<Vec<Due>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select id as "id!", agency_id as "agency_id!", agent_instance_id as "agent_instance_id!", created_by,
@@ -91,7 +91,7 @@ pub enum Fired {
 /// Writes the task of a time, and the schedule's next time, in one transaction.
 ///
 /// # Errors
-/// The database is away or refuses the row: nothing is written.
+/// The database is unavailable or refuses the row: nothing is written.
 pub async fn fire(
     pool: &PgPool,
     due: &Due,
@@ -122,7 +122,7 @@ pub async fn fire(
 /// Gives whether it was still at its time.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn pass(
     pool: &PgPool,
     due: &Due,

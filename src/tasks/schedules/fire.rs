@@ -27,7 +27,7 @@ const HOLD_SECONDS: i32 = 10;
 /// Sees to every schedule that is due, until `stop`. Gives how many tasks were made.
 ///
 /// # Errors
-/// The database is away. What was not seen to stays due.
+/// The database is unavailable. What was not seen to stays due.
 pub async fn fire_due(pool: &PgPool, submitter: &Submitter, stop: &CancellationToken) -> Result<usize, sqlx::Error> {
     let mut made = 0;
     loop {

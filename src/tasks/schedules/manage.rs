@@ -13,7 +13,7 @@ use crate::{
 /// Newest first.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn list(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Paged<Schedule>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let schedules = sqlx::query_as!(
@@ -32,7 +32,7 @@ pub async fn list(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Page
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn get(scope: &TenantScope, pool: &PgPool, id: ScheduleId) -> Result<Option<Schedule>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let schedule = find(&mut tx, id).await?;
@@ -144,7 +144,7 @@ pub async fn change(
 /// Says whether there was such a schedule. Its tasks stay.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn delete(scope: &TenantScope, pool: &PgPool, id: ScheduleId) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let deleted = sqlx::query!("delete from schedules where id = $1", id.0).execute(&mut *tx).await?;

@@ -24,7 +24,7 @@ pub enum SubmitError {
     Batch(Vec<(usize, SubmitError)>),
     #[error("the Idempotency-Key was used for another request in the last 24 hours")]
     KeyReused,
-    #[error("the database is away")]
+    #[error("the database is unavailable")]
     Unavailable,
     #[error(transparent)]
     Database(#[from] sqlx::Error),

@@ -145,7 +145,7 @@ fn after<'a>(recipe: &'a Recipe, of: Vec<&'a str>) -> BTreeSet<&'a str> {
 /// Each node that has steps, and whether one of them failed.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn step_states(scope: &TenantScope, pool: &PgPool, of: TaskId) -> Result<Vec<(String, bool)>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let rows = sqlx::query!(
@@ -169,7 +169,7 @@ pub struct Made {
 /// Writes the new task with the steps it takes over, or gives the outcome that refused it.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn retry(
     scope: &TenantScope,
     pool: &PgPool,

@@ -150,7 +150,7 @@ pub struct KeyHolder {
 /// `None` if nobody holds the key.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn key_holder(scope: &TenantScope, pool: &PgPool, key: &str) -> Result<Option<KeyHolder>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
     let row = sqlx::query!(

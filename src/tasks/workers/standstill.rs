@@ -26,7 +26,7 @@ impl Standstill {
     /// Whether tasks of any agency that could run wait, and no worker claims any.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unavailable.
     pub async fn look(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
         let mut last = self.0.lock().await;
         if let Some((at, stands)) = *last

@@ -157,7 +157,7 @@ impl Work {
         tx.commit().await?;
         let text = text.map_err(|error| Problem::internal(&error))?.ok_or_else(|| {
             let detail =
-                "The request was done, but its answer cannot be shown again, as the agency's key was replaced since.";
+                "The request was carried out, but its answer cannot be shown again, because the agency's key has been replaced since.";
             Problem::conflict("idempotency_answer_gone", detail)
         })?;
         let answer: Answer = serde_json::from_slice(&text).map_err(|error| Problem::internal(&error))?;
@@ -226,8 +226,8 @@ fn reused() -> Problem {
 
 fn under_way(minute_old: bool) -> Problem {
     if minute_old {
-        let detail = "A request with this Idempotency-Key was begun and its end is not known. \
-                      Look whether it did its work; if not, send it with a new key.";
+        let detail = "A request with this Idempotency-Key was started and its result is not known. \
+                      Check whether it took effect; if not, send it with a new key.";
         return Problem::conflict("idempotency_outcome_unknown", detail);
     }
     let detail = "A request with this Idempotency-Key is under way; ask again shortly.";

@@ -46,7 +46,7 @@ pub enum Found {
 /// Takes the key for a request, or says what it is.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn take(pool: &PgPool, place: &Place, request_hash: &[u8], claim: Uuid) -> Result<Found, sqlx::Error> {
     let mut tx = db::tenant(pool, place.agency()).await?;
     let taken = sqlx::query!(
@@ -97,7 +97,7 @@ async fn look(tx: &mut PgConnection, place: &Place, request_hash: &[u8]) -> Resu
 /// Keeps the answer of the request that has the claim.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn keep(
     tx: &mut PgConnection,
     place: &Place,
@@ -125,7 +125,7 @@ pub async fn keep(
 /// Gives the key back: its request did nothing.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn give_back(pool: &PgPool, place: &Place, claim: Uuid) -> Result<(), sqlx::Error> {
     let mut tx = db::tenant(pool, place.agency()).await?;
     sqlx::query!(

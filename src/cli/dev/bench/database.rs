@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 /// Whether any task is not finished.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn is_busy(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let open = sqlx::query_scalar!(r#"select exists(select from task_queue where finished_at is null) as "open!""#);
     open.fetch_one(connection).await
@@ -24,7 +24,7 @@ pub struct Tally {
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn tally(connection: &mut PgConnection) -> Result<Tally, sqlx::Error> {
     sqlx::query_as!(
         Tally,
@@ -41,7 +41,7 @@ pub async fn tally(connection: &mut PgConnection) -> Result<Tally, sqlx::Error> 
 /// Version and durability of the server, as `(name, value)`.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn settings(connection: &mut PgConnection) -> Result<Vec<(String, String)>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"select name as "name!", setting as "setting!" from pg_settings
@@ -55,7 +55,7 @@ pub async fn settings(connection: &mut PgConnection) -> Result<Vec<(String, Stri
 /// The table into which pgbench inserts.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unavailable.
 pub async fn make_anchor(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query(
         "create table if not exists bench_anchor (id bigint generated always as identity primary key, note text not null)")
