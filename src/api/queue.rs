@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Admin, Problem, Result,
     http::{
+        json_answer::JsonAnswer,
         page::{Listing, page},
         tags::Tag,
     },
@@ -21,10 +22,7 @@ use super::{
 };
 use crate::{
     base::TaskId,
-    tasks::{
-        TaskStatus, backlog, control, pauses,
-        read::{self, Filter},
-    },
+    tasks::{TaskStatus, backlog, control, pauses, read::Filter},
 };
 
 /// Rates are counted over this many minutes.
@@ -110,24 +108,24 @@ impl QueueApi {
         admin: Admin<need::QueueRead>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
-    ) -> Result<Json<Listing<Task>>> {
+    ) -> Result<JsonAnswer<Listing<Task>>> {
         let dead = Filter { status: Some(TaskStatus::Dead), ..Filter::default() };
-        Ok(Json(Listing::of(read::list(admin.scope(), &admin.state.pool, &dead, page(limit, cursor)?).await?)))
+        Ok(JsonAnswer(Listing::of(admin.state.tasks.list(admin.scope(), &dead, page(limit, cursor)?).await?)))
     }
 
     /// Put a dead task back into the queue. It keeps its finished steps, and its attempts
     /// count anew. Its next end has a line of its own in the ledger.
     #[oai(path = "/dead/:id/requeue", method = "post", operation_id = "requeue_task")]
-    async fn requeue_task(&self, admin: Admin<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
+    async fn requeue_task(&self, admin: Admin<need::TasksWrite>, id: Path<Uuid>) -> Result<JsonAnswer<Task>> {
         let id = TaskId(id.0);
         let put_back = control::requeue(admin.scope(), &admin.state.pool, id).await?;
-        let task = read::get(admin.scope(), &admin.state.pool, id).await?.ok_or_else(Problem::not_found)?;
+        let task = admin.state.tasks.get(admin.scope(), id).await?.ok_or_else(Problem::not_found)?;
         if !put_back {
             let detail =
                 format!("The task is {}, not dead; POST /tasks/{id}/retry runs a finished one again.", task.status);
             return Err(Problem::conflict("not_dead", detail));
         }
-        Ok(Json(task.into()))
+        Ok(JsonAnswer(task.into()))
     }
 }
 

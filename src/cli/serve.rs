@@ -29,7 +29,7 @@ use crate::{
     providers::{Registry, RegistryError},
     queue::{self, Tickets},
     simulator::Scripted,
-    tasks::{submit::Submitter, workers::Standstill},
+    tasks::{TaskReader, submit::Submitter, workers::Standstill},
     webhooks::Deliverer,
     worker::{self, Worker},
 };
@@ -114,6 +114,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let provider_names = providers.names().into_iter().map(str::to_owned).collect();
     let state = ApiState {
         submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
+        tasks: TaskReader::new(pool.clone()),
         pool,
         clock: Arc::clone(clock),
         auth,

@@ -33,8 +33,8 @@ pub async fn follow(api: &mut ApiClient, task: &Value, progress: &mut Progress) 
         Some("completed") => api.text(&format!("/tasks/{id}/output")).await?.1,
         _ => String::new(),
     };
-    let steps = items(api.get(&format!("/tasks/{id}/steps")).await?)?;
-    let mut ledger = items(api.get(&format!("/audit-logs?task_id={id}&limit=200")).await?)?;
+    let steps = all(api, &format!("/tasks/{id}/steps?limit=1000")).await?;
+    let mut ledger = all(api, &format!("/audit-logs?task_id={id}&limit=200")).await?;
     ledger.reverse();
     Ok(Outcome { task, output, steps, ledger })
 }
@@ -67,6 +67,20 @@ async fn wait(api: &mut ApiClient, id: &str, progress: &mut Progress) -> anyhow:
 /// The object has none.
 pub fn id_of(object: &Value) -> anyhow::Result<String> {
     object["id"].as_str().map(str::to_owned).context("the server's answer does not contain an id")
+}
+
+/// The rows of all pages of a list, whose path has a query.
+async fn all(api: &mut ApiClient, path: &str) -> anyhow::Result<Vec<Value>> {
+    let (mut rows, mut next) = (Vec::new(), path.to_owned());
+    loop {
+        let page = api.get(&next).await?;
+        let cursor = page["next_cursor"].as_str().map(|cursor| format!("{path}&cursor={cursor}"));
+        rows.extend(items(page)?);
+        match cursor {
+            Some(path) => next = path,
+            None => return Ok(rows),
+        }
+    }
 }
 
 /// The rows of a list, paged or bare.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use serde_json::value::RawValue;
 use sqlx::{
     Decode, Encode, Postgres, Type,
     encode::IsNull,
@@ -26,6 +27,19 @@ impl JsonText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    #[must_use]
+    pub fn into_string(self) -> String {
+        Arc::unwrap_or_clone(self.0)
+    }
+}
+
+/// As it is, into JSON alone.
+impl serde::Serialize for JsonText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        text.serialize(serializer)
     }
 }
 

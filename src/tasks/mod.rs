@@ -10,7 +10,7 @@
 //! - [`pauses`]: what an admin holds back
 //! - [`schedules`]: tasks at the times of a cron expression
 //! - [`workers`]: who runs tasks
-//! - [`read`]: what people see of tasks
+//! - [`reader`]: what people see of tasks, within bounds; [`read`] has its statements
 //! - [`control`]: cancelling, and putting dead ones back
 //! - [`backlog`]: how much waits, comes in and is done
 
@@ -23,6 +23,7 @@ pub mod housekeeping;
 pub mod lease;
 pub mod pauses;
 pub mod read;
+pub mod reader;
 pub mod schedules;
 pub mod status;
 pub mod submit;
@@ -30,5 +31,6 @@ pub mod task;
 pub mod waking;
 pub mod workers;
 
+pub use reader::TaskReader;
 pub use status::TaskStatus;
 pub use task::{Step, Task, TaskOutput};

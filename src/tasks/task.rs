@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::db::JsonText;
+
 /// A row of `task_queue`, without what only the queue needs.
 #[derive(Debug, Clone)]
 pub struct Task {
@@ -20,9 +22,11 @@ pub struct Task {
     pub subject: Option<String>,
     pub status: String,
     pub priority: i16,
-    pub inputs: Value,
+    pub inputs: JsonText,
     /// The output's value alone; see [`TaskOutput`] for its type and file name.
-    pub output: Option<Value>,
+    pub output: Option<JsonText>,
+    /// Whether inputs and output were left where they are, as they are large.
+    pub values_left_out: bool,
     /// `{code, message, node_id?, field?}`
     pub error: Option<Value>,
     pub attempt: i32,
@@ -59,7 +63,9 @@ pub struct Step {
     pub attempts: i32,
     pub started_at: DateTime<Utc>,
     pub finished_at: DateTime<Utc>,
-    pub output: Option<Value>,
+    pub output: Option<JsonText>,
+    /// Whether the output was left where it is, as it is large.
+    pub output_left_out: bool,
     pub error: Option<Value>,
     pub tokens_used: i64,
     pub cost_usd: Decimal,

@@ -33,6 +33,7 @@ mod identity_provider;
 mod invites;
 mod judge;
 mod kept_results;
+mod large_pages;
 mod limits;
 mod locker_life;
 mod long_answers;

@@ -24,7 +24,7 @@ use teamai::{
     limits::Limiter,
     locker::{KeyProbe, Locker, Probed},
     queue::{self, Tickets},
-    tasks::{submit::Submitter, workers::Standstill},
+    tasks::{TaskReader, submit::Submitter, workers::Standstill},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -196,6 +196,7 @@ impl Api {
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
             key_probe: Arc::new(Probe),
             submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
+            tasks: TaskReader::new(pool.clone()),
             tickets,
             standstill: Standstill::default(),
             streams: Streams::start(pool.clone(), until.clone()),

@@ -8,7 +8,7 @@
 //! - [`idempotency`]: a POST that is repeated does its work once
 //! - [`security`]: who may call, by the type of the handler's access argument, which gives the [`state`]
 //! - [`body`]: JSON, read strictly; [`doubled`], [`explain`], [`check`], [`json_object`]: what is wrong with it
-//! - [`page`], [`time`], [`scope_name`]: what parameters and answers are made of
+//! - [`page`], [`time`], [`scope_name`], [`json_answer`]: what parameters and answers are made of
 //! - [`problem`] and [`errors`]: every error as an RFC 9457 problem
 //!
 //! And of the specification: [`access`], [`document`], [`docs`], [`tags`].
@@ -27,6 +27,7 @@ pub(super) mod explain;
 pub(super) mod frame;
 pub(super) mod gate;
 pub(super) mod idempotency;
+pub(super) mod json_answer;
 pub mod json_object;
 pub mod page;
 pub mod problem;

@@ -6,6 +6,7 @@ use poem_openapi::{
     param::Query,
     types::{ParseFromJSON, ToJSON, Type},
 };
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::problem::{Problem, Result};
@@ -13,9 +14,11 @@ use crate::base::{Page, Paged};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
+/// What is wrong with a cursor.
+pub const NOT_OF_THIS_LIST: &str = "must be the next_cursor of a page of this list";
 
 /// One page of a list, newest first.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct Listing<T: Type + ParseFromJSON + ToJSON> {
     pub items: Vec<T>,
     /// For `?cursor=`; null at the end of the list.
@@ -48,9 +51,7 @@ pub fn page(limit: Query<Option<u32>>, cursor: Query<Option<String>>) -> Result<
 
 fn decode(cursor: &str) -> Result<Uuid> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
-    bytes
-        .and_then(|bytes| Uuid::from_slice(&bytes).ok())
-        .ok_or_else(|| Problem::invalid("cursor", "must be the next_cursor of a page of this list"))
+    bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()).ok_or_else(|| Problem::invalid("cursor", NOT_OF_THIS_LIST))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use poem_openapi::{
     types::Type,
 };
 
+use crate::tasks::reader::ReadError;
+
 /// `Result` of every handler.
 pub type Result<T> = std::result::Result<T, Problem>;
 
@@ -170,6 +172,15 @@ fn too_many(error: &sqlx::Error) -> Option<Problem> {
 }
 
 /// A database that is away is 503, and a full number 409; anything else from it is our fault.
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Busy => Self::unavailable("large_reads", "Others read large outputs at this moment; try again."),
+            ReadError::Database(error) => error.into(),
+        }
+    }
+}
+
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         if let Some(problem) = too_many(&error) {

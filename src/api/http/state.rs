@@ -15,7 +15,7 @@ use crate::{
     limits::Limiter,
     locker::{KeyProbe, Locker},
     queue::Tickets,
-    tasks::{submit::Submitter, workers::Standstill},
+    tasks::{TaskReader, submit::Submitter, workers::Standstill},
 };
 
 /// What handlers reach through their access argument; see [`super::security`].
@@ -32,6 +32,7 @@ pub struct ApiState {
     /// Tries keys on their providers.
     pub key_probe: Arc<dyn KeyProbe>,
     pub submitter: Submitter,
+    pub tasks: TaskReader,
     pub tickets: Tickets,
     /// Whether work moves.
     pub standstill: Standstill,

@@ -19,13 +19,14 @@ use uuid::Uuid;
 
 use self::{
     new::{NewTaskBody, NewTasksBody},
-    shown::{Step, Steps, Task, TaskStatus},
+    shown::{Steps, Task, TaskStatus},
 };
 use super::{
     Member, Problem, Result,
     http::{
         body::{Body, LargeBody, OptionalBody},
         gate,
+        json_answer::JsonAnswer,
         page::{Listing, page},
         tags::Tag,
         time::Time,
@@ -34,24 +35,28 @@ use super::{
 };
 use crate::{
     base::TaskId,
+    db::JsonText,
     tasks::{
-        TaskOutput, control,
-        read::{self, Filter},
+        control,
+        read::{Filter, OutputFile},
     },
 };
+
+/// Of one page.
+const MAX_STEPS: u32 = 1_000;
 
 #[derive(ApiResponse)]
 enum Accepted {
     /// Durable: the task will reach a terminal status, whatever dies meanwhile.
     #[oai(status = 202)]
-    Task(Json<Task>, #[oai(header = "Location")] String),
+    Task(JsonAnswer<Task>, #[oai(header = "Location")] String),
 }
 
 #[derive(ApiResponse)]
 enum AllAccepted {
     /// Durable, all of them, in the order of the request.
     #[oai(status = 202)]
-    Tasks(Json<Listing<Task>>),
+    Tasks(JsonAnswer<Listing<Task>>),
 }
 
 #[derive(Debug, Default, Object)]
@@ -84,7 +89,7 @@ impl TasksApi {
         let new = new::parse(body.0, idempotency_key.0)?;
         let task = member.state.submitter.submit(member.scope(), new).await?;
         let location = format!("/tasks/{}", task.id);
-        Ok(Accepted::Task(Json(task.into()), location))
+        Ok(Accepted::Task(JsonAnswer(task.into()), location))
     }
 
     /// Run up to 1,000 recipes: all tasks are taken, or none.
@@ -103,7 +108,10 @@ impl TasksApi {
         let new = new::parse_all(body.0, idempotency_key.0.as_deref())?;
         gate::admit_more(&member.state, member.scope(), new.len() - 1).await?;
         let tasks = member.state.submitter.submit_all(member.scope(), new).await?;
-        Ok(AllAccepted::Tasks(Json(Listing { items: tasks.into_iter().map(Into::into).collect(), next_cursor: None })))
+        Ok(AllAccepted::Tasks(JsonAnswer(Listing {
+            items: tasks.into_iter().map(Into::into).collect(),
+            next_cursor: None,
+        })))
     }
 
     /// List tasks, newest first.
@@ -122,7 +130,7 @@ impl TasksApi {
         #[oai(validator(max_length = 64))] tag: Query<Option<String>>,
         #[oai(validator(minimum(value = "1"), maximum(value = "200")))] limit: Query<Option<u32>>,
         #[oai(validator(max_length = 64))] cursor: Query<Option<String>>,
-    ) -> Result<Json<Listing<Task>>> {
+    ) -> Result<JsonAnswer<Listing<Task>>> {
         let filter = Filter {
             status: status.0.map(Into::into),
             agent_instance_id: agent_instance_id.0,
@@ -131,35 +139,42 @@ impl TasksApi {
             created_after: created_after.0.map(|time| time.0),
             tag: tag.0,
         };
-        let found = read::list(member.scope(), &member.state.pool, &filter, page(limit, cursor)?).await?;
-        Ok(Json(Listing::of(found)))
+        let found = member.state.tasks.list(member.scope(), &filter, page(limit, cursor)?).await?;
+        Ok(JsonAnswer(Listing::of(found)))
     }
 
     /// Get a task.
     #[oai(path = "/:id", method = "get", operation_id = "get_task")]
-    async fn get_task(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Task>> {
-        let task = read::get(member.scope(), &member.state.pool, TaskId(id.0)).await?;
-        task.map(|task| Json(task.into())).ok_or_else(Problem::not_found)
+    async fn get_task(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<JsonAnswer<Task>> {
+        let task = member.state.tasks.get(member.scope(), TaskId(id.0)).await?;
+        task.map(|task| JsonAnswer(task.into())).ok_or_else(Problem::not_found)
     }
 
-    /// The results of a task's nodes, in the order in which they finished.
+    /// The results of a task's nodes, in the order in which they finished: up to 1,000, and
+    /// fewer if they are large.
     #[oai(path = "/:id/steps", method = "get", operation_id = "list_steps")]
-    async fn list_steps(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Json<Steps>> {
-        let steps = read::steps(member.scope(), &member.state.pool, TaskId(id.0)).await?;
-        let steps = steps.ok_or_else(Problem::not_found)?;
-        Ok(Json(Steps { items: steps.into_iter().map(Step::from).collect(), next_cursor: None }))
+    async fn list_steps(
+        &self,
+        member: Member<need::TasksRead>,
+        id: Path<Uuid>,
+        #[oai(validator(minimum(value = "1"), maximum(value = "1000")))] limit: Query<Option<u32>>,
+        #[oai(validator(max_length = 512))] cursor: Query<Option<String>>,
+    ) -> Result<JsonAnswer<Steps>> {
+        let after = cursor.0.map(|cursor| shown::place(&cursor)).transpose()?;
+        let limit = limit.0.unwrap_or(MAX_STEPS);
+        let found = member.state.tasks.steps(member.scope(), TaskId(id.0), after.as_ref(), limit).await?;
+        let (steps, next) = found.ok_or_else(Problem::not_found)?;
+        Ok(JsonAnswer(Steps::of(steps, next.as_ref())))
     }
 
     /// The output of a completed task, with its own content type and file name.
     #[oai(path = "/:id/output", method = "get", operation_id = "get_output")]
     async fn get_output(&self, member: Member<need::TasksRead>, id: Path<Uuid>) -> Result<Output> {
-        let found = read::output(member.scope(), &member.state.pool, TaskId(id.0)).await?;
-        let (status, output) = found.ok_or_else(Problem::not_found)?;
-        let output = output.and_then(|value| serde_json::from_value::<TaskOutput>(value).ok());
-        output.map(Output).ok_or_else(|| {
+        let found = member.state.tasks.output(member.scope(), TaskId(id.0)).await?.ok_or_else(Problem::not_found)?;
+        found.file.map(Output).ok_or_else(|| {
             Problem::conflict(
                 "no_output",
-                format!("The task is {status} and has no output; only completed tasks have one."),
+                format!("The task is {} and has no output; only completed tasks have one.", found.status),
             )
         })
     }
@@ -181,15 +196,15 @@ impl TasksApi {
         let from = body.0.from_node;
         let task = member.state.submitter.retry(member.scope(), TaskId(id.0), from.as_deref()).await?;
         let location = format!("/tasks/{}", task.id);
-        Ok(Accepted::Task(Json(task.into()), location))
+        Ok(Accepted::Task(JsonAnswer(task.into()), location))
     }
 
     /// Cancel a task. One that is queued ends at once, one that runs stops soon.
     #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_task")]
-    async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<Json<Task>> {
+    async fn cancel_task(&self, member: Member<need::TasksWrite>, id: Path<Uuid>) -> Result<JsonAnswer<Task>> {
         let id = TaskId(id.0);
         let cancelled = control::cancel(member.scope(), &member.state.pool, id).await?;
-        let task = read::get(member.scope(), &member.state.pool, id).await?.ok_or_else(Problem::not_found)?;
+        let task = member.state.tasks.get(member.scope(), id).await?.ok_or_else(Problem::not_found)?;
         if !cancelled {
             return Err(Problem::conflict("already_finished", format!("The task is {} already.", task.status)));
         }
@@ -198,20 +213,17 @@ impl TasksApi {
             let tickets = member.state.tickets.clone();
             tokio::spawn(async move { tickets.ring_cancel().await.inspect_err(|error| debug!(%error, "not rung")) });
         }
-        Ok(Json(task.into()))
+        Ok(JsonAnswer(task.into()))
     }
 }
 
 /// An output as a file, whatever its type.
-struct Output(TaskOutput);
+struct Output(OutputFile);
 
 impl poem::IntoResponse for Output {
     fn into_response(self) -> Response {
-        let TaskOutput { content_type, filename, value } = self.0;
-        let body = match value {
-            serde_json::Value::String(text) if !content_type.starts_with("application/json") => text,
-            value => value.to_string(),
-        };
+        let OutputFile { content_type, filename, text, json } = self.0;
+        let body = text.or_else(|| json.map(JsonText::into_string)).unwrap_or_default();
         let mut response = Response::builder().content_type(&content_type).body(body);
         let headers = response.headers_mut();
         let disposition = format!("attachment; filename=\"{}\"", ascii(&filename));

@@ -1,12 +1,19 @@
 //! Tasks and steps as the API shows them.
 
-use chrono::{DateTime, Utc};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Datelike, Utc};
 use poem_openapi::{Enum, Object, types::Any};
 use rust_decimal::Decimal;
+use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::tasks;
+use super::super::http::{
+    json_answer::{self, AnyJson},
+    page::NOT_OF_THIS_LIST,
+    problem::{Problem, Result},
+};
+use crate::tasks::{self, read::StepPlace};
 
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
@@ -37,13 +44,13 @@ statuses! {
 }
 
 /// How far a run is, in nodes.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct Progress {
     done: i32,
     total: i32,
 }
 
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct Task {
     id: Uuid,
     agency_id: Uuid,
@@ -60,8 +67,8 @@ pub struct Task {
     /// `queued`, `running`, `waiting`, `parked`, `completed`, `failed`, `cancelled` or `dead`.
     status: String,
     priority: i16,
-    inputs: Any<Value>,
-    output: Option<Any<Value>>,
+    inputs: AnyJson,
+    output: Option<AnyJson>,
     /// `{code, message, node_id, field}`.
     error: Option<Any<Value>>,
     /// Claims so far.
@@ -73,9 +80,13 @@ pub struct Task {
     budget_usd: Option<String>,
     progress: Progress,
     tags: Vec<String>,
+    #[serde(serialize_with = "json_answer::time")]
     created_at: DateTime<Utc>,
+    #[serde(serialize_with = "json_answer::time")]
     run_at: DateTime<Utc>,
+    #[serde(serialize_with = "json_answer::time_if_any")]
     started_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "json_answer::time_if_any")]
     finished_at: Option<DateTime<Utc>>,
     /// The task that started this one for a `SubRecipe` node. Its cost counts there too.
     parent_task_id: Option<Uuid>,
@@ -98,8 +109,8 @@ impl From<tasks::Task> for Task {
             subject: task.subject,
             status: task.status,
             priority: task.priority,
-            inputs: Any(task.inputs),
-            output: task.output.map(Any),
+            inputs: AnyJson(task.inputs),
+            output: task.output.map(AnyJson),
             error: task.error.map(Any),
             attempt: task.attempt,
             tokens_used: task.tokens_used,
@@ -118,7 +129,7 @@ impl From<tasks::Task> for Task {
 }
 
 /// The result of a node, or of one item of its `for_each`.
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct Step {
     node_id: String,
     /// The item's index under a `for_each`, else 0.
@@ -126,9 +137,11 @@ pub struct Step {
     /// `completed`, `failed` or `skipped`.
     status: String,
     attempts: i32,
+    #[serde(serialize_with = "json_answer::time")]
     started_at: DateTime<Utc>,
+    #[serde(serialize_with = "json_answer::time")]
     finished_at: DateTime<Utc>,
-    output: Option<Any<Value>>,
+    output: Option<AnyJson>,
     error: Option<Any<Value>>,
     tokens: i64,
     /// A decimal string, USD.
@@ -150,7 +163,7 @@ impl From<tasks::Step> for Step {
             attempts: step.attempts,
             started_at: step.started_at,
             finished_at: step.finished_at,
-            output: step.output.map(Any),
+            output: step.output.map(AnyJson),
             error: step.error.map(Any),
             tokens: step.tokens_used,
             cost: usd(step.cost_usd),
@@ -161,11 +174,32 @@ impl From<tasks::Step> for Step {
     }
 }
 
-#[derive(Debug, Object)]
+#[derive(Debug, Object, Serialize)]
 pub struct Steps {
     pub items: Vec<Step>,
-    /// Always null: a task's steps come in one page.
+    /// For `?cursor=`; null at the end of the list.
     pub next_cursor: Option<String>,
+}
+
+impl Steps {
+    pub fn of(steps: Vec<tasks::Step>, next: Option<&StepPlace>) -> Self {
+        let next_cursor =
+            next.and_then(|place| serde_json::to_vec(place).ok()).map(|place| URL_SAFE_NO_PAD.encode(place));
+        Self { items: steps.into_iter().map(Step::from).collect(), next_cursor }
+    }
+}
+
+/// The place that a cursor of [`Steps`] stands for.
+///
+/// # Errors
+/// 422: no page of steps gave it.
+pub fn place(cursor: &str) -> Result<StepPlace> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+    let place = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    // Later years are none of Postgres'.
+    place
+        .filter(|place: &StepPlace| (1970..10_000).contains(&place.finished_at.year()) && !place.node_id.contains('\0'))
+        .ok_or_else(|| Problem::invalid("cursor", NOT_OF_THIS_LIST))
 }
 
 /// A decimal string without trailing zeros, as the contract shows money.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, slice, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -55,7 +55,7 @@ impl Submitter {
     /// # Errors
     /// See [`RetryError`]; nothing is written then.
     pub async fn retry(&self, scope: &TenantScope, of: TaskId, from_node: Option<&str>) -> Result<Task, RetryError> {
-        let task = tasks::read::get(scope, &self.0.pool, of).await?.ok_or(RetryError::TaskUnknown)?;
+        let task = tasks::read::get(scope, &self.0.pool, of, 0).await?.ok_or(RetryError::TaskUnknown)?;
         let status = task.status.parse::<TaskStatus>().ok().filter(|status| status.is_terminal());
         let Some(status) = status else { return Err(RetryError::NotFinished(task.status)) };
         let published = match self.0.recipes.resolve(scope, &task.recipe_id.to_string(), None).await {
@@ -69,10 +69,10 @@ impl Submitter {
             return Err(RetryError::NothingToRetry);
         }
         let keep = kept(&published.recipe, &steps, from_node)?;
-        let inputs = task.inputs.as_object().cloned().unwrap_or_default();
+        let inputs = tasks::read::inputs(scope, &self.0.pool, of).await?;
         let submission = self.submission(
             scope,
-            &again(task),
+            &again(task, inputs.clone()),
             &Assigned { published: Arc::clone(&published), experiment: None },
             inputs,
         );
@@ -88,15 +88,12 @@ impl Submitter {
     }
 }
 
-fn again(task: Task) -> NewTask {
+fn again(task: Task, inputs: Map<String, Value>) -> NewTask {
     NewTask {
         agent_instance_id: task.agent_instance_id.into(),
         recipe: task.recipe_id.to_string(),
         version: None,
-        inputs: match task.inputs {
-            Value::Object(inputs) => inputs,
-            _ => serde_json::Map::new(),
-        },
+        inputs,
         priority: task.priority,
         run_at: None,
         subject: task.subject,
