@@ -6,7 +6,6 @@ mod circles;
 mod layers;
 mod rules;
 mod sources;
-mod still_open;
 
 use std::fmt::Write;
 
