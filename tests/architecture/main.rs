@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a source that cannot be read fails the test")]
 
 mod circles;
+mod hops;
 mod layers;
 mod rules;
 mod sources;
