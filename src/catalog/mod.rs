@@ -17,6 +17,7 @@ pub mod needs;
 mod plan;
 pub mod problem;
 pub mod publish;
+mod published;
 mod read;
 pub mod schema;
 pub mod sends;
@@ -24,9 +25,10 @@ pub mod template;
 
 pub use check::{Checked, CheckedCookbook};
 pub use hash::content_hash;
-pub use lookup::{CookbookFacts, Published, RecipeRef, VariantHead, get, resolve, resolve_in_run, variants};
+pub use lookup::{RecipeRef, get, resolve, resolve_in_run, variants};
 pub use plan::{Plan, PlanError, Step};
 pub use problem::{Problem, Report};
+pub use published::{CookbookFacts, Published, VariantHead};
 
 #[cfg(test)]
 mod shipped_tests;

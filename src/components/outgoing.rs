@@ -1,6 +1,6 @@
 //! One HTTP call of a component: ledger line around it, errors in the component's words.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{CallKind, CallOutcome, CallStatus, ComponentError, Context, NewCall, Retry};
 use crate::egress::{self, ErrorKind, Method, Request, Response};
@@ -16,17 +16,12 @@ pub async fn send(context: &Context<'_>, fingerprint: String, request: Request) 
         Ok(_) => CallStatus::Failed,
         Err(error) => call_status(error),
     };
-    context.meter.settle(call_no, outcome(status, started.elapsed())).await;
+    context.meter.settle(call_no, CallOutcome::without_usage(status, started.elapsed())).await;
     answer.map_err(|error| explain(&error, repeatable))
 }
 
 pub fn new_call(kind: CallKind, fingerprint: String) -> NewCall {
     NewCall { kind, provider: None, model: None, fingerprint, estimate: None, heard: None }
-}
-
-/// How a call without usage went.
-pub fn outcome(status: CallStatus, elapsed: Duration) -> CallOutcome {
-    CallOutcome { status, metered: None, request_id: None, elapsed }
 }
 
 fn call_status(error: &egress::Error) -> CallStatus {

@@ -40,14 +40,14 @@ mod tests {
     use super::*;
     use crate::{
         base::{Metered, Usage},
-        components::{CallKind, CallStatus, Meter as _, outgoing, testing::World},
+        components::{CallKind, CallOutcome, CallStatus, Meter as _, outgoing, testing::World},
     };
 
     #[tokio::test]
     async fn gives_the_totals_and_the_ids() {
         let world = World::allowing(&[]);
         let call = world.meter.begin(outgoing::new_call(CallKind::Llm, "x".into())).await.unwrap();
-        let mut outcome = outgoing::outcome(CallStatus::Success, std::time::Duration::ZERO);
+        let mut outcome = CallOutcome::without_usage(CallStatus::Success, std::time::Duration::ZERO);
         let usage = Usage { input: 5, output: 2, ..Usage::default() };
         outcome.metered = Some(Metered { usage, ..Metered::default() });
         world.meter.settle(call, outcome).await;

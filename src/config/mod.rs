@@ -1,6 +1,7 @@
 //! Settings: defaults, then `teamai.toml`, then the environment. Names are fixed by the operator's guide.
 
 mod check;
+mod error;
 mod keys;
 mod settings;
 
@@ -12,6 +13,7 @@ use std::{
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
+pub use error::{ConfigError, Problem};
 pub use keys::{KEYS, Key, OIDC_KEYS, variable};
 pub use settings::{Setting, Settings};
 
@@ -210,28 +212,4 @@ fn host_and_port(url: &str) -> Option<(String, u16)> {
     // Only the web's schemes bring a host to its one form.
     let web = url::Url::parse(&format!("http://{}/", url.host_str()?)).ok()?;
     Some((web.host_str()?.trim_end_matches('.').to_owned(), port))
-}
-
-/// One wrong setting.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The variable, or the key and its file.
-    pub name: String,
-    /// What is wrong and what to do about it.
-    pub message: String,
-}
-
-/// Everything that is wrong with the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration is wrong{}", list(.0))]
-pub struct ConfigError(pub Vec<Problem>);
-
-impl ConfigError {
-    fn one(name: impl Into<String>, message: impl Into<String>) -> Self {
-        Self(vec![Problem { name: name.into(), message: message.into() }])
-    }
-}
-
-fn list(problems: &[Problem]) -> String {
-    problems.iter().fold(String::new(), |text, p| format!("{text}\n  {}: {}", p.name, p.message))
 }

@@ -1,6 +1,7 @@
 //! The run of a task: graph walk, steps, checkpoints, and the ledger's side of calls.
 //!
 //! - [`walk`]: the graph of the nodes, from claim to finish
+//! - [`parts`], [`plans`]: what every run uses; recipes made ready
 //! - [`run`]: what the nodes of a run share
 //! - [`node`], [`each`]: one node: `when`, `for_each`
 //! - [`node_end`]: how a node comes out, and what is written of it
@@ -10,7 +11,7 @@
 //! - [`rest`], [`waits`]: nodes that wait, and letting go of a task that can only wait
 //! - [`past`]: what earlier claims left behind
 //! - [`cache`]: results kept for other runs
-//! - [`finish`]: the task's output and last write
+//! - [`finish`], [`output`]: the task's last write, and what it gives
 //! - [`record`]: the group-commit writer of intents, lines, steps and finishes
 //! - [`turns`]: what an Agent has kept of its conversation
 //! - [`meter`], [`run_ledger`]: the ledger's side of a node's calls, and the run's money
@@ -28,6 +29,8 @@ mod finish;
 mod meter;
 mod node;
 mod node_end;
+mod output;
+mod parts;
 mod past;
 mod plans;
 pub mod record;
@@ -53,58 +56,22 @@ use sqlx::PgPool;
 use crate::{
     base::{Clock, apart::Apart},
     billing::PriceBooks,
-    components::{Component, Shared},
-    db::lane::Lane,
+    components::Shared,
     egress,
     locker::Locker,
     providers,
-    tasks::{TaskStatus, lease::Claimed},
+    tasks::lease::Claimed,
 };
 
+pub use finish::Outcome;
 pub use record::{RecordError, Recorder};
 pub use stop::{StopReason, StopSignal};
+
+use parts::Parts;
 
 /// Runs claimed tasks; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<Parts>);
-
-/// What every run uses.
-pub struct Parts {
-    /// As the role `teamai_worker`.
-    pub pool: PgPool,
-    pub clock: Arc<dyn Clock>,
-    pub locker: Arc<Locker>,
-    pub prices: Arc<PriceBooks>,
-    pub egress: egress::Client,
-    pub providers: providers::Registry,
-    pub components: BTreeMap<&'static str, Shared>,
-    pub recorder: Recorder,
-    kept: cache::Kept,
-    pub turns: Lane<turns::TurnFlush>,
-    plans: plans::Plans,
-    apart: Arc<Apart>,
-    rooms: Arc<room::Rooms>,
-}
-
-impl std::fmt::Debug for Parts {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parts").field("components", &self.components.keys()).finish_non_exhaustive()
-    }
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// The task has reached this terminal status.
-    Finished(TaskStatus),
-    /// It waits, and nobody holds it.
-    Waiting,
-    /// Stopped on the way. Cancelled tasks are finished; the others go on elsewhere.
-    Stopped(StopReason),
-    /// The database did not take what was to be written. The lease runs out, and
-    /// the next claim goes on from the last checkpoint.
-    Unwritten(RecordError),
-}
 
 impl Engine {
     /// # Errors
@@ -146,11 +113,5 @@ impl Engine {
     #[must_use]
     pub fn run<'a>(&'a self, claimed: Claimed, stop: &'a StopSignal) -> BoxFuture<'a, Outcome> {
         walk::run(&self.0, claimed, stop).boxed()
-    }
-}
-
-impl Parts {
-    fn component(&self, name: &str) -> Option<&dyn Component> {
-        self.components.get(name).map(AsRef::as_ref)
     }
 }

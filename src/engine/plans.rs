@@ -2,15 +2,17 @@
 //! that a plan is never out of date.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{Parts, room::Short};
+use sqlx::PgPool;
+
+use super::room::Short;
 use crate::{
     base::{AgencyId, RecipeId, RunScope},
     catalog::{self, Plan, PlanError, model::SubscriptionLimits, template::Escape},
-    components::Escaping,
+    components::{Escaping, Shared},
     db,
 };
 
@@ -39,24 +41,33 @@ pub enum LoadError {
     Database(#[from] sqlx::Error),
 }
 
-impl Parts {
+impl Plans {
     /// The plan of a recipe that the agency may run.
-    pub(super) async fn plan(&self, run: &RunScope, recipe: RecipeId) -> Result<Arc<Runnable>, LoadError> {
+    ///
+    /// # Errors
+    /// See [`LoadError`].
+    pub async fn load(
+        &self,
+        pool: &PgPool,
+        components: &BTreeMap<&'static str, Shared>,
+        run: &RunScope,
+        recipe: RecipeId,
+    ) -> Result<Arc<Runnable>, LoadError> {
         // By agency too: row-level security decided once that it may see the recipe.
         let key = (run.agency_id(), recipe);
-        if let Some(kept) = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(kept) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(kept));
         }
         let published =
-            db::bounded(db::ANSWER_WITHIN, catalog::get(run, &self.pool, recipe)).await?.ok_or(LoadError::Gone)?;
-        let escape = |node: &crate::catalog::model::Node| match self.component(&node.component) {
+            db::bounded(db::ANSWER_WITHIN, catalog::get(run, pool, recipe)).await?.ok_or(LoadError::Gone)?;
+        let escape = |node: &crate::catalog::model::Node| match components.get(node.component.as_str()) {
             Some(component) if component.escaping(&node.config) == Escaping::Html => Escape::Html,
             _ => Escape::None,
         };
         let limits = published.limits();
         let plan = Plan::new(published.recipe, &escape)?;
         let runnable = Arc::new(Runnable { plan, limits });
-        let mut kept = self.plans.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= KEPT {
             kept.clear();
         }

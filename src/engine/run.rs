@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::{
-    Parts, StopSignal, facts,
+    StopSignal, facts,
     meter::{NodeMeter, Unsettled},
+    parts::Parts,
     past::Past,
     plans::{LoadError, Runnable},
     record::LineWrite,
@@ -61,7 +62,7 @@ impl<'a> Run<'a> {
     pub async fn prepare(parts: &'a Parts, claimed: &'a Claimed, stop: &'a StopSignal) -> Result<Self, LoadError> {
         let scope = claimed.scope();
         let agency = scope.agency_id();
-        let runnable = parts.plan(&scope, claimed.recipe_id.into()).await?;
+        let runnable = parts.plans.load(&parts.pool, &parts.components, &scope, claimed.recipe_id.into()).await?;
         let room = Room::new(&parts.rooms, agency);
         let held = room.hold(COPIES_OF_INPUTS * weight::of(&claimed.inputs))?;
         let past = db::bounded(db::ANSWER_WITHIN, Past::read(&scope, &parts.pool, claimed, &room)).await??;

@@ -9,11 +9,12 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use tokio::time::Instant;
 
 use super::{
-    Outcome, Parts, StopReason, StopSignal,
+    StopReason, StopSignal,
     accept::Outputs,
     facts,
-    finish::{self, WalkEnd},
+    finish::{self, Outcome, WalkEnd},
     node_end::NodeEnd,
+    parts::Parts,
     record::Record,
     rest::come_back,
     run::Run,

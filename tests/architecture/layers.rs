@@ -55,7 +55,7 @@ pub fn document() -> String {
 }
 
 /// The rows of the first table under a heading, without its own heading.
-fn rows<'d>(document: &'d str, heading: &str) -> Vec<Vec<&'d str>> {
+pub fn rows<'d>(document: &'d str, heading: &str) -> Vec<Vec<&'d str>> {
     let lines = document.lines().skip_while(|line| *line != heading).skip_while(|line| !line.starts_with('|'));
     let table = lines.take_while(|line| line.starts_with('|')).skip(2);
     table.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect()
@@ -68,7 +68,8 @@ pub fn files_with_sql(document: &str) -> Vec<String> {
     bullets.flat_map(|line| line.split('`').skip(1).step_by(2)).flat_map(spelled_out).collect()
 }
 
-fn spelled_out(pattern: &str) -> Vec<String> {
+/// `src/x/{a, b}.rs` as `src/x/a.rs` and `src/x/b.rs`.
+pub fn spelled_out(pattern: &str) -> Vec<String> {
     let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
     let (names, after) = rest.split_once('}').unwrap();
     names.split(',').map(|name| format!("{before}{}{after}", name.trim())).collect()

@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a source that cannot be read fails the test")]
 
 mod circles;
+mod hops;
 mod layers;
 mod rules;
 mod sources;
-mod still_open;
 
 use std::fmt::Write;
 

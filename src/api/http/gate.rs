@@ -1,5 +1,6 @@
 //! What every request passes before its handler: bounds on its head, and the count
-//! of those who did not sign in. Signed-in callers are counted by `admit`.
+//! of those who did not sign in. Signed-in callers are counted where their token
+//! was checked: see `admit`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,16 +8,11 @@ use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
     error::MethodNotAllowedError,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
 };
 
-use super::{
-    client_address::client_address, document::Operations, errors::from_framework, problem::Problem, state::ApiState,
-};
-use crate::{
-    base::TenantScope,
-    limits::{Access, Limiter, Refused},
-};
+use super::{client_address::client_address, document::Operations, errors::from_framework, problem::Problem};
+use crate::limits::Limiter;
 
 /// Bytes of path and query.
 const MAX_URI_BYTES: usize = 8 * 1024;
@@ -84,24 +80,6 @@ pub fn client(request: &Request, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
     Some(client_address(peer.ip(), request.headers(), trusted_proxies))
 }
 
-/// Counts a request of somebody who signed in, once the token has been checked.
-///
-/// # Errors
-/// 429: the caller or the agency has none left.
-pub async fn admit(request: &Request, state: &ApiState, scope: &TenantScope) -> Result<(), Problem> {
-    let access = if [Method::GET, Method::HEAD].contains(request.method()) { Access::Read } else { Access::Write };
-    Ok(state.limiter.admit(scope.agency_id().0, scope.actor().id(), access, 1).await?)
-}
-
-/// Counts what a request holds beyond one: the items of a batch.
-///
-/// # Errors
-/// 429: the caller or the agency has not so many left.
-pub async fn admit_more(state: &ApiState, scope: &TenantScope, more: usize) -> Result<(), Problem> {
-    let Some(more) = u32::try_from(more).ok().filter(|more| *more > 0) else { return Ok(()) };
-    Ok(state.limiter.admit(scope.agency_id().0, scope.actor().id(), Access::Write, more).await?)
-}
-
 fn bounds(request: &Request) -> Result<(), Problem> {
     let uri = request.uri().path_and_query().map_or("", |whole| whole.as_str());
     if uri.len() > MAX_URI_BYTES {
@@ -124,13 +102,5 @@ fn bounds(request: &Request) -> Result<(), Problem> {
             Err(Problem::invalid(name, "must not contain NUL characters"))
         }
         None => Ok(()),
-    }
-}
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let seconds = refused.retry_after.as_secs();
-        let detail = format!("Too many requests in the last minute; try again in {seconds} s.");
-        Self::too_many_requests("rate_limited", detail, seconds)
     }
 }

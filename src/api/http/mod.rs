@@ -4,9 +4,10 @@
 //!
 //! - [`connections`]: how many there may be, and how long each may be silent
 //! - [`frame`]: an id, a span, headers, metrics, panics; [`browsers`]: pages of other origins
-//! - [`gate`]: bounds of address and headers, how many requests; [`client_address`]: who asks
+//! - [`gate`]: bounds of address and headers, requests without a token; [`client_address`]: who asks
 //! - [`idempotency`]: a POST that is repeated does its work once
 //! - [`security`]: who may call, by the type of the handler's access argument, which gives the [`state`]
+//! - [`admit`]: how many requests of those who signed in
 //! - [`body`]: JSON, read strictly; [`doubled`], [`explain`], [`check`], [`json_object`]: what is wrong with it
 //! - [`page`], [`time`], [`scope_name`], [`json_answer`]: what parameters and answers are made of
 //! - [`problem`] and [`errors`]: every error as an RFC 9457 problem
@@ -14,6 +15,7 @@
 //! And of the specification: [`access`], [`document`], [`docs`], [`tags`].
 
 pub(super) mod access;
+pub(super) mod admit;
 pub mod body;
 pub(super) mod browsers;
 pub mod check;

@@ -25,7 +25,7 @@ use poem_openapi::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{gate, problem::Problem, state::ApiState};
+use super::{admit, gate, problem::Problem, state::ApiState};
 use crate::{
     auth::{AuthError, Caller, Client, Need, Scope, Session},
     base::TenantScope,
@@ -155,7 +155,7 @@ async fn caller_and_token(request: &Request) -> poem::Result<(Arc<ApiState>, Cal
     let state = state(request)?;
     let bearer = Bearer::from_request(request)?;
     let caller = state.auth.authenticate(&bearer.token).await.map_err(Problem::from)?;
-    gate::admit(request, &state, caller.scope()).await?;
+    admit::request(request, &state, caller.scope()).await?;
     Ok((state, caller, bearer.token.into()))
 }
 

@@ -24,8 +24,8 @@ use self::{
 use super::{
     Member, Problem, Result,
     http::{
+        admit,
         body::{Body, LargeBody, OptionalBody},
-        gate,
         json_answer::JsonAnswer,
         page::{Listing, page},
         tags::Tag,
@@ -106,7 +106,7 @@ impl TasksApi {
         body: LargeBody<NewTasksBody>,
     ) -> Result<AllAccepted> {
         let new = new::parse_all(body.0, idempotency_key.0.as_deref())?;
-        gate::admit_more(&member.state, member.scope(), new.len() - 1).await?;
+        admit::more(&member.state, member.scope(), new.len() - 1).await?;
         let tasks = member.state.submitter.submit_all(member.scope(), new).await?;
         Ok(AllAccepted::Tasks(JsonAnswer(Listing {
             items: tasks.into_iter().map(Into::into).collect(),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{FileProblem, LoadError};
+use super::error::{FileProblem, LoadError};
 use crate::catalog::{
     check::{self, Checked, CheckedCookbook, Offered},
     problem::{Problem, Report},

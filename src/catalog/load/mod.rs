@@ -5,6 +5,7 @@
 //! published under the next free version, so that no edit is ever lost in silence
 //! and no published version ever changes.
 
+mod error;
 mod files;
 mod store;
 
@@ -12,6 +13,7 @@ use std::{collections::HashMap, path::Path};
 
 use sqlx::{PgConnection, PgPool};
 
+pub use error::{FileProblem, LoadError};
 pub use files::{Folder, RecipeFile, read};
 
 use super::{
@@ -40,30 +42,6 @@ pub struct NewVersion {
     pub slug: String,
     pub declared: String,
     pub published: String,
-}
-
-/// A problem of one file, relative to the folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileProblem {
-    pub file: String,
-    pub problem: Problem,
-}
-
-impl std::fmt::Display for FileProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.file, self.problem)
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Nothing was loaded. All problems of all files.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-    Invalid(Vec<FileProblem>),
-    #[error("cannot read {path}: {error}")]
-    Unreadable { path: String, error: std::io::Error },
-    #[error(transparent)]
-    Database(#[from] sqlx::Error),
 }
 
 /// Loads a folder. The pool is the migrating role's, which may become the definer.

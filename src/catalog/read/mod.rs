@@ -2,12 +2,14 @@
 
 mod macros;
 mod nul;
+mod parse;
 mod scalars;
 mod tree;
 
 pub use macros::{require, word};
+pub use parse::parse;
 pub use scalars::text;
-pub use tree::{Kind, Tree, parse};
+pub use tree::{Kind, Tree};
 
 pub(super) use macros::{choice, section};
 

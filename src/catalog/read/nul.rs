@@ -1,6 +1,6 @@
 //! NUL characters, which Postgres keeps neither in text nor in JSON.
 
-use super::{Kind, Tree};
+use super::tree::{Kind, Tree};
 use crate::catalog::problem::{Mark, Path, Problem};
 
 /// One problem for each text and key of the tree that has one, with its path.

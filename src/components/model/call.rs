@@ -145,29 +145,20 @@ fn outcome(
     elapsed: Duration,
 ) -> CallOutcome {
     match answer {
-        None => cut(CallStatus::Unknown, heard, prompt_tokens, elapsed),
+        None => CallOutcome::cut_off(CallStatus::Unknown, heard, prompt_tokens, elapsed),
         Some(Ok(completion)) => CallOutcome {
             metered: Some(completion.metered.clone()),
             request_id: completion.request_id.clone(),
-            ..outgoing::outcome(CallStatus::Success, elapsed)
+            ..CallOutcome::without_usage(CallStatus::Success, elapsed)
         },
         Some(Err(error)) => {
-            let cut = cut(call_status(error.kind), heard, prompt_tokens, elapsed);
+            let cut = CallOutcome::cut_off(call_status(error.kind), heard, prompt_tokens, elapsed);
             CallOutcome {
                 metered: error.metered.clone().or(cut.metered),
                 request_id: error.request_id.clone().or(cut.request_id),
                 ..cut
             }
         }
-    }
-}
-
-/// The outcome of a call that was cut off, as far as it was heard.
-pub fn cut(status: CallStatus, heard: &Heard, prompt_tokens: u64, elapsed: Duration) -> CallOutcome {
-    CallOutcome {
-        metered: heard.partial(prompt_tokens),
-        request_id: heard.request_id(),
-        ..outgoing::outcome(status, elapsed)
     }
 }
 

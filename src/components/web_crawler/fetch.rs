@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Plan, frontier::Item};
+use super::{frontier::Item, plan::Plan};
 use crate::{
     components::web::{
         charset,

@@ -6,16 +6,22 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::time::Instant;
 
 use super::{
-    MAX_BYTES, MAX_DURATION, MAX_KEPT_BYTES, Plan,
     fetch::{Found, fetch},
     frontier::{Frontier, Item, Site, canonical},
+    plan::Plan,
     report::{BrokenLink, PageEntry, RedirectEntry, Report},
 };
 use crate::{
+    base::weight,
     components::{ComponentError, Context, Retry, outgoing, web::robots::Robots},
     egress::{self, ErrorKind, StatusCode, Url},
 };
 
+/// Of all bodies together; they are not kept.
+const MAX_BYTES: usize = 512 * 1024 * 1024;
+/// Of what is kept of all pages, for the report.
+const MAX_KEPT_BYTES: usize = weight::MOST / 4 * 3;
+const MAX_DURATION: Duration = Duration::from_mins(30);
 const MAX_HOPS: usize = 5;
 /// How often a page that answers 429 or 503 is asked again, and how long it can make us wait.
 const MAX_DELAYS: usize = 2;

@@ -4,23 +4,15 @@ mod store;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
-use super::{
-    room::{Held, Room, Short},
-    run_ledger::Lent,
-};
-use crate::{
-    base::{RunScope, TaskId, Usd},
-    db::JsonText,
-    tasks::lease::Claimed,
-};
+use super::{room::Held, run_ledger::Lent};
+use crate::{base::Usd, db::JsonText};
 
 /// A node, and the item's index under a `for_each`, else 0.
 pub type Place = (String, i32);
@@ -73,20 +65,6 @@ impl Checkpoint {
 }
 
 impl Past {
-    /// # Errors
-    /// The database is unavailable; or there is no room for what was committed.
-    pub async fn read(
-        scope: &RunScope,
-        pool: &PgPool,
-        claimed: &Claimed,
-        room: &Arc<Room>,
-    ) -> Result<Result<Self, Short>, sqlx::Error> {
-        if claimed.epoch <= 1 {
-            return Ok(Ok(Self::default()));
-        }
-        store::read(scope, pool, TaskId(claimed.id), room).await
-    }
-
     #[must_use]
     pub fn has(&self, place: &Place) -> bool {
         self.committed.lock().unwrap_or_else(PoisonError::into_inner).contains_key(place)

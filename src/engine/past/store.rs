@@ -17,6 +17,7 @@ use crate::{
         room::{Room, Short},
         run_ledger::Lent,
     },
+    tasks::lease::Claimed,
 };
 
 /// Bytes that a checkpoint holds beside its output.
@@ -24,9 +25,23 @@ const ROW: usize = 256;
 
 type Tx = Transaction<'static, Postgres>;
 
-/// # Errors
-/// The database is unavailable.
-pub async fn read(
+impl Past {
+    /// # Errors
+    /// The database is unavailable; or there is no room for what was committed.
+    pub async fn read(
+        scope: &RunScope,
+        pool: &PgPool,
+        claimed: &Claimed,
+        room: &Arc<Room>,
+    ) -> Result<Result<Self, Short>, sqlx::Error> {
+        if claimed.epoch <= 1 {
+            return Ok(Ok(Self::default()));
+        }
+        read(scope, pool, TaskId(claimed.id), room).await
+    }
+}
+
+async fn read(
     run: &RunScope,
     pool: &PgPool,
     task: TaskId,

@@ -10,24 +10,9 @@ use crate::db::lane::{Lane, LaneError};
 
 pub use line::{Charge, LineWrite};
 pub use store::RecordFlush;
-pub use writes::{ChildWrite, FinishWrite, IntentWrite, PauseWrite, ProgressWrite, QuestionWrite, StepWrite};
-
-/// A task and the epoch under which it is held.
-pub type Claim = (uuid::Uuid, i64);
-
-/// What is written together or not at all, all of one task and epoch.
-#[derive(Debug, Clone, Default)]
-pub struct Record {
-    pub intent: Option<IntentWrite>,
-    pub lines: Vec<LineWrite>,
-    pub step: Option<StepWrite>,
-    pub progress: Option<ProgressWrite>,
-    pub question: Option<QuestionWrite>,
-    pub child: Option<ChildWrite>,
-    /// The task waits from then on; its claim is over.
-    pub pause: Option<PauseWrite>,
-    pub finish: Option<FinishWrite>,
-}
+pub use writes::{
+    ChildWrite, Claim, FinishWrite, IntentWrite, PauseWrite, ProgressWrite, QuestionWrite, Record, StepWrite,
+};
 
 /// Sends records to the writer lanes.
 #[derive(Debug, Clone)]

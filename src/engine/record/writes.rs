@@ -1,11 +1,29 @@
-//! What a running task writes, as the composite types of `app.record_work`.
+//! What a running task writes together, as the composite types of `app.record_work`.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::line::LineWrite;
 use crate::db::JsonText;
+
+/// A task and the epoch under which it is held.
+pub type Claim = (Uuid, i64);
+
+/// What is written together or not at all, all of one task and epoch.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    pub intent: Option<IntentWrite>,
+    pub lines: Vec<LineWrite>,
+    pub step: Option<StepWrite>,
+    pub progress: Option<ProgressWrite>,
+    pub question: Option<QuestionWrite>,
+    pub child: Option<ChildWrite>,
+    /// The task waits from then on; its claim is over.
+    pub pause: Option<PauseWrite>,
+    pub finish: Option<FinishWrite>,
+}
 
 /// A call about to leave; the composite type `app.intent_write`.
 #[derive(Debug, Clone, sqlx::Type)]

@@ -9,30 +9,23 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{
-    Parts,
     clean::weight_of_output,
     meter::{self, NodeMeter, Unsettled},
+    parts::Parts,
     record::RecordError,
     room::{Held, Room},
 };
 use crate::{
     base::{TaskId, weight},
     components::{ComponentError, Retry, Turns},
-    db::{self, lane::Lane},
+    db,
     tasks::lease::Claimed,
 };
 
-pub use store::{TurnFlush, TurnWrite};
+pub use store::{TurnFlush, TurnWrite, lane};
 
-/// Turns are few beside steps: one lane takes them.
-const MAX_BATCH: usize = 100;
 /// A piece is here, in the agent's talk, and in its next question.
 const COPIES: usize = 3;
-
-/// The writer of all agents' turns in a process.
-pub fn lane(pool: &sqlx::PgPool) -> Lane<TurnFlush> {
-    Lane::start(TurnFlush(pool.clone()), MAX_BATCH)
-}
 
 /// What one occurrence of a node has kept; lives as long as its attempts.
 pub struct NodeTurns<'a> {

@@ -8,9 +8,15 @@ use uuid::Uuid;
 
 use crate::{
     base::{RunScope, TaskId},
-    db::{self, lane::Flush},
+    db::{
+        self,
+        lane::{Flush, Lane},
+    },
     engine::record::LineWrite,
 };
+
+/// Turns are few beside steps: one lane takes them.
+const MAX_BATCH: usize = 100;
 
 /// A piece of a conversation; the composite type `app.turn_write`.
 #[derive(Debug, Clone, sqlx::Type)]
@@ -48,6 +54,11 @@ impl Flush for TurnFlush {
         .collect();
         Ok(batch.iter().map(|(_, turn)| held.contains(&(turn.task_id, turn.epoch))).collect())
     }
+}
+
+/// The writer of all agents' turns in a process.
+pub fn lane(pool: &PgPool) -> Lane<TurnFlush> {
+    Lane::start(TurnFlush(pool.clone()), MAX_BATCH)
 }
 
 /// What was kept of one occurrence of a node, in order.

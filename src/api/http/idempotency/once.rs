@@ -15,7 +15,7 @@ use super::stored_answers::{self, Found, Place};
 use crate::{
     api::{
         Problem, Result,
-        http::{document::Operations, errors::from_framework, gate, security, state::ApiState},
+        http::{admit, document::Operations, errors::from_framework, security, state::ApiState},
     },
     base::{TenantScope, random},
     db,
@@ -87,7 +87,7 @@ impl<E: Endpoint + 'static> Idempotent<E> {
             Found::UnderWay { minute_old } => Err(under_way(minute_old).into()),
             Found::Answered { status, answer } => {
                 // The handler, which counts requests, is not asked.
-                gate::admit(&request, &work.state, &scope).await?;
+                admit::request(&request, &work.state, &scope).await?;
                 Ok(work.replay(status, &answer).await?)
             }
         }

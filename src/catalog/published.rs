@@ -1,15 +1,48 @@
-//! SQL of recipe lookups. Row-level security shows the platform's rows and the agency's own.
+//! Published recipes, as they are read. Row-level security shows the platform's rows and the agency's own.
 
 use std::sync::Arc;
 
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{CookbookFacts, Published, VariantHead};
-use crate::{
-    base::RecipeId,
-    catalog::model::{Cookbook, Recipe},
-};
+use super::model::{Cookbook, Recipe, SubscriptionLimits};
+use crate::base::{AgencyId, AgentRoleId, CookbookId, RecipeId};
+
+/// One version of one recipe. It never changes: it may be kept by its id.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub id: RecipeId,
+    /// `None` for the platform's own.
+    pub agency_id: Option<AgencyId>,
+    pub slug: String,
+    pub version: String,
+    pub recipe: Arc<Recipe>,
+    pub cookbook: Option<CookbookFacts>,
+}
+
+impl Published {
+    /// The cookbook's limits, or none at all.
+    #[must_use]
+    pub fn limits(&self) -> SubscriptionLimits {
+        self.cookbook.as_ref().map(|cookbook| cookbook.limits.clone()).unwrap_or_default()
+    }
+}
+
+/// What a run needs to know of the recipe's cookbook. Unlike the recipe, it may change.
+#[derive(Debug, Clone)]
+pub struct CookbookFacts {
+    pub id: CookbookId,
+    pub slug: String,
+    pub agent_role_id: AgentRoleId,
+    pub limits: SubscriptionLimits,
+}
+
+/// A version of a slug that can be given to a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantHead {
+    pub id: RecipeId,
+    pub version: String,
+}
 
 struct Row {
     id: Uuid,

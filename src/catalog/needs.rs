@@ -1,12 +1,11 @@
 //! Which recipes need which secret, as far as a recipe says so before it runs.
-
-mod store;
+//! Row-level security shows the platform's recipes and the agency's own.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{PgPool, types::Json};
 
 use super::{components, model::SecretRef};
 use crate::{
@@ -16,6 +15,9 @@ use crate::{
 
 /// The secret of the name in which a language model node brings its own key.
 const OWN_KEY: &str = "api_key";
+
+/// More recipes than anybody has; the answer stays bounded all the same.
+const MAX_RECIPES: i64 = 5_000;
 
 /// The newest published version of a recipe that the agency can run, with what
 /// its nodes say about secrets and models.
@@ -52,15 +54,42 @@ pub struct ProviderKey<'a> {
     pub is_default: bool,
 }
 
-/// What every recipe that the agency can run needs, by slug; retired ones aside.
+/// What every recipe that the agency can run needs, by slug; retired ones aside. Of each
+/// slug the version that `catalog::lookup` would choose. Only the parts of nodes that
+/// matter leave the database.
 ///
 /// # Errors
 /// The database is unavailable.
 pub async fn of_agency(pool: &PgPool, agency: AgencyId) -> Result<Vec<Needs>, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
-    let needs = store::newest(&mut tx).await?;
+    let rows = sqlx::query!(
+        r#"select n.id as "id: RecipeId", n.agency_id as "agency_id: AgencyId", n.slug, n.name, n.version,
+                  coalesce(w.nodes, '[]') as "nodes!: Json<Vec<NodeNeeds>>"
+             from (select distinct on (slug) * from recipes where status = 'published'
+                    order by slug, agency_id is null, version_key like '%~' desc, version_key desc) n
+            cross join lateral (
+              select jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                       'id', node -> 'id', 'component', node -> 'component', 'secrets', node -> 'secrets',
+                       'provider', node #> '{config,provider}', 'model', node #> '{config,model}',
+                       'fallback_model', node #> '{config,fallback_model}',
+                       'fallback_models', node #> '{config,fallback_models}')) order by nth) as nodes
+                from jsonb_array_elements(n.document #> '{workflow,nodes}') with ordinality as e (node, nth)
+               where node ->> 'component' in ('LLMProcessor', 'Agent', 'QualityJudge') or node -> 'secrets' <> '{}') w
+            order by n.slug limit $1"#,
+        MAX_RECIPES,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(needs)
+    let needs = rows.into_iter().map(|row| Needs {
+        id: row.id,
+        agency_id: row.agency_id,
+        slug: row.slug,
+        name: row.name,
+        version: row.version,
+        nodes: row.nodes.0,
+    });
+    Ok(needs.collect())
 }
 
 /// Whether the agency's settings or one of its active agents choose this provider
@@ -70,7 +99,14 @@ pub async fn of_agency(pool: &PgPool, agency: AgencyId) -> Result<Vec<Needs>, sq
 /// The database is unavailable.
 pub async fn is_default_provider(pool: &PgPool, agency: AgencyId, provider: &str) -> Result<bool, sqlx::Error> {
     let mut tx = db::tenant(pool, agency).await?;
-    let found = store::is_default_provider(&mut tx, provider).await?;
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from agencies where settings ->> 'default_provider' = $1)
+               or exists (select from agent_instances where status = 'active' and configuration ->> 'provider' = $1)
+               as "found!""#,
+        provider
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(found)
 }

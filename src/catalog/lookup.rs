@@ -1,14 +1,13 @@
 //! Finds the published version of a recipe that a task means.
 
-mod store;
-
-use std::sync::Arc;
-
 use sqlx::PgPool;
 
-use super::model::{Recipe, Slug, SubscriptionLimits, Version};
+use super::{
+    model::{Slug, Version},
+    published::{self, Published, VariantHead},
+};
 use crate::{
-    base::{AgencyId, AgentRoleId, CookbookId, RecipeId, RunScope, TenantScope},
+    base::{AgencyId, RecipeId, RunScope, TenantScope},
     db,
 };
 
@@ -25,42 +24,6 @@ impl RecipeRef {
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().map(Self::Id).ok().or_else(|| Slug::parse(text).map(Self::Slug).ok())
     }
-}
-
-/// One version of one recipe. It never changes: it may be kept by its id.
-#[derive(Debug, Clone)]
-pub struct Published {
-    pub id: RecipeId,
-    /// `None` for the platform's own.
-    pub agency_id: Option<AgencyId>,
-    pub slug: String,
-    pub version: String,
-    pub recipe: Arc<Recipe>,
-    pub cookbook: Option<CookbookFacts>,
-}
-
-impl Published {
-    /// The cookbook's limits, or none at all.
-    #[must_use]
-    pub fn limits(&self) -> SubscriptionLimits {
-        self.cookbook.as_ref().map(|cookbook| cookbook.limits.clone()).unwrap_or_default()
-    }
-}
-
-/// What a run needs to know of the recipe's cookbook. Unlike the recipe, it may change.
-#[derive(Debug, Clone)]
-pub struct CookbookFacts {
-    pub id: CookbookId,
-    pub slug: String,
-    pub agent_role_id: AgentRoleId,
-    pub limits: SubscriptionLimits,
-}
-
-/// A version of a slug that can be given to a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VariantHead {
-    pub id: RecipeId,
-    pub version: String,
 }
 
 /// The published recipe. Without a version: the newest that is no pre-release, or
@@ -105,8 +68,8 @@ async fn resolve_for(
     };
     let mut tx = db::tenant(pool, agency).await?;
     let found = match recipe {
-        RecipeRef::Id(id) => store::by_id(&mut tx, *id, key.as_deref()).await?,
-        RecipeRef::Slug(slug) => store::by_slug(&mut tx, slug.as_str(), key.as_deref()).await?,
+        RecipeRef::Id(id) => published::by_id(&mut tx, *id, key.as_deref()).await?,
+        RecipeRef::Slug(slug) => published::by_slug(&mut tx, slug.as_str(), key.as_deref()).await?,
     };
     tx.commit().await?;
     Ok(found)
@@ -118,7 +81,7 @@ async fn resolve_for(
 /// The database is unavailable.
 pub async fn get(run: &RunScope, pool: &PgPool, id: RecipeId) -> Result<Option<Published>, sqlx::Error> {
     let mut tx = db::tenant(pool, run.agency_id()).await?;
-    let found = store::get(&mut tx, id).await?;
+    let found = published::get(&mut tx, id).await?;
     tx.commit().await?;
     Ok(found)
 }
@@ -130,7 +93,7 @@ pub async fn get(run: &RunScope, pool: &PgPool, id: RecipeId) -> Result<Option<P
 /// The database is unavailable.
 pub async fn variants(scope: &TenantScope, pool: &PgPool, slug: &str) -> Result<Vec<VariantHead>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let found = store::variants(&mut tx, slug).await?;
+    let found = published::variants(&mut tx, slug).await?;
     tx.commit().await?;
     Ok(found)
 }

@@ -1,6 +1,5 @@
 //! Lists of what the catalogue offers an agency: the platform's and its own, newest first.
-
-mod store;
+//! Row-level security chooses the rows.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -70,7 +69,19 @@ pub async fn agent_roles(
     page: Page,
 ) -> Result<Paged<AgentRole>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let rows = store::agent_roles(&mut tx, status, page).await?;
+    let rows = sqlx::query_as!(
+        AgentRole,
+        r#"select id as "id: AgentRoleId", agency_id as "agency_id: AgencyId", name, description, version, status,
+                  capabilities as "capabilities: Value", base_price, currency, created_at
+             from agent_roles
+            where ($1::text is null or status = $1) and ($2::uuid is null or id < $2)
+            order by id desc limit $3"#,
+        status,
+        page.before,
+        page.fetch()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
 }
@@ -79,7 +90,15 @@ pub async fn agent_roles(
 /// The database is unavailable.
 pub async fn agent_role(scope: &TenantScope, pool: &PgPool, id: AgentRoleId) -> Result<Option<AgentRole>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let row = store::agent_role(&mut tx, id).await?;
+    let row = sqlx::query_as!(
+        AgentRole,
+        r#"select id as "id: AgentRoleId", agency_id as "agency_id: AgencyId", name, description, version, status,
+                  capabilities as "capabilities: Value", base_price, currency, created_at
+             from agent_roles where id = $1"#,
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(row)
 }
@@ -88,7 +107,18 @@ pub async fn agent_role(scope: &TenantScope, pool: &PgPool, id: AgentRoleId) -> 
 /// The database is unavailable.
 pub async fn cookbooks(scope: &TenantScope, pool: &PgPool, page: Page) -> Result<Paged<CookbookRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let rows = store::cookbooks(&mut tx, page).await?;
+    let rows = sqlx::query_as!(
+        CookbookRow,
+        r#"select id as "id: CookbookId", agency_id as "agency_id: AgencyId",
+                  agent_role_id as "agent_role_id: AgentRoleId", slug, name, version,
+                  document as "document: Value", created_at
+             from cookbooks where $1::uuid is null or id < $1
+            order by id desc limit $2"#,
+        page.before,
+        page.fetch()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
 }
@@ -105,7 +135,22 @@ pub async fn recipes(
     page: Page,
 ) -> Result<Paged<RecipeRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let rows = store::recipes(&mut tx, status, cookbook, page).await?;
+    let rows = sqlx::query_as!(
+        RecipeRow,
+        r#"select r.id as "id: RecipeId", r.agency_id as "agency_id: AgencyId", c.slug as "cookbook?", r.slug, r.name,
+                  r.document ->> 'description' as description, r.version, r.status, r.created_at,
+                  null::jsonb as "document: Value"
+             from recipes r left join cookbooks c on c.id = r.cookbook_id
+            where ($1::text is null or r.status = $1) and ($2::text is null or c.slug = $2 or c.id::text = lower($2))
+              and ($3::uuid is null or r.id < $3)
+            order by r.id desc limit $4"#,
+        status,
+        cookbook,
+        page.before,
+        page.fetch()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(page.cut(rows, |row| row.id.0))
 }
@@ -116,7 +161,17 @@ pub async fn recipes(
 /// The database is unavailable.
 pub async fn recipe(scope: &TenantScope, pool: &PgPool, id: RecipeId) -> Result<Option<RecipeRow>, sqlx::Error> {
     let mut tx = db::tenant(pool, scope.agency_id()).await?;
-    let row = store::recipe(&mut tx, id).await?;
+    let row = sqlx::query_as!(
+        RecipeRow,
+        r#"select r.id as "id: RecipeId", r.agency_id as "agency_id: AgencyId", c.slug as "cookbook?", r.slug, r.name,
+                  r.document ->> 'description' as description, r.version, r.status, r.created_at,
+                  r.document as "document: Value"
+             from recipes r left join cookbooks c on c.id = r.cookbook_id
+            where r.id = $1"#,
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(row)
 }
