@@ -11,7 +11,8 @@ use poem::{
 };
 
 use super::{
-    client_address::client_address, document::Operations, errors::from_framework, problem::Problem, state::ApiState,
+    client_address::client_address, document::Operations, errors::from_framework, problem::Problem, query,
+    state::ApiState,
 };
 use crate::{
     base::TenantScope,
@@ -117,14 +118,7 @@ fn bounds(request: &Request) -> Result<(), Problem> {
     if request.uri().path().contains("%00") {
         return Err(Problem::not_found());
     }
-    match request.uri().query().filter(|query| query.contains("%00")) {
-        Some(query) => {
-            let pair = query.split('&').find(|pair| pair.contains("%00")).unwrap_or_default();
-            let name = pair.split('=').next().unwrap_or_default();
-            Err(Problem::invalid(name, "must not contain NUL characters"))
-        }
-        None => Ok(()),
-    }
+    query::refusal(request.uri().query().unwrap_or_default()).map_or(Ok(()), Err)
 }
 
 impl From<Refused> for Problem {

@@ -4,7 +4,7 @@
 //!
 //! - [`connections`]: how many there may be, and how long each may be silent
 //! - [`frame`]: an id, a span, headers, metrics, panics; [`browsers`]: pages of other origins
-//! - [`gate`]: bounds of address and headers, how many requests; [`client_address`]: who asks
+//! - [`gate`]: bounds of address and headers, [`query`]: no text but UTF-8 in it, how many requests; [`client_address`]: who asks
 //! - [`idempotency`]: a POST that is repeated does its work once
 //! - [`security`]: who may call, by the type of the handler's access argument, which gives the [`state`]
 //! - [`body`]: JSON, read strictly; [`doubled`], [`explain`], [`check`], [`json_object`]: what is wrong with it
@@ -30,6 +30,7 @@ pub(super) mod idempotency;
 pub mod json_object;
 pub mod page;
 pub mod problem;
+pub(super) mod query;
 pub(super) mod scope_name;
 pub mod security;
 pub(super) mod state;

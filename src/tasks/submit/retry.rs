@@ -69,6 +69,7 @@ impl Submitter {
             return Err(RetryError::NothingToRetry);
         }
         let keep = kept(&published.recipe, &steps, from_node)?;
+        self.take_places(scope, 1).await?;
         let inputs = task.inputs.as_object().cloned().unwrap_or_default();
         let submission = self.submission(
             scope,
