@@ -97,7 +97,7 @@ mod tests {
             "x {{ foo(inputs.a) | upper }}",
             "{% for x in foo() %}{% endfor %}",
             "{% if inputs.a and foo(2) %}{% endif %}",
-            "{% set x = [foo(1)] %}",
+            "{% set x = foo(1) %}",
             "{{ range(foo(1)) }}",
         ] {
             let message = references(text).unwrap_err().message;
