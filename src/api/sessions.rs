@@ -63,6 +63,8 @@ pub struct SessionsApi;
 #[OpenApi(prefix_path = "/auth/sessions", tag = "Tag::Auth")]
 impl SessionsApi {
     /// List where you are signed in.
+    ///
+    /// In 50 places at most: to sign in once more ends the oldest session.
     #[oai(path = "/", method = "get", operation_id = "list_own_sessions")]
     async fn list_own_sessions(
         &self,

@@ -16,7 +16,19 @@ pub struct NewSession<'a> {
     pub expires_at: DateTime<Utc>,
 }
 
-pub async fn open_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), sqlx::Error> {
+/// Sessions of one person that are in force at a time.
+pub const MAX_SESSIONS: i64 = 50;
+
+/// Opens a session, and ends the oldest where a person has more than [`MAX_SESSIONS`] of them.
+pub async fn open_session(
+    connection: &mut PgConnection,
+    new: &NewSession<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    // Of two that begin at once the second waits, and sees the first.
+    sqlx::query!("select id from users where id = $1 for no key update", new.user_id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
     sqlx::query!(
         "insert into sessions (id, agency_id, user_id, user_agent, expires_at) values ($1, $2, $3, $4, $5)",
         new.id.0,
@@ -24,6 +36,19 @@ pub async fn open_session(connection: &mut PgConnection, new: &NewSession<'_>) -
         new.user_id.0,
         new.user_agent,
         new.expires_at,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update sessions set revoked_at = $3
+          where id in (select id from sessions
+                        where agency_id = $5 and user_id = $2 and id <> $1 and revoked_at is null and expires_at > $3
+                        order by id desc offset $4)",
+        new.id.0,
+        new.user_id.0,
+        now,
+        MAX_SESSIONS - 1,
+        new.agency_id.0,
     )
     .execute(connection)
     .await?;

@@ -172,7 +172,7 @@ impl Auth {
             user_agent: user_agent.as_deref(),
             expires_at: now + SESSION,
         };
-        refresh_tokens::open_session(tx, &session).await?;
+        refresh_tokens::open_session(tx, &session, now).await?;
         let tokens = self.tokens(tx, &user, session.id, session.expires_at, now).await?;
         Ok(SignedIn { user, agency, tokens })
     }

@@ -2,9 +2,11 @@
 //! it, a pattern may be huge, and a small one may take a large answer for ever. So it is
 //! measured as it will be expanded before it is compiled, and an answer before it is checked.
 
+mod pattern;
+
 use std::collections::HashMap;
 
-use jsonschema::{PatternOptions, ValidationError, Validator};
+use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
 /// Values of a schema, each counted as often as references lead to it.
@@ -38,7 +40,7 @@ impl BoundedSchema {
         // An answer's text is not compiled: it could be as huge as a pattern of the schema may not.
         let options = jsonschema::options().with_pattern_options(patterns).with_format("regex", |_: &str| true);
         let compiled = options.build(schema);
-        let validator = compiled.map_err(|error| format!("is not a usable JSON Schema: {error}"))?;
+        let validator = compiled.map_err(|error| refusal(&error))?;
         Ok(Self { validator, weight })
     }
 
@@ -58,6 +60,15 @@ impl BoundedSchema {
             return Ok(Vec::new());
         }
         Ok(self.validator.iter_errors(answer).take(most).map(ValidationError::to_owned).collect())
+    }
+}
+
+fn refusal(error: &ValidationError<'_>) -> String {
+    match (error.kind(), error.instance().as_str()) {
+        (ValidationErrorKind::Format { format }, Some(text)) if format == "regex" => {
+            pattern::refusal(text, MAX_PATTERN_BYTES)
+        }
+        _ => format!("is not a usable JSON Schema: {error}"),
     }
 }
 

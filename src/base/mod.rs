@@ -4,6 +4,7 @@ pub mod agency_semaphores;
 pub mod apart;
 pub mod cache;
 pub mod clock;
+pub mod host_name;
 pub mod ids;
 pub mod json_schema;
 pub mod metered;

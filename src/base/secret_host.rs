@@ -9,6 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::host_name;
+
 /// Of one secret.
 pub const MAX_SECRET_HOSTS: usize = 20;
 const MAX_BYTES: usize = 255;
@@ -27,8 +29,9 @@ impl SecretHost {
         let refuse = || {
             format!(
                 "`{}` is not a valid host: write api.example.com or api.example.com:8443, without scheme, path, template \
-                 or wildcard",
-                text.chars().take(100).collect::<String>()
+                 or wildcard; {}",
+                text.chars().take(100).collect::<String>(),
+                host_name::RULE
             )
         };
         // The URL parser would leave out blanks and line breaks, wherever they stand.
@@ -39,10 +42,7 @@ impl SecretHost {
         let url = Url::parse(&format!("https://{text}/")).map_err(|_| refuse())?;
         let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let nobody = url.username().is_empty() && url.password().is_none() && !text.contains('@');
-        // It takes signs that no host has, such as commas.
-        let sign = |c: char| c.is_ascii_alphanumeric() || "-._[:]".contains(c);
-        let host =
-            url.host_str().filter(|host| host.contains(|c: char| c.is_ascii_alphanumeric()) && host.chars().all(sign));
+        let host = url.host_str().filter(|_| host_name::is_possible(&url));
         match host {
             Some(host) if plain && nobody && text.len() <= MAX_BYTES && !text.ends_with('/') => {
                 Ok(Self::of(host, &url))
@@ -114,6 +114,8 @@ mod tests {
             ("127.0.0.1:8080", "http://127.0.0.1:8080/"),
             ("[::1]:8080", "http://[0:0::1]:8080/"),
             ("bücher.example", "https://xn--bcher-kva.example/"),
+            ("a--b.x-1_y.example.", "https://a--b.x-1_y.example/"),
+            ("x", "https://x/"),
         ] {
             assert!(is_of(host, url), "{host} {url}");
         }
@@ -151,6 +153,15 @@ mod tests {
             "x.example,y.example",
             "x.example;y",
             "...",
+            "-a.com",
+            "a.-b.com",
+            "a-.com",
+            "x:0",
+            "example..com",
+            ".example.com",
+            "example.com..",
+            &format!("{}.example", "a".repeat(64)),
+            &format!("{}.example", "a.".repeat(125)),
         ] {
             assert!(SecretHost::parse(text).unwrap_err().contains("api.example.com:8443"), "{text}");
         }

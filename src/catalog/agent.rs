@@ -11,6 +11,7 @@ use super::{
     components::{self, ComponentSpec, Open, Tool},
     destination,
 };
+use crate::base::host_name;
 
 const MAX_TOOLS: usize = 16;
 const MAX_HOSTS: usize = 20;
@@ -207,8 +208,10 @@ impl Host {
     /// # Errors
     /// How one is written.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let refuse =
-            || format!("`{text}` is not a valid host: write example.com, example.com:8443, *.example.com or \"*\"");
+        let refuse = || {
+            let rule = host_name::RULE;
+            format!("`{text}` is not a valid host: write example.com, example.com:8443, *.example.com or \"*\"; {rule}")
+        };
         let text = text.trim();
         if text == "*" {
             return Ok(Self::Any);
@@ -216,10 +219,13 @@ impl Host {
         let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
         let url = if rest.contains("://") { rest.to_owned() } else { format!("https://{rest}/") };
         let url = Url::parse(&url).map_err(|_| refuse())?;
-        let host = url.host_str().filter(|host| !host.is_empty() && !host.contains('*')).ok_or_else(refuse)?;
+        let host = url.host_str().filter(|_| host_name::is_possible(&url)).ok_or_else(refuse)?;
         let plain = rest.contains("://") || (url.path() == "/" && url.query().is_none() && url.username().is_empty());
+        // Below an address is nothing, and below a name the usual port alone is meant.
+        let is_domain = url.domain().is_some() && url.port().is_none();
         match (plain, below) {
             (false, _) => Err(refuse()),
+            (true, true) if !is_domain => Err(refuse()),
             (true, true) => Ok(Self::Below(host.trim_end_matches('.').to_owned())),
             (true, false) => Ok(Self::Exactly(with_port(host, url.port()))),
         }
@@ -308,9 +314,17 @@ mod tests {
             (json!([{"component": "{{ page.title }}"}]), "tools[0].component", "must be one of"),
             (json!([{"component": "WebCrawler"}]), "tools[0].hosts", "the model chooses the url"),
             (json!([{"component": "WebCrawler", "hosts": ["{{ page.url }}"]}]), "tools[0].hosts[0]", "inputs alone"),
-            (json!([{"component": "WebCrawler", "hosts": ["a b"]}]), "tools[0].hosts[0]", "no host"),
-            (json!([{"component": "WebCrawler", "hosts": ["*"], "limit": 3}]), "tools[0].limit", "no key of a tool"),
-            (json!([{"component": "WebCrawler", "hosts": ["*"], "name": "answer"}]), "tools[0].name", "no name"),
+            (json!([{"component": "WebCrawler", "hosts": ["a b"]}]), "tools[0].hosts[0]", "not a valid host"),
+            (
+                json!([{"component": "WebCrawler", "hosts": ["*"], "limit": 3}]),
+                "tools[0].limit",
+                "is not a setting of a tool",
+            ),
+            (
+                json!([{"component": "WebCrawler", "hosts": ["*"], "name": "answer"}]),
+                "tools[0].name",
+                "is not a valid name",
+            ),
             (
                 json!([{"component": "HttpRequest", "hosts": ["a.example"], "secrets": ["k"]}]),
                 "tools[0].config",
@@ -350,7 +364,25 @@ mod tests {
         ] {
             assert!(!permits(host, url), "{host} {url}");
         }
-        for bad in ["", "a/b", "*.*.com", "user@host", "https://"] {
+        for bad in [
+            "",
+            "a/b",
+            "*.*.com",
+            "user@host",
+            "https://",
+            "-a.com",
+            "a-.com",
+            "x:0",
+            "https://x:0/",
+            "example..com",
+            ".example.com",
+            "*..example.com",
+            "*.-a.com",
+            "*.example.com:0",
+            "example.com..",
+            "*.10.0.0.1",
+            "a b",
+        ] {
             assert!(Host::parse(bad).is_err(), "{bad}");
         }
     }

@@ -113,7 +113,7 @@ async fn serve_api(shared: &Shared, shutdown: CancellationToken, ready: impl FnO
     let streams = Streams::start(pool.clone(), shutdown.clone());
     let provider_names = providers.names().into_iter().map(str::to_owned).collect();
     let state = ApiState {
-        submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock)),
+        submitter: Submitter::start(pool.clone(), tickets.clone(), Arc::clone(clock), config.limits.agency_open_tasks),
         tasks: TaskReader::new(pool.clone()),
         pool,
         clock: Arc::clone(clock),
@@ -169,7 +169,8 @@ async fn build_worker(shared: &Shared, shutdown: &CancellationToken) -> anyhow::
         components::registry(),
         shared.redis.1.clone(),
     )?;
-    let submitter = Submitter::start(pool.clone(), Tickets::new(shared.redis.1.clone()), Arc::clone(clock));
+    let (tickets, most_open) = (Tickets::new(shared.redis.1.clone()), config.limits.agency_open_tasks);
+    let submitter = Submitter::start(pool.clone(), tickets, Arc::clone(clock), most_open);
     let deliverer =
         Deliverer { pool: pool.clone(), locker: Arc::clone(&shared.locker), client, clock: Arc::clone(clock) };
     Ok(Worker {

@@ -195,11 +195,11 @@ fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// A title as a file name: lower-case letters, digits and dashes.
+/// A title as a file name: lower-case letters, digits and dashes. It may have been escaped for HTML.
 fn slug(title: &str) -> String {
     const LONGEST: usize = 60;
     let mut slug = String::new();
-    for c in title.chars() {
+    for c in escape::unescape(title).chars() {
         if c.is_alphanumeric() {
             slug.extend(c.to_lowercase());
         } else if !slug.is_empty() && !slug.ends_with('-') {

@@ -15,6 +15,7 @@ use super::{
     Auth, Config, ConfigError, Database, Egress, Http, Lease, Limits, Locker, Log, Problem, Provider, Retention,
     SecretBytes, Settings, Worker, keys,
 };
+use crate::base::host_name;
 
 impl Settings {
     /// The typed configuration.
@@ -198,7 +199,8 @@ impl Reader<'_> {
                 self.refuse(
                     "egress.allow",
                     format!(
-                        "`{entry}` is not an exact host:port, as in intranet.example:8080; no scheme, path or wildcard"
+                        "`{entry}` is not an exact host:port, as in intranet.example:8080; no scheme, path or wildcard; {}",
+                        host_name::RULE
                     ),
                 );
             }
@@ -221,10 +223,12 @@ impl Reader<'_> {
         let user_per_minute = self.number("limits.user_per_minute", 1..=u32::MAX);
         let agency_per_minute = self.number("limits.agency_per_minute", 1..=u32::MAX);
         let address_per_minute = self.number("limits.address_per_minute", 1..=u32::MAX);
+        let agency_open_tasks = self.number("limits.agency_open_tasks", 1..=u32::MAX);
         Some(Limits {
             user_per_minute: user_per_minute?,
             agency_per_minute: agency_per_minute?,
             address_per_minute: address_per_minute?,
+            agency_open_tasks: agency_open_tasks?,
         })
     }
 
@@ -322,7 +326,7 @@ fn is_host_and_port(entry: &str) -> bool {
     url::Url::parse(&format!("http://{entry}")).is_ok_and(|url| {
         let port = entry.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         let host = url.host_str().unwrap_or_default();
-        port.is_some_and(|port| port > 0 && !host.contains('*') && entry == format!("{host}:{port}"))
+        port.is_some_and(|port| port > 0 && host_name::is_possible(&url) && entry == format!("{host}:{port}"))
     })
 }
 

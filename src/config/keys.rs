@@ -122,6 +122,7 @@ pub const KEYS: &[Key] = &[
     key("limits.user_per_minute", Shown::Plainly, Some("60000"), "requests of one user or API key"),
     key("limits.agency_per_minute", Shown::Plainly, Some("600000"), "requests of one agency"),
     key("limits.address_per_minute", Shown::Plainly, Some("300"), "sign-in requests from one address"),
+    key("limits.agency_open_tasks", Shown::Plainly, Some("100000"), "tasks of one agency that have not ended"),
     key("http.public_url", Shown::Plainly, None, "where people reach the API, as in https://teamai.example.com"),
     key("worker.concurrency", Shown::Plainly, Some("1000"), "tasks in flight in one worker"),
     key(

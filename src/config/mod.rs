@@ -95,7 +95,7 @@ pub struct Http {
     pub cors_origins: Vec<url::Origin>,
 }
 
-/// Requests in a minute, and at once.
+/// Requests in a minute, and tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Of a user or an API key.
@@ -103,6 +103,8 @@ pub struct Limits {
     pub agency_per_minute: u32,
     /// Of a client's address, at the endpoints that take no token.
     pub address_per_minute: u32,
+    /// Tasks of an agency that have not ended, those for later with them.
+    pub agency_open_tasks: u32,
 }
 
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use super::{
     address::{self, Refusal},
     error::{Error, ErrorKind},
 };
+use crate::base::host_name;
 
 /// What the guard lets through: the public internet on 80 and 443, and the
 /// operator's exact `host:port` pairs (`TEAMAI_EGRESS__ALLOW`).
@@ -140,9 +141,10 @@ pub fn shown(url: &Url) -> String {
 
 fn parse_pair(entry: &str) -> Result<(String, u16), Error> {
     let fail = || Error {
-        kind: ErrorKind::InvalidUrl(
-            "an allowed address must be exactly host:port, such as ollama.internal:11434".into(),
-        ),
+        kind: ErrorKind::InvalidUrl(format!(
+            "an allowed address must be exactly host:port, such as ollama.internal:11434; {}",
+            host_name::RULE
+        )),
         url: format!("\"{entry}\""),
         sent: false,
     };
@@ -152,9 +154,7 @@ fn parse_pair(entry: &str) -> Result<(String, u16), Error> {
     let url = Url::parse(&format!("http://{entry}/")).map_err(|_| fail())?;
     let plain = url.username().is_empty() && url.password().is_none() && url.path() == "/" && url.query().is_none();
     match url.host_str() {
-        Some(host) if plain && !host.is_empty() && !host.contains('*') => {
-            Ok((host.trim_end_matches('.').to_owned(), port))
-        }
+        Some(host) if plain && host_name::is_possible(&url) => Ok((host.trim_end_matches('.').to_owned(), port)),
         _ => Err(fail()),
     }
 }
@@ -286,9 +286,19 @@ mod tests {
 
     #[test]
     fn a_wrong_pair_names_itself() {
-        for entry in
-            ["example.com", "example.com:", "example.com:0", "*.example.com:443", "a@b:80", "http://x:80", ":80"]
-        {
+        for entry in [
+            "example.com",
+            "example.com:",
+            "example.com:0",
+            "*.example.com:443",
+            "a@b:80",
+            "http://x:80",
+            ":80",
+            "-a.com:80",
+            "a..b:80",
+            ".a:80",
+            "a-:80",
+        ] {
             let error = Policy::new([entry]).unwrap_err().to_string();
             assert!(error.contains(entry) && error.contains("host:port"), "{error}");
         }

@@ -12,7 +12,7 @@ use crate::{
         Plan, Step,
         components::Gives,
         model::OutputFormat,
-        template::{Scope, TemplateError},
+        template::{Scope, TemplateError, enter},
     },
     components::{ComponentError, harmless_html},
     tasks::TaskOutput,
@@ -57,7 +57,10 @@ impl Run<'_> {
     /// HTML that a model or a page may have written. It takes a stranger's time, as templates do.
     async fn harmless(&self, html: String) -> Result<Value, ComponentError> {
         let failure = |message| TemplateError { node: String::new(), path: "output".to_owned(), message };
-        let work = move || harmless_html(&html).map(Value::String).map_err(failure);
+        let work = move || {
+            enter("output");
+            harmless_html(&html).map(Value::String).map_err(failure)
+        };
         Ok(self.apart(work).await?)
     }
 

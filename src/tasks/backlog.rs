@@ -35,6 +35,24 @@ pub async fn depth(scope: &TenantScope, pool: &PgPool) -> Result<Vec<Depth>, sql
     Ok(rows)
 }
 
+/// How many tasks of the agency have not ended, counted up to `most`.
+///
+/// # Errors
+/// The database is unavailable.
+pub async fn open(scope: &TenantScope, pool: &PgPool, most: u32) -> Result<i64, sqlx::Error> {
+    let mut tx = db::tenant(pool, scope.agency_id()).await?;
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!"
+             from (select run_at from task_queue where agency_id = $1 and finished_at is null limit $2) open"#,
+        scope.agency_id().0,
+        i64::from(most),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
 /// Tasks of the agency finished since then, by status.
 ///
 /// # Errors

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::support::{Api, Person, Reply};
+use crate::{
+    customer::Customer,
+    stack::{Stack, eventually},
+    support::{Api, Person, Reply},
+};
 
 /// What is made, how many there can be, how all but one of them come to be there, and how
 /// one more is asked for.
@@ -127,4 +131,77 @@ async fn every_bound_of_the_database_is_an_answer_of_the_api(root: PgPool) {
     let list = source.split("const TOO_MANY").nth(1).unwrap().split("];").next().unwrap();
     let known: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     assert_eq!(bounded, known);
+}
+
+const RECIPE: &str = r#"
+recipe:
+  id: plain
+  name: Plain
+  version: "1.0"
+  inputs: []
+  workflow:
+    nodes: [{ id: a, component: Transform, config: { value: 1 } }]
+"#;
+
+/// An agency's tasks that have not ended, those for later with them.
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
+async fn tasks_that_wait_have_a_number_and_those_for_later_count(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let (acme, rival) = (Customer::new(&stack, "acme").await, Customer::new(&stack, "rival").await);
+    for customer in [&acme, &rival] {
+        customer.publish(RECIPE).await;
+    }
+    let task = || acme.task("plain", json!({}));
+    let first = acme.post_keyed("/tasks", "before", &task()).await.expect(202);
+    let mut tx = root.begin().await.unwrap();
+    sqlx::query("set local session_replication_role = replica").execute(&mut *tx).await.unwrap();
+    sqlx::query(
+        "insert into task_queue (id, agency_id, team_id, agent_instance_id, recipe_id, recipe_slug, recipe_version,
+                                 steps_total, run_at)
+         select gen_random_uuid(), t.agency_id, t.team_id, t.agent_instance_id, t.recipe_id, t.recipe_slug,
+                t.recipe_version, t.steps_total, now() + interval '300 days'
+           from task_queue t, generate_series(2, 99998)",
+    )
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    tx.commit().await.unwrap();
+    let full = eventually("the queue is full", async || {
+        let reply = acme.post("/tasks", task()).await;
+        (reply.status != 202).then_some(reply)
+    })
+    .await;
+    assert!(stack.count("select count(*) from task_queue").await <= 100_000, "two could still be taken");
+    assert!(full.header("retry-after").is_some(), "{}", full.text);
+    let detail = full.problem(429, "queue_full")["detail"].to_string();
+    assert!(["100000", "run_at", "cancel"].iter().all(|word| detail.contains(word)), "{detail}");
+    acme.post("/tasks/batch", json!({"tasks": [task(), task()]})).await.problem(429, "queue_full");
+    acme.cancel(first["id"].as_str().unwrap()).await;
+    eventually("there is a place again", async || (acme.post("/tasks", task()).await.status == 202).then_some(()))
+        .await;
+    acme.post("/tasks", task()).await.problem(429, "queue_full");
+    acme.post_empty(&format!("/tasks/{}/retry", first["id"].as_str().unwrap())).await.problem(429, "queue_full");
+    // What was taken before is answered as it was then.
+    assert_eq!(acme.post_keyed("/tasks", "before", &task()).await.expect(202)["id"], first["id"]);
+    rival.submit(rival.task("plain", json!({}))).await;
+}
+
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
+async fn a_task_waits_for_its_time_a_year_and_no_longer(root: PgPool) {
+    let stack = Stack::start(&root, &[]).await;
+    let acme = Customer::new(&stack, "acme").await;
+    acme.publish(RECIPE).await;
+    let task = |days: i64| {
+        let mut task = acme.task("plain", json!({}));
+        task["run_at"] = json!(chrono::Utc::now() + chrono::TimeDelta::days(days));
+        task
+    };
+    acme.post("/tasks", task(365)).await.expect(202);
+    acme.post("/tasks", task(-400)).await.expect(202);
+    let refused = acme.post("/tasks", task(367)).await.invalid(&["run_at"]);
+    let detail = refused["detail"].as_str().unwrap();
+    assert!(detail.contains("366 days") && detail.contains("schedule"), "{detail}");
+    let mut last = task(1);
+    last["run_at"] = json!("9999-12-31T00:00:00Z");
+    acme.post("/tasks/batch", json!({"tasks": [task(1), last]})).await.invalid(&["tasks[1].run_at"]);
 }

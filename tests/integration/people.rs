@@ -3,10 +3,11 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use sqlx::PgPool;
+use teamai::base::SessionId;
 
 use crate::{
     stack::eventually,
-    support::{Api, PASSWORD},
+    support::{Api, PASSWORD, Person},
 };
 
 #[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
@@ -132,6 +133,48 @@ async fn a_person_sees_and_ends_their_own_sessions(root: PgPool) {
     api.advance(TimeDelta::days(31));
     let fresh = api.login(&laptop.email).await;
     assert_eq!(api.get(&fresh, "/auth/sessions").await.expect(200)["items"].as_array().unwrap().len(), 1);
+}
+
+/// The oldest ends when one more begins, also when many begin at once.
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
+async fn a_person_has_fifty_sessions_and_no_more(root: PgPool) {
+    let api = Api::start(&root);
+    let (oldest, other) = (api.agency("acme").await, api.agency("rival").await);
+    let in_force = async |who: &Person| {
+        let sql = "select count(*) from sessions where user_id = $1::uuid and revoked_at is null and expires_at > $2";
+        let count = sqlx::query_scalar::<_, i64>(sql).bind(&who.user_id).bind(api.state.clock.now());
+        count.fetch_one(&root).await.unwrap()
+    };
+    api.advance(TimeDelta::seconds(1));
+    let second = api.login(&oldest.email).await;
+    for _ in 0..48 {
+        api.advance(TimeDelta::seconds(1));
+        sqlx::query("insert into sessions (id, agency_id, user_id, expires_at) values ($1, $2::uuid, $3::uuid, $4)")
+            .bind(SessionId::at(api.state.clock.now()).0)
+            .bind(&oldest.agency_id)
+            .bind(&oldest.user_id)
+            .bind(api.state.clock.now() + TimeDelta::days(30))
+            .execute(&root)
+            .await
+            .unwrap();
+    }
+    assert_eq!(in_force(&oldest).await, 50);
+    api.get(&oldest, "/auth/me").await.expect(200);
+    api.advance(TimeDelta::seconds(1));
+    let newest = api.login(&oldest.email).await;
+    assert_eq!(in_force(&oldest).await, 50);
+    api.get(&oldest, "/auth/me").await.problem(401, "invalid_token");
+    let refresh = json!({"refresh_token": oldest.refresh_token});
+    api.post_open("/auth/refresh", refresh).await.problem(401, "invalid_refresh_token");
+    for still in [&second, &newest, &other] {
+        api.get(still, "/auth/me").await.expect(200);
+    }
+    api.advance(TimeDelta::seconds(1));
+    let at_once = futures::future::join_all((0..2).map(|_| api.login(&oldest.email))).await;
+    assert_eq!(in_force(&oldest).await, 50);
+    for one in &at_once {
+        api.get(one, "/auth/me").await.expect(200);
+    }
 }
 
 #[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]

@@ -170,7 +170,12 @@ async fn a_bucket_that_holds_something_else_is_full_and_counts_again() {
     let dir = tempfile::tempdir().unwrap();
     let redis = Redis::start(dir.path()).await;
     let each = 4;
-    let limits = Limits { user_per_minute: each, agency_per_minute: 1_000_000, address_per_minute: 1_000 };
+    let limits = Limits {
+        user_per_minute: each,
+        agency_per_minute: 1_000_000,
+        address_per_minute: 1_000,
+        agency_open_tasks: 1_000,
+    };
     let limiter = Limiter::new(limits, queue::connect(&redis.url()).unwrap().1);
     let values = ["'many'", "'nan'", "'inf'", "'-inf'", "'1e300'", "'9999999999999999'", "''"];
     let scripts = POISONS.iter().filter(|(kind, _)| *kind != "string").map(|(_, script)| (*script).to_owned());

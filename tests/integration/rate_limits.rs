@@ -22,7 +22,7 @@ use crate::{
 const MANY: u32 = 1_000_000;
 
 fn limits(user: u32, agency: u32, address: u32) -> Limits {
-    Limits { user_per_minute: user, agency_per_minute: agency, address_per_minute: address }
+    Limits { user_per_minute: user, agency_per_minute: agency, address_per_minute: address, agency_open_tasks: 1_000 }
 }
 
 /// One process' limiter, its connection made.

@@ -67,6 +67,13 @@ async fn what_is_no_host_is_named_with_its_place(root: PgPool) {
         "a.example,b.example",
         "a.example\\b",
         ":443",
+        "-a.com",
+        "a-.com",
+        "x:0",
+        "example..com",
+        ".example.com",
+        "a_b.example.-x",
+        "example.com..",
     ] {
         let refused = put(json!(["ok.example", wrong])).await.invalid(&["hosts[1]"]);
         assert!(refused["detail"].as_str().unwrap().contains("api.example.com:8443"), "{wrong}: {refused}");

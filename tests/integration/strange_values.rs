@@ -71,3 +71,36 @@ async fn a_recipe_with_a_nul_is_refused_with_its_path(root: PgPool) {
         assert!(reply.text.contains("NUL"), "{path}: {}", reply.text);
     }
 }
+
+/// Of every operation; what is no UTF-8 would else be read as another text.
+#[sqlx::test(migrator = "teamai::db::FRESH_SCHEMA")]
+async fn a_query_that_is_not_utf_8_is_refused_with_its_parameter(root: PgPool) {
+    let api = Api::start(&root);
+    let admin = api.agency("acme").await;
+    let spec = api.get_open("/openapi.json").await.expect(200);
+    let mut tried = 0;
+    for (path, methods) in spec["paths"].as_object().unwrap() {
+        let path: Vec<&str> = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect();
+        for (method, operation) in methods.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for name in parameters.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap()) {
+                for value in ["%ff", "a%C3", "%ed%a0%80", "%c0%80"] {
+                    let request = Request::builder()
+                        .method(method.to_uppercase().parse().unwrap())
+                        .uri_str(format!("{}?{name}={value}", path.join("/")))
+                        .header("authorization", format!("Bearer {}", admin.token));
+                    let refused = api.send(request.finish()).await.invalid(&[name]);
+                    assert!(refused["detail"].as_str().unwrap().contains("UTF-8"), "{refused}");
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 50, "{tried}");
+    for query in ["a=b&tag=%FF", "tag=x&%ff=1", "limit=1&tag=a+%fe+b&cursor="] {
+        assert_eq!(api.get(&admin, &format!("/tasks?{query}")).await.status, 422, "{query}");
+    }
+    for query in ["tag=%C3%BC", "tag=a+b%20c", "tag=100%", "tag=%zz", "", "&&tag=%F0%9F%8C%9E"] {
+        api.get(&admin, &format!("/tasks?{query}")).await.expect(200);
+    }
+}

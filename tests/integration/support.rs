@@ -133,7 +133,8 @@ impl KeyProbe for Probe {
     }
 }
 
-const LIMITS: Limits = Limits { user_per_minute: 6000, agency_per_minute: 60_000, address_per_minute: 300 };
+const LIMITS: Limits =
+    Limits { user_per_minute: 6000, agency_per_minute: 60_000, address_per_minute: 300, agency_open_tasks: 100_000 };
 
 fn start_of_the_day() -> Arc<ManualClock> {
     let now: DateTime<Utc> = "2027-03-15T12:00:00Z".parse().unwrap();
@@ -195,7 +196,7 @@ impl Api {
             registration_open: true,
             locker: Arc::new(Locker::new(Arc::new(SecretBox::new(Box::new([7; 32]))))),
             key_probe: Arc::new(Probe),
-            submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone()),
+            submitter: Submitter::start(pool.clone(), tickets.clone(), clock.clone(), limits.agency_open_tasks),
             tasks: TaskReader::new(pool.clone()),
             tickets,
             standstill: Standstill::default(),

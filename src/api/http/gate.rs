@@ -11,7 +11,7 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 
-use super::{client_address::client_address, document::Operations, errors::from_framework, problem::Problem};
+use super::{client_address::client_address, document::Operations, errors::from_framework, problem::Problem, query};
 use crate::limits::Limiter;
 
 /// Bytes of path and query.
@@ -95,12 +95,5 @@ fn bounds(request: &Request) -> Result<(), Problem> {
     if request.uri().path().contains("%00") {
         return Err(Problem::not_found());
     }
-    match request.uri().query().filter(|query| query.contains("%00")) {
-        Some(query) => {
-            let pair = query.split('&').find(|pair| pair.contains("%00")).unwrap_or_default();
-            let name = pair.split('=').next().unwrap_or_default();
-            Err(Problem::invalid(name, "must not contain NUL characters"))
-        }
-        None => Ok(()),
-    }
+    query::refusal(request.uri().query().unwrap_or_default()).map_or(Ok(()), Err)
 }

@@ -4,7 +4,7 @@
 //!
 //! - [`connections`]: how many there may be, and how long each may be silent
 //! - [`frame`]: an id, a span, headers, metrics, panics; [`browsers`]: pages of other origins
-//! - [`gate`]: bounds of address and headers, requests without a token; [`client_address`]: who asks
+//! - [`gate`]: bounds of address and headers, requests without a token; [`query`]: nothing but UTF-8 in it; [`client_address`]: who asks
 //! - [`idempotency`]: a POST that is repeated does its work once
 //! - [`security`]: who may call, by the type of the handler's access argument, which gives the [`state`]
 //! - [`admit`]: how many requests of those who signed in
@@ -33,6 +33,7 @@ pub(super) mod json_answer;
 pub mod json_object;
 pub mod page;
 pub mod problem;
+pub(super) mod query;
 pub(super) mod scope_name;
 pub mod security;
 pub(super) mod state;

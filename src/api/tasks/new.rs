@@ -33,7 +33,7 @@ pub struct NewTaskBody {
     /// 0 to 9, higher is sooner; 5 unless given.
     #[oai(validator(minimum(value = "0"), maximum(value = "9")))]
     pub priority: Option<i16>,
-    /// Not before this time; at once unless given.
+    /// Not before this time, at most 366 days from now; at once unless given.
     pub run_at: Option<Time>,
     /// Whom the run is for: an experiment gives the same subject the same version. At most 255 characters.
     #[oai(validator(max_length = 255))]

@@ -5,11 +5,15 @@ use crate::{
     tasks::submit::{RetryError, SubmitError},
 };
 
+/// Seconds until a full queue is worth another try.
+const QUEUE_RETRY: u64 = 10;
+
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         let detail = error.to_string();
         match error {
             SubmitError::OverMonthlyLimit { .. } => Self::payment_required("monthly_limit_reached", sentence(&detail)),
+            SubmitError::QueueFull { .. } => Self::too_many_requests("queue_full", sentence(&detail), QUEUE_RETRY),
             SubmitError::KeyReused => Self::invalid("Idempotency-Key", detail).with_code("idempotency_key_reused"),
             SubmitError::Unavailable => {
                 Self::unavailable("database_unavailable", "The database is unavailable; try again shortly.")
@@ -42,6 +46,7 @@ fn fields(prefix: &str, error: SubmitError) -> Vec<FieldError> {
             .collect(),
         SubmitError::VersionUnknown => at("version"),
         SubmitError::AgentUnknown => at("agent_instance_id"),
+        SubmitError::TooFarAhead { .. } => at("run_at"),
         _ => at("recipe"),
     }
 }

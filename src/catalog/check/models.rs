@@ -107,14 +107,14 @@ mod tests {
         let good = "component: Agent, config: { prompt_template: x, max_turns: 3, tools: [{ component: WebsiteConnector, hosts: [example.com] }] }";
         assert!(problems(good).is_empty(), "{:?}", problems(good));
         for (config, path, word) in [
-            ("prompt_template: x, rubric: y", "rubric", "no setting of Agent"),
+            ("prompt_template: x, rubric: y", "rubric", "is not a setting of Agent"),
             ("model: openai/m", "", "needs `prompt_template`"),
             ("prompt_template: x, max_turns: 90", "max_turns", "1 to 50"),
             ("prompt_template: x, tools: [{ component: WebCrawler }]", "tools[0].hosts", "chooses the url"),
             (
                 "prompt_template: x, tools: [{ component: WebCrawler, hosts: [\"*\"], limit: 1 }]",
                 "tools[0].limit",
-                "no key of a tool",
+                "is not a setting of a tool",
             ),
             (
                 "prompt_template: x, tools: [{ component: HttpRequest, config: { url: https://a.example }, secrets: [k] }]",
@@ -137,7 +137,7 @@ mod tests {
         let mut words: Vec<_> = found.iter().map(|(_, message)| message.as_str()).collect();
         words.sort_unstable();
         assert!(
-            words.len() == 2 && words[0].contains("needs `subject`") && words[1].contains("no setting"),
+            words.len() == 2 && words[0].contains("needs `subject`") && words[1].contains("is not a setting"),
             "{words:?}"
         );
     }

@@ -179,8 +179,8 @@ fn templates_see_only_what_has_run() {
         ("{{ runtime.today }}", "there is no `runtime.today`"),
         ("{{ item.x }}", "for_each"),
         ("{{ secrets.key }}", "never reach a template"),
-        ("{{ nobody }}", "no node of this recipe"),
-        ("{% if a.x %}", "no valid template"),
+        ("{{ nobody }}", "is not a node of this recipe"),
+        ("{% if a.x %}", "is not a valid template"),
     ] {
         let message = fault(&node(bad, ""));
         assert!(message.contains(words) && message.contains("nodes[2].config.x"), "{bad}: {message}");

@@ -3,7 +3,7 @@
 use minijinja::value::ValueKind;
 use serde_json::{Map, Value};
 
-use super::{Budget, Escape, Scope, TemplateError, deadline, engine, form::Form, names, program::Program};
+use super::{Budget, Escape, Scope, TemplateError, deadline, engine, form::Form, names, place, program::Program};
 
 /// An expression, compiled.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Expr {
     /// # Errors
     /// It has no value.
     pub fn holds(&self, scope: &Scope, path: &str) -> Result<bool, TemplateError> {
+        place::enter(path);
         let value = self.eval(scope, &Budget::default());
         value.map(|value| value.is_true()).map_err(|message| fault(path, message))
     }
@@ -35,6 +36,7 @@ impl Expr {
     /// # Errors
     /// It has none.
     pub fn value(&self, scope: &Scope, path: &str) -> Result<Value, TemplateError> {
+        place::enter(path);
         self.json(scope, &Budget::default()).map_err(|message| fault(path, message))
     }
 
@@ -44,6 +46,7 @@ impl Expr {
     /// It has no value, or too large a one.
     pub fn items(&self, scope: &Scope, most: usize) -> Result<Result<Items, Value>, TemplateError> {
         let named = |message| fault("for_each", message);
+        place::enter("for_each");
         let budget = Budget::default();
         let value = Scope::plain(self.eval(scope, &budget).map_err(named)?);
         let (ValueKind::Seq | ValueKind::Iterable) = value.kind() else {
@@ -138,6 +141,9 @@ impl Compiled {
     /// # Errors
     /// Names the string by its path; the error has no node yet.
     pub fn render(&self, escape: Escape, scope: &Scope, path: &str, budget: &Budget) -> Result<Value, TemplateError> {
+        if matches!(self, Self::Expression(_) | Self::Text(_)) {
+            place::enter(path);
+        }
         match self {
             Self::Literal(value) => Ok(value.clone()),
             Self::Expression(expression) => match expression.json(scope, budget) {

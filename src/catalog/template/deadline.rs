@@ -29,7 +29,7 @@ pub fn is_late() -> bool {
 
 /// Why a rendering ended.
 pub fn late() -> String {
-    format!("the templates of one config take more than {} s; loop over less", apart::END.as_secs())
+    format!("the templates of one config take more than {} s; loop over fewer items", apart::END.as_secs())
 }
 
 #[cfg(test)]

@@ -27,7 +27,12 @@ pub static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 pub fn explain(error: &Error) -> String {
     let mut message = match error.kind() {
         ErrorKind::OutOfFuel => {
-            format!("the template takes more than {FUEL} steps, or 64 bytes for each; loop over less")
+            format!(
+                "the template was stopped after {},{:03} steps, the most that one may take: each turn of a loop, each \
+                 operation and every few bytes of text count; loop over fewer items, or do the work in several nodes",
+                FUEL / 1000,
+                FUEL % 1000
+            )
         }
         kind => match error.detail() {
             Some(detail) => format!("{kind}: {detail}"),
@@ -61,4 +66,23 @@ fn dotted(source: &str, range: std::ops::Range<usize>) -> &str {
     };
     let start = before.trim_end_matches(part_of_name).len();
     source.get(start..end).unwrap_or_default().trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::catalog::template::{Escape, program::Program};
+
+    #[test]
+    fn a_template_out_of_steps_says_what_happened_and_what_to_do() {
+        let program = Program::template(
+            "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
+            Escape::None,
+        );
+        let scope = minijinja::Value::from(minijinja::value::Serde(serde_json::json!({})));
+        let message = super::explain(&program.unwrap().text(scope).unwrap_err());
+        let wanted = "the template was stopped after 750,000 steps, the most that one may take: each turn of a loop, \
+                      each operation and every few bytes of text count; loop over fewer items, or do the work in \
+                      several nodes";
+        assert_eq!(message, wanted);
+    }
 }

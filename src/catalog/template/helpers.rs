@@ -1,9 +1,11 @@
-//! Finds filters and tests that do not exist. The engine itself would only say so
+//! Finds filters, tests and functions that do not exist. The engine itself would only say so
 //! when a run gets there.
+
+use std::collections::BTreeSet;
 
 use minijinja::{ErrorKind, machinery::ast::Expr};
 
-use super::{engine::ENGINE, syntax::Tree};
+use super::{super::problem::suggestion, engine::ENGINE, syntax::Tree};
 
 /// The first filter or test that is unknown, as a message.
 pub fn unknown(tree: &Tree<'_>) -> Option<String> {
@@ -18,6 +20,35 @@ pub fn unknown(tree: &Tree<'_>) -> Option<String> {
             .is_err_and(|error| error.kind() == ErrorKind::UnknownTest)
             .then(|| format!("there is no test `{}`", test.name)),
         _ => None,
+    })
+}
+
+/// The names that are called as functions are.
+pub fn called<'a>(tree: &Tree<'a>) -> Vec<&'a str> {
+    let name = |expression: &Expr<'a>| match expression {
+        Expr::Call(call) => match &call.expr {
+            Expr::Var(var) => Some(var.id),
+            _ => None,
+        },
+        _ => None,
+    };
+    tree.expressions().into_iter().filter_map(name).collect()
+}
+
+/// The first of the names that is called and is no function, as a message. `undeclared` are
+/// those that the template takes from outside.
+pub fn unknown_function(called: &[&str], undeclared: &BTreeSet<String>) -> Option<String> {
+    let name = called.iter().find(|name| undeclared.contains(**name))?;
+    // Ours have names that no template can say.
+    let mut known: Vec<&str> = ENGINE.globals().map(|(name, _)| name).filter(|name| !name.starts_with('!')).collect();
+    known.sort_unstable();
+    let near = suggestion(name, known.iter().copied());
+    let last = known.pop().unwrap_or_default();
+    let known = format!("functions are {} and {last}", known.join(", "));
+    Some(if near.is_empty() {
+        format!("there is no function `{name}`; the {known}")
+    } else {
+        format!("there is no function `{name}`{near} The {known}")
     })
 }
 

@@ -21,6 +21,7 @@ mod methods;
 mod names;
 #[cfg(test)]
 mod paid_tests;
+mod place;
 mod plain;
 mod program;
 mod rebuild;
@@ -34,6 +35,7 @@ pub use compile::{Compiled, Expr, Items};
 pub use escape::Escape;
 pub use kept::Kept;
 pub use names::{References, SyntaxFault, references, references_of_expression};
+pub use place::{Place, enter};
 pub use scope::Scope;
 
 /// Why a template or an expression gave no value.

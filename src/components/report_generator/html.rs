@@ -6,7 +6,7 @@ use pulldown_cmark::{CowStr, Event, LinkType, Options, Parser, Tag, TagEnd};
 
 use super::{
     blocks::Block,
-    escape::escape,
+    escape::{ENTITIES, escape},
     harmless::{self, POLICY},
     prose::is_safe,
 };
@@ -127,7 +127,7 @@ fn linked(text: &str) -> String {
 /// not, the values put into them are.
 fn escape_once(text: &str) -> String {
     let mut escaped = escape(text);
-    for entity in ["amp;", "lt;", "gt;", "quot;", "#39;", "#x27;", "#x2f;", "#34;"] {
+    for (entity, _) in ENTITIES {
         escaped = escaped.replace(&format!("&amp;{entity}"), &format!("&{entity}"));
     }
     escaped

@@ -142,6 +142,22 @@ async fn templates_are_data_by_now() {
     assert_eq!(error.field.as_deref(), Some("config.template"));
 }
 
+/// The title arrives escaped, as all that a template writes into HTML.
+#[tokio::test]
+async fn a_file_is_named_for_the_title_as_it_is_read() {
+    for (title, name) in [
+        ("Bed &amp; Breakfast", "bed-breakfast.html"),
+        ("Bed & Breakfast", "bed-breakfast.html"),
+        ("Ann&#x27;s &lt;b&gt; &quot;1&#x2f;2&quot; &#39;x&#39;", "ann-s-b-1-2-x.html"),
+        ("the amp; and the quot;", "the-amp-and-the-quot.html"),
+        ("&amp;lt;", "lt.html"),
+        ("&amp;&lt;", "report.html"),
+    ] {
+        let output = report(crawl(), json!({"format": "html", "title": title})).await.unwrap();
+        assert_eq!(output["filename"], name, "{title}");
+    }
+}
+
 #[tokio::test]
 async fn bad_formats_are_named() {
     let error = report(json!({}), json!({"format": "pdf"})).await.unwrap_err();

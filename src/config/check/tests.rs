@@ -131,7 +131,18 @@ fn a_file_holds_the_value() {
 
 #[test]
 fn egress_takes_exact_pairs_only() {
-    for bad in ["example.com", "http://example.com:80", "*.example.com:80", "a:0", "a:80/x", "u@a:80"] {
+    for bad in [
+        "example.com",
+        "http://example.com:80",
+        "*.example.com:80",
+        "a:0",
+        "a:80/x",
+        "u@a:80",
+        "-a.com:80",
+        "a..b:80",
+        ".a:80",
+        "a-.b:80",
+    ] {
         let (name, message) = problem(&[("TEAMAI_EGRESS__ALLOW", bad)]);
         assert_eq!(name, "TEAMAI_EGRESS__ALLOW");
         assert!(message.contains(bad), "{message}");

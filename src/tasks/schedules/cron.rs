@@ -174,12 +174,12 @@ mod tests {
     #[test]
     fn what_is_no_schedule_is_refused_with_the_remedy() {
         for (cron, words) in [
-            ("", "no cron expression"),
+            ("", "is not a valid cron expression"),
             ("* * * *", "minute, hour, day of month"),
-            ("* * * * * *", "no cron expression"),
-            ("0 0 * * * 2027", "no cron expression"),
-            ("61 * * * *", "no cron expression"),
-            ("every day", "no cron expression"),
+            ("* * * * * *", "is not a valid cron expression"),
+            ("0 0 * * * 2027", "is not a valid cron expression"),
+            ("61 * * * *", "is not a valid cron expression"),
+            ("every day", "is not a valid cron expression"),
             ("0 0 30 2 *", "never comes"),
         ] {
             let error = CronTimes::parse(cron, "UTC").unwrap_err().to_string();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     base::TenantScope,
     db,
-    tasks::submit::{SubmitError, Submitter},
+    tasks::submit::{SubmitError, Submitter, submission::Submission},
 };
 
 /// Schedules taken in one look.
@@ -60,8 +60,8 @@ async fn fire(pool: &PgPool, submitter: &Submitter, due: &Due) -> Result<bool, s
         return Ok(false);
     };
     let scope = TenantScope::scheduled(due.agency_id, due.id);
-    let task = match submitter.prepare(&scope, &due.job.task()).await {
-        Ok(prepared) => due::task_of(prepared.submission, due),
+    let task = match prepare(submitter, &scope, due).await {
+        Ok(task) => task,
         Err(SubmitError::Unavailable) => return Err(sqlx::Error::PoolClosed),
         Err(SubmitError::Database(error)) if db::is_unavailable(&error) => return Err(error),
         Err(error) => return failed(pool, due, fire_at, plan.next, &words(&error)).await,
@@ -79,6 +79,13 @@ async fn fire(pool: &PgPool, submitter: &Submitter, due: &Due) -> Result<bool, s
             failed(pool, due, fire_at, plan.next, "the task could not be written").await
         }
     }
+}
+
+/// The task of a time, which the queue has a place for.
+async fn prepare(submitter: &Submitter, scope: &TenantScope, due: &Due) -> Result<Submission, SubmitError> {
+    let prepared = submitter.prepare(scope, &due.job.task()).await?;
+    submitter.take_places(scope, 1).await?;
+    Ok(due::task_of(prepared.submission, due))
 }
 
 /// Notes it on the schedule, which goes on with its next time.

@@ -46,6 +46,10 @@ impl Submitter {
     pub async fn submit_all(&self, scope: &TenantScope, new: Vec<NewTask>) -> Result<Vec<Task>, SubmitError> {
         let prepared = self.prepare_all(scope, &new).await?;
         let hash = request_hash(&new);
+        if let Err(refusal) = self.take_places(scope, new.len()).await {
+            // What was taken before is answered as it was then.
+            return if self.was_taken(scope, &new).await? { self.replay(scope, new, hash).await } else { Err(refusal) };
+        }
         let group = group(&prepared, hash.as_deref());
         let written = match self.0.lane.write(group.clone()).await {
             Ok(written) => written,
@@ -114,6 +118,12 @@ impl Submitter {
             limit: published.limits().max_executions_per_month.unwrap_or_default(),
             resets_at: resets_on.and_time(chrono::NaiveTime::MIN).and_utc(),
         }
+    }
+
+    /// Whether the request's key has been used.
+    async fn was_taken(&self, scope: &TenantScope, new: &[NewTask]) -> Result<bool, SubmitError> {
+        let Some(key) = new.first().and_then(|first| first.idempotency_key.as_ref()) else { return Ok(false) };
+        Ok(submission::key_holder(scope, &self.0.pool, key).await?.is_some())
     }
 
     /// The tasks that the key was first used for, as they were answered then.

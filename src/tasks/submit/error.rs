@@ -19,6 +19,13 @@ pub enum SubmitError {
         .resets_at.format("%Y-%m-%dT%H:%M:%SZ")
     )]
     OverMonthlyLimit { cookbook: String, limit: u32, resets_at: DateTime<Utc> },
+    #[error(
+        "this agency has {most} tasks that have not ended, and can have no more: wait until some end, or cancel some; \
+         those that wait for their run_at count too"
+    )]
+    QueueFull { most: u32 },
+    #[error("must be at most {days} days from now; submit the task nearer to its time, or make a schedule")]
+    TooFarAhead { days: i64 },
     /// Of a batch, by its place in it; none of it was written.
     #[error("{} of the tasks cannot be taken, so none was", .0.len())]
     Batch(Vec<(usize, SubmitError)>),

@@ -4,6 +4,7 @@
 //! - [`submitter`]: a recipe, its variant and checked inputs become a row
 //! - [`submission`]: the row, and its write
 //! - [`batch`]: rows that are written together
+//! - [`room`]: how many tasks an agency can have
 //! - [`retry`]: a finished task once more
 //! - [`recipes`]: which recipe a name means
 //! - [`variant`]: which version a run under test is given
@@ -15,6 +16,7 @@ mod new_task;
 mod push;
 mod recipes;
 mod retry;
+mod room;
 pub mod submission;
 mod submitter;
 mod variant;

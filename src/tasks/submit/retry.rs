@@ -69,6 +69,7 @@ impl Submitter {
             return Err(RetryError::NothingToRetry);
         }
         let keep = kept(&published.recipe, &steps, from_node)?;
+        self.take_places(scope, 1).await?;
         let inputs = tasks::read::inputs(scope, &self.0.pool, of).await?;
         let submission = self.submission(
             scope,

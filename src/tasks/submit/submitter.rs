@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use super::{
     new_task::NewTask,
     push::PushFlush,
     recipes::Recipes,
+    room::Room,
     submission::{Submission, SubmitFlush},
     variant::{Assigned, Variants},
 };
@@ -26,6 +27,8 @@ use crate::{
 
 /// Submissions in one statement.
 const MAX_BATCH: usize = 200;
+/// What a task may wait for its `run_at`.
+const FARTHEST_DAYS: i64 = 366;
 
 /// Takes tasks in; cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,20 +42,23 @@ pub(super) struct Inner {
     pub admission: Admission,
     pub recipes: Recipes,
     pub variants: Variants,
+    pub room: Room,
     pub clock: Arc<dyn Clock>,
 }
 
 impl Submitter {
-    /// `pool` is the API's. Must be called within a Tokio runtime.
+    /// `most_open` is how many tasks an agency can have that have not ended. Must be called within
+    /// a Tokio runtime.
     #[must_use]
-    pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>) -> Self {
+    pub fn start(pool: PgPool, tickets: Tickets, clock: Arc<dyn Clock>, most_open: u32) -> Self {
         let lane = Lane::start(SubmitFlush::new(pool.clone()), MAX_BATCH);
         let push = PushFlush::new(tickets);
         let admission = push.admission();
         let pushes = Lane::start(push, MAX_BATCH);
         let recipes = Recipes::new(pool.clone());
         let variants = Variants::new(pool.clone(), Arc::clone(&clock));
-        Self(Arc::new(Inner { pool, lane, pushes, admission, recipes, variants, clock }))
+        let room = Room::new(pool.clone(), most_open);
+        Self(Arc::new(Inner { pool, lane, pushes, admission, recipes, variants, room, clock }))
     }
 
     /// Makes what was just published visible to the next submission.
@@ -60,11 +66,22 @@ impl Submitter {
         self.0.recipes.forget(scope);
     }
 
+    /// Takes places in the queue for so many tasks that are about to be written.
+    ///
+    /// # Errors
+    /// [`SubmitError::QueueFull`]; the database is unavailable.
+    pub async fn take_places(&self, scope: &TenantScope, tasks: usize) -> Result<(), SubmitError> {
+        self.0.room.take(scope, tasks).await
+    }
+
     /// Resolves the recipe and its variant and checks the inputs: everything up to the write.
     ///
     /// # Errors
     /// As [`Submitter::submit_all`], but for what only the write finds out.
     pub async fn prepare(&self, scope: &TenantScope, new: &NewTask) -> Result<Prepared, SubmitError> {
+        if new.run_at.is_some_and(|at| at > self.0.clock.now() + TimeDelta::days(FARTHEST_DAYS)) {
+            return Err(SubmitError::TooFarAhead { days: FARTHEST_DAYS });
+        }
         let named = self.0.recipes.resolve(scope, &new.recipe, new.version.as_deref()).await?;
         let assigned = self.0.variants.assign(&self.0.recipes, scope, new, named).await?;
         let inputs = inputs::check(&assigned.published.recipe.inputs, Value::Object(new.inputs.clone()))
