@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use teamai::base::{Clock, SystemClock};
 
 use crate::{
     stack::{Stack, eventually},
@@ -212,6 +214,11 @@ async fn reply(request: RequestBuilder) -> Reply {
     let text = answer.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
     Reply { status, headers, body, text }
+}
+
+/// For `run_at`.
+pub fn days_from_now(days: i64) -> Value {
+    json!(SystemClock.now() + TimeDelta::days(days))
 }
 
 pub fn items(list: &Value) -> Vec<Value> {

@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
 use crate::{
-    customer::{Customer, text},
+    customer::{Customer, days_from_now, text},
     fixture::{self, id},
     model::Model,
     stack::Stack,
@@ -314,7 +314,7 @@ async fn how_a_task_ended_is_its_last_event(root: PgPool) {
     let acme = Customer::new(&stack, "acme").await;
     acme.publish(&RECIPE.replace("config: { value: done }", "config: { value: \"{{ 1 // 0 }}\" }")).await;
     let mut later = acme.task("told", json!({}));
-    later["run_at"] = json!("2100-01-01T00:00:00Z");
+    later["run_at"] = days_from_now(300);
     let cancelled = acme.submit(later).await;
     let waiting = tokio::spawn(all(follow(&acme, None, &cancelled, None).await));
     acme.post(&format!("/tasks/{cancelled}/cancel"), json!({})).await.expect(200);

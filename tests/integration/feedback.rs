@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
-    customer::{Customer, text},
+    customer::{Customer, days_from_now, text},
     stack::Stack,
 };
 
@@ -56,7 +56,7 @@ async fn a_score_counts_where_no_judge_gave_one(root: PgPool) {
         acme.post(&path, body).await.invalid(&[named]);
     }
     let mut later = acme.task("rated", json!({}));
-    later["run_at"] = json!("2100-01-01T00:00:00Z");
+    later["run_at"] = days_from_now(300);
     let open = acme.submit(later).await;
     acme.post(&format!("/tasks/{open}/feedback"), json!({"quality_score": 1})).await.problem(409, "no_result");
 }

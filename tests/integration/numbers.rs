@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::{
-    customer::Customer,
+    customer::{Customer, days_from_now},
     stack::{Stack, eventually},
     support::{Api, Person, Reply},
 };
@@ -193,7 +193,7 @@ async fn a_task_waits_for_its_time_a_year_and_no_longer(root: PgPool) {
     acme.publish(RECIPE).await;
     let task = |days: i64| {
         let mut task = acme.task("plain", json!({}));
-        task["run_at"] = json!(chrono::Utc::now() + chrono::TimeDelta::days(days));
+        task["run_at"] = days_from_now(days);
         task
     };
     acme.post("/tasks", task(365)).await.expect(202);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
-    customer::{Customer, add_up, of_kind, step, text},
+    customer::{Customer, add_up, days_from_now, of_kind, step, text},
     model::Model,
     stack::Stack,
 };
@@ -163,7 +163,7 @@ async fn what_cannot_be_retried_is_refused_with_the_reason(root: PgPool) {
     let acme = Customer::new(&stack, "acme").await;
     acme.publish(RECIPE).await;
     let mut later = acme.task("two-questions", json!({}));
-    later["run_at"] = json!("2100-01-01T00:00:00Z");
+    later["run_at"] = days_from_now(300);
     let task = acme.submit(later).await;
     let path = format!("/tasks/{task}/retry");
     acme.post(&path, json!({})).await.problem(409, "not_finished");

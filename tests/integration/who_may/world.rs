@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::{
-    customer::text,
+    customer::{days_from_now, text},
     fixture::id,
     stack::{Stack, eventually},
     support::{PASSWORD, Reply},
@@ -225,7 +225,7 @@ impl World {
             "change_schedule" => both(self.schedule().await, json!({"cron": "0 0 * * *"})),
             "cancel_task" => {
                 let mut later = self.task_body();
-                later["run_at"] = json!("2100-01-01T00:00:00Z");
+                later["run_at"] = days_from_now(300);
                 on(text(&self.make("POST", "/tasks", later).await["id"]))
             }
             "pause_queue" => with(pause_of(&self.team)),
