@@ -56,8 +56,8 @@ impl Run<'_> {
         let writing = self.room.large_turn(bytes).await;
         let redactor = Arc::clone(&self.secrets.redactor);
         let mut work = move || {
-            redactor.value(&mut value);
-            written(&value, part)
+            let bytes = if redactor.value(&mut value) { weight::of(&value) } else { bytes };
+            written(&value, bytes, part)
         };
         let made = if bytes > LIGHT {
             let apart = self.parts.apart.run(self.claimed.scope().agency_id(), work).await;
@@ -106,10 +106,9 @@ impl Run<'_> {
     }
 }
 
-/// The text of an output, what is kept of it, and what that holds.
-fn written(value: &Value, part: Part) -> Result<(JsonText, Kept, usize), String> {
+/// The text of an output that holds so many `bytes`, what is kept of it, and what that holds.
+fn written(value: &Value, bytes: usize, part: Part) -> Result<(JsonText, Kept, usize), String> {
     // As long as the text is at most, escapes aside: a text that grows is copied.
-    let bytes = weight::of(value);
     let mut text = Vec::with_capacity(if bytes > LIGHT { bytes } else { 128 });
     serde_json::to_writer(&mut text, value).map_err(|error| error.to_string())?;
     let text = String::from_utf8(text).map_err(|error| error.to_string())?;

@@ -1,16 +1,13 @@
 //! The one gate that outputs, errors and ledger lines pass before they are written:
 //! secrets out, what Postgres cannot keep replaced, size bounded.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::{
-    base::{
-        spelling::{self, Spellings},
-        weight,
-    },
+    base::{spelling::Seeker, weight},
     components::ComponentError,
 };
 
@@ -22,15 +19,22 @@ const MIN_SECRET_CHARS: usize = 6;
 const MAX_OPENED_BYTES: usize = 256 * 1024;
 const REDACTED: &str = "[redacted]";
 
-/// Every secret that a run has opened, as it is searched for.
+/// Every secret that a run has opened.
 #[derive(Debug, Default)]
 pub struct Redactor(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
     opened: Vec<SecretString>,
-    spellings: Vec<Spellings>,
     bytes: usize,
+    /// Made anew once it is needed after another secret was opened.
+    gate: Option<Arc<Gate>>,
+}
+
+/// The secrets that were opened up to now, as they are searched for.
+#[derive(Debug)]
+struct Gate {
+    seeker: Seeker,
     /// Whether one of them can be written as a number.
     has_number: bool,
 }
@@ -52,52 +56,20 @@ impl Redactor {
             return Err(ComponentError::new("secrets_too_large", message));
         }
         known.bytes += text.len();
-        known.has_number |= text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
-        known.spellings.push(Spellings::of(text));
         known.opened.push(secret.clone());
+        known.gate = None;
         Ok(())
     }
 
     /// The text without secrets and NUL characters, which jsonb refuses.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.changed(text).unwrap_or_else(|| text.to_owned())
+        self.gate().text(text)
     }
 
-    /// `None` if the text may stand as it is.
-    fn changed(&self, text: &str) -> Option<String> {
-        let without_nul = text.contains('\0').then(|| text.replace('\0', "\u{fffd}"));
-        let clean = spelling::without(without_nul.as_deref().unwrap_or(text), &self.known().spellings, REDACTED);
-        clean.or(without_nul)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Cleans every string of a value, keys included.
-    pub fn value(&self, value: &mut Value) {
-        match value {
-            Value::String(text) => {
-                if let Some(clean) = self.changed(text) {
-                    *text = clean;
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.value(item)),
-            Value::Object(map) => {
-                if map.keys().any(|key| self.changed(key).is_some()) {
-                    *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
-                }
-                map.values_mut().for_each(|value| self.value(value));
-            }
-            // A secret of digits alone may come back as a number.
-            Value::Number(number) if self.known().has_number => {
-                if let Some(clean) = self.changed(&number.to_string()) {
-                    *value = Value::String(clean);
-                }
-            }
-            _ => {}
-        }
+    /// Cleans every string of a value, keys included; whether there was something to clean.
+    pub fn value(&self, value: &mut Value) -> bool {
+        self.gate().value(value)
     }
 
     #[must_use]
@@ -111,6 +83,76 @@ impl Redactor {
         error.message = self.text(&error.message);
         error
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asked for once a value, however many parts that has.
+    fn gate(&self) -> Arc<Gate> {
+        let mut known = self.known();
+        let known = &mut *known;
+        Arc::clone(known.gate.get_or_insert_with(|| Arc::new(Gate::of(&known.opened))))
+    }
+}
+
+impl Gate {
+    fn of(opened: &[SecretString]) -> Self {
+        let secrets = || opened.iter().map(ExposeSecret::expose_secret);
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+        Self { seeker: Seeker::of(secrets()), has_number: secrets().any(is_number) }
+    }
+
+    fn text(&self, text: &str) -> String {
+        self.changed(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// `None` if the text may stand as it is.
+    fn changed(&self, text: &str) -> Option<String> {
+        let without_nul = text.contains('\0').then(|| text.replace('\0', "\u{fffd}"));
+        self.seeker.without(without_nul.as_deref().unwrap_or(text), REDACTED).or(without_nul)
+    }
+
+    /// `None` if they are no bytes, or hold no secret.
+    fn changed_bytes(&self, items: &[Value]) -> Option<String> {
+        if self.seeker.is_idle() { None } else { self.changed(&bytes_as_text(items)?) }
+    }
+
+    fn value(&self, value: &mut Value) -> bool {
+        let clean = match value {
+            Value::String(text) => self.changed(text),
+            Value::Array(items) => match self.changed_bytes(items) {
+                None => return items.iter_mut().fold(false, |changed, item| self.value(item) | changed),
+                clean => clean,
+            },
+            Value::Object(map) => {
+                let has_key = map.keys().any(|key| self.changed(key).is_some());
+                if has_key {
+                    *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key), value)).collect();
+                }
+                return map.values_mut().fold(has_key, |changed, value| self.value(value) | changed);
+            }
+            // A secret of digits alone may come back as a number.
+            Value::Number(number) if self.has_number => self.changed(&number.to_string()),
+            _ => None,
+        };
+        match clean {
+            Some(clean) => {
+                *value = Value::String(clean);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// Bytes one by one, as some servers repeat a body, as programs print them.
+fn bytes_as_text(items: &[Value]) -> Option<String> {
+    let is_byte = |item: &Value| item.as_u64().is_some_and(|number| number <= 0xFF);
+    if items.len() < MIN_SECRET_CHARS || !items.iter().all(is_byte) {
+        return None;
+    }
+    Some(items.iter().fold(String::with_capacity(items.len() * 4), |text, item| text + &item.to_string() + " "))
 }
 
 /// Bytes of memory that a node's output holds.
@@ -186,6 +228,39 @@ mod tests {
         let cleaned =
             redactor.cleaned(json!([918_273_645_546_372_u64, -918_273_645_546_372_i64, 2.141_592_653_589_79, 7]));
         assert_eq!(cleaned, json!(["[redacted]", "-[redacted]", "[redacted]", 7]));
+    }
+
+    #[test]
+    fn a_secret_is_taken_out_of_lists_of_bytes() {
+        let redactor = Redactor::default();
+        redactor.add(&"sk-live-0123456789".into()).unwrap();
+        let bytes = |text: &str| json!({"type": "Buffer", "data": text.bytes().collect::<Vec<_>>()});
+        assert_eq!(redactor.cleaned(bytes("key=sk-live-0123456789"))["data"], "107 101 121 61 [redacted] ");
+        assert_eq!(redactor.cleaned(bytes("key=sk-live-0123456780")), bytes("key=sk-live-0123456780"));
+    }
+
+    #[test]
+    fn it_is_told_whether_there_was_something_to_clean() {
+        let redactor = Redactor::default();
+        for secret in ["sk-canary-123456", "918273645546372"] {
+            redactor.add(&secret.into()).unwrap();
+        }
+        let clean = json!({"a": ["b", 7, null], "c": {"d": "e"}});
+        assert!(!redactor.value(&mut clean.clone()));
+        for found in [json!("sk-canary-123456"), json!(918_273_645_546_372_u64), json!("a\u{0}b")] {
+            assert!(redactor.value(&mut json!([clean, found, clean])), "{found}");
+            assert!(redactor.value(&mut json!({"x": {"y": found}, "z": 1})), "{found}");
+        }
+        assert!(redactor.value(&mut json!([{"sk-canary-123456": 1}, 2])));
+    }
+
+    #[test]
+    fn a_secret_that_is_opened_later_is_searched_for_from_then_on() {
+        let redactor = Redactor::default();
+        redactor.add(&"first-secret".into()).unwrap();
+        assert_eq!(redactor.text("first-secret second-one"), "[redacted] second-one");
+        redactor.add(&"second-one".into()).unwrap();
+        assert_eq!(redactor.text("first-secret second-one"), "[redacted] [redacted]");
     }
 
     #[test]

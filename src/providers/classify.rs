@@ -13,7 +13,7 @@ use super::{
     error::{ErrorKind, ProviderError},
     key_secret::key_secret,
 };
-use crate::base::spelling::{self, Spellings};
+use crate::base::spelling::Seeker;
 
 /// As much of a provider's own words as is repeated, in characters.
 const MAX_WORDS: usize = 300;
@@ -184,7 +184,7 @@ fn said(key: Option<&SecretString>, body: &Value) -> String {
         .find_map(|path| body.pointer(path).and_then(Value::as_str))
         .unwrap_or_default();
     let text = match key.map(|key| key.expose_secret().trim()) {
-        Some(key) => spelling::without(text, &[Spellings::of(key)], "[key]"),
+        Some(key) => Seeker::of([key]).without(text, "[key]"),
         None => None,
     }
     .unwrap_or_else(|| text.to_owned());

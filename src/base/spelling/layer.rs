@@ -1,198 +1,101 @@
-//! A text in small letters, or what is left of it when its escapes are taken off once.
+//! A text, or what is left of it when its escapes are taken off once, or all that is no letter
+//! or digit.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use memchr::memchr3;
+
+use super::escape::{self, Unit};
 
 /// After so many bytes it is noted where they come from.
 const STRIDE: usize = 64;
 
-pub struct Layer {
-    pub bytes: Vec<u8>,
-    /// Where in this layer, and where in the one before: of every [`STRIDE`] bytes the first.
+pub struct Layer<'a> {
+    pub bytes: Cow<'a, [u8]>,
+    /// Where in this layer, and where in the one before: of about every [`STRIDE`] bytes the first.
     marks: Vec<(usize, usize)>,
+    /// What the layer before was read by.
+    unit: fn(&[u8], usize) -> Option<Unit>,
 }
 
-/// What one escape, or one byte that is none, stands for.
-struct Unit {
-    taken: usize,
-    bytes: [u8; 4],
-    len: usize,
-}
-
-impl Layer {
-    /// The text itself, letter for letter.
-    pub fn folded(text: &[u8]) -> Self {
-        Self { bytes: text.iter().map(|byte| folded(*byte)).collect(), marks: Vec::new() }
+impl<'a> Layer<'a> {
+    /// The text itself.
+    pub fn of(text: &'a [u8]) -> Self {
+        Self { bytes: Cow::Borrowed(text), marks: Vec::new(), unit: escape::unit }
     }
 
     /// `None` if there is nothing to take off.
-    pub fn unescaped(&self) -> Option<Self> {
-        memchr3(b'%', b'&', b'\\', &self.bytes)?;
+    pub fn unescaped(&self) -> Option<Layer<'static>> {
+        let sign = |from| {
+            let rest: &[u8] = self.bytes.get(from..).unwrap_or_default();
+            memchr3(b'%', b'&', b'\\', rest).map(|at| from + at)
+        };
+        let mut next = sign(0)?;
         let (mut bytes, mut marks) = (Vec::with_capacity(self.bytes.len()), Vec::new());
         let (mut from, mut changed) = (0, false);
-        while let Some(unit) = unit(&self.bytes, from) {
-            if bytes.len() >= marks.len() * STRIDE {
-                marks.push((bytes.len(), from));
+        loop {
+            let plain = self.bytes.get(from..next).unwrap_or_default();
+            // Those within the part that is copied as it is, and the one at its end.
+            while marks.len() * STRIDE <= bytes.len() + plain.len() {
+                let at = bytes.len().max(marks.len() * STRIDE);
+                marks.push((at, from + at - bytes.len()));
             }
+            bytes.extend_from_slice(plain);
+            let Some(unit) = escape::unit(&self.bytes, next) else { break };
             changed |= unit.taken > 1;
-            bytes.extend_from_slice(unit.bytes.get(..unit.len).unwrap_or_default());
-            from += unit.taken;
+            bytes.extend_from_slice(unit.bytes());
+            from = next + unit.taken;
+            next = sign(from).unwrap_or(self.bytes.len());
         }
-        changed.then_some(Self { bytes, marks })
+        changed.then_some(Layer { bytes: bytes.into(), marks, unit: escape::unit })
+    }
+
+    /// Letters and digits alone, the letters small.
+    pub fn joined(&self) -> Layer<'static> {
+        let mut bytes = vec![0; self.bytes.len()];
+        let (mut len, mut marks) = (0, Vec::with_capacity(self.bytes.len() / STRIDE + 1));
+        for (nth, part) in self.bytes.chunks(STRIDE).enumerate() {
+            marks.push((len, nth * STRIDE));
+            for byte in part {
+                // Written in any case: to decide for each byte is what takes time.
+                if let Some(place) = bytes.get_mut(len) {
+                    *place = byte.to_ascii_lowercase();
+                }
+                len += usize::from(byte.is_ascii_alphanumeric());
+            }
+        }
+        bytes.truncate(len);
+        Layer { bytes: bytes.into(), marks, unit: letter_or_digit }
+    }
+
+    /// Small letters, and a blank for the sign that forms have for it.
+    pub fn folded(&self) -> Vec<u8> {
+        self.bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { byte.to_ascii_lowercase() }).collect()
     }
 
     /// Where in the layer before this one a range of it comes from, whole escapes.
-    pub fn origin(&self, before: &Self, range: &Range<usize>) -> Range<usize> {
+    pub fn origin(&self, before: &Layer<'_>, range: &Range<usize>) -> Range<usize> {
         let (start, _) = self.source(before, range.start);
         let (_, end) = self.source(before, range.end.saturating_sub(1));
         start..end
     }
 
     /// What the byte at a place comes from.
-    fn source(&self, before: &Self, place: usize) -> (usize, usize) {
+    fn source(&self, before: &Layer<'_>, place: usize) -> (usize, usize) {
         let mark = self.marks.partition_point(|(at, _)| *at <= place).checked_sub(1);
         let (mut at, mut from) = mark.and_then(|mark| self.marks.get(mark)).copied().unwrap_or_default();
-        while let Some(unit) = unit(&before.bytes, from) {
-            if place < at + unit.len {
+        while let Some(unit) = (self.unit)(&before.bytes, from) {
+            if place < at + unit.bytes().len() {
                 return (from, from + unit.taken);
             }
-            at += unit.len;
+            at += unit.bytes().len();
             from += unit.taken;
         }
         (from, from)
     }
 }
 
-/// Small letters, and a blank for the sign that forms have for it.
-fn folded(byte: u8) -> u8 {
-    if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() }
+fn letter_or_digit(text: &[u8], at: usize) -> Option<Unit> {
+    let byte = *text.get(at)?;
+    Some(if byte.is_ascii_alphanumeric() { Unit::of_byte(1, byte) } else { Unit::nothing() })
 }
-
-fn unit(text: &[u8], at: usize) -> Option<Unit> {
-    let first = *text.get(at)?;
-    let rest = text.get(at + 1..).unwrap_or_default();
-    let escape = match first {
-        b'%' => percent(rest),
-        b'&' => entity(rest),
-        b'\\' => backslash(rest),
-        _ => None,
-    };
-    Some(escape.unwrap_or(Unit { taken: 1, bytes: [first, 0, 0, 0], len: 1 }))
-}
-
-fn of_byte(taken: usize, byte: u8) -> Unit {
-    Unit { taken, bytes: [folded(byte), 0, 0, 0], len: 1 }
-}
-
-fn of_char(taken: usize, code: u32) -> Option<Unit> {
-    let mut bytes = [0; 4];
-    let len = char::from_u32(code)?.encode_utf8(&mut bytes).len();
-    Some(Unit { taken, bytes: bytes.map(folded), len })
-}
-
-/// `%6b`, or the `%u006b` of old scripts.
-fn percent(rest: &[u8]) -> Option<Unit> {
-    match rest {
-        [b'u', digits @ ..] => of_char(6, number(digits, 4, 16)?),
-        _ => Some(of_byte(3, u8::try_from(number(rest, 2, 16)?).ok()?)),
-    }
-}
-
-/// As in JSON and in scripts: `\u006b`, `\u{6b}`, `\x6b`, `\n`, `\"`.
-fn backslash(rest: &[u8]) -> Option<Unit> {
-    let (kind, digits) = rest.split_first()?;
-    match kind {
-        b'u' if digits.first() == Some(&b'{') => {
-            let len = digits.iter().take(8).position(|byte| *byte == b'}')?.checked_sub(1)?;
-            of_char(len + 4, number(digits.get(1..)?, len, 16)?)
-        }
-        b'u' => {
-            let code = number(digits, 4, 16)?;
-            match pair(code, digits) {
-                Some(both) => of_char(12, both),
-                None => of_char(6, code),
-            }
-        }
-        b'x' => Some(of_byte(4, u8::try_from(number(digits, 2, 16)?).ok()?)),
-        b'n' => Some(of_byte(2, b'\n')),
-        b'r' => Some(of_byte(2, b'\r')),
-        b't' => Some(of_byte(2, b'\t')),
-        b'b' => Some(of_byte(2, 8)),
-        b'f' => Some(of_byte(2, 12)),
-        sign if sign.is_ascii_punctuation() => Some(of_byte(2, *sign)),
-        _ => None,
-    }
-}
-
-/// The character of two halves, the second one being escaped as well.
-fn pair(high: u32, digits: &[u8]) -> Option<u32> {
-    let low = number(digits.get(4..)?.strip_prefix(b"\\u")?, 4, 16)?;
-    let halves = (0xD800..0xDC00).contains(&high) && (0xDC00..0xE000).contains(&low);
-    halves.then(|| 0x1_0000 + ((high - 0xD800) << 10) + (low - 0xDC00))
-}
-
-/// `&#107;`, `&#x6b;` and the names of signs. Browsers do without the semicolon of a number.
-fn entity(rest: &[u8]) -> Option<Unit> {
-    const MOST: usize = 8;
-    if let [b'#', digits @ ..] = rest {
-        let (digits, radix, sign) = match digits {
-            [b'x', digits @ ..] => (digits, 16, 3),
-            _ => (digits, 10, 2),
-        };
-        let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
-        let len = digits.iter().take(MOST).take_while(|byte| is_digit(byte)).count();
-        let ends = usize::from(digits.get(len) == Some(&b';'));
-        return of_char(sign + len + ends, number(digits, len, radix)?);
-    }
-    let len = rest.iter().take(MOST).position(|byte| *byte == b';')?;
-    let name = rest.get(..len)?;
-    let (_, sign) = NAMES.iter().find(|(known, _)| known.as_bytes() == name)?;
-    Some(of_byte(len + 2, *sign))
-}
-
-/// A number of exactly so many digits.
-fn number(text: &[u8], len: usize, radix: u32) -> Option<u32> {
-    let digits = text.get(..len).filter(|digits| !digits.is_empty())?;
-    digits.iter().try_fold(0_u32, |sum, digit| sum.checked_mul(radix)?.checked_add(char::from(*digit).to_digit(radix)?))
-}
-
-/// HTML's names of the signs that keys have, in small letters.
-const NAMES: [(&str, u8); 36] = [
-    ("amp", b'&'),
-    ("lt", b'<'),
-    ("gt", b'>'),
-    ("quot", b'"'),
-    ("apos", b'\''),
-    ("nbsp", b' '),
-    ("tab", b'\t'),
-    ("newline", b'\n'),
-    ("excl", b'!'),
-    ("num", b'#'),
-    ("dollar", b'$'),
-    ("percnt", b'%'),
-    ("lpar", b'('),
-    ("rpar", b')'),
-    ("ast", b'*'),
-    ("midast", b'*'),
-    ("plus", b'+'),
-    ("comma", b','),
-    ("period", b'.'),
-    ("sol", b'/'),
-    ("colon", b':'),
-    ("semi", b';'),
-    ("equals", b'='),
-    ("quest", b'?'),
-    ("commat", b'@'),
-    ("lsqb", b'['),
-    ("lbrack", b'['),
-    ("bsol", b'\\'),
-    ("rsqb", b']'),
-    ("rbrack", b']'),
-    ("hat", b'^'),
-    ("lowbar", b'_'),
-    ("grave", b'`'),
-    ("lcub", b'{'),
-    ("verbar", b'|'),
-    ("rcub", b'}'),
-];

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE},
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +13,7 @@ use super::*;
 const SECRET: &str = "S \"k/+é<&'~*";
 
 fn clean(secret: &str, text: &str) -> Option<String> {
-    without(text, &[Spellings::of(secret)], "#")
+    Seeker::of([secret]).without(text, "#")
 }
 
 #[track_caller]
@@ -120,8 +123,8 @@ fn a_short_secret_is_not_looked_for_in_base64() {
 
 #[test]
 fn secrets_that_overlap_go_whole() {
-    let both = [Spellings::of("abc-def-ghi"), Spellings::of("ghi-jkl-mno")];
-    assert_eq!(without("<abc-def-ghi-jkl-mno>", &both, "#").unwrap(), "<#>");
+    let both = Seeker::of(["abc-def-ghi", "ghi-jkl-mno"]);
+    assert_eq!(both.without("<abc-def-ghi-jkl-mno>", "#").unwrap(), "<#>");
 }
 
 /// A secret and a text of strangers: the time goes with their lengths, not with the product.
