@@ -188,7 +188,7 @@ fn templates_see_only_what_has_run() {
     assert!(check(&node("{{ item.x }} {{ index }}", ", for_each: a.pages, when: \"{{ inputs.url }}\"")).is_ok());
     assert!(fault(&node("y", ", for_each: d.pages")).contains("for_each: `d` may not have run"));
     assert!(fault(&node("y", ", when: item.x, for_each: a.pages")).contains("before the loop"));
-    assert!(fault(&node("y", ", when: a ==")).contains("no valid expression"));
+    assert!(fault(&node("y", ", when: a ==")).contains("is not a valid expression"));
 }
 
 #[test]

@@ -57,7 +57,7 @@ async fn markdown_from_nodes() {
 #[tokio::test]
 async fn html_from_nodes() {
     let output = report(crawl(), json!({"format": "HTML", "title": "A & B &lt;i&gt;"})).await.unwrap();
-    assert_eq!(output["filename"], "a-b-lt-i-gt.html");
+    assert_eq!(output["filename"], "a-b-i.html");
     let text = output["output"].as_str().unwrap();
     assert!(text.starts_with("<!doctype html>"), "{text}");
     assert!(text.contains("<title>A &amp; B &lt;i&gt;</title>"), "escaped once: {text}");
