@@ -39,23 +39,23 @@ pub fn find(sources: &[(String, String)]) -> Vec<Vec<String>> {
         let here = module_of(path);
         let (uses, rest) = take_uses(text);
         let named = named_first(&rest);
-        let mut names: BTreeSet<Name> = paths(&rest).iter().filter_map(|path| all.absolute(&here, path)).collect();
+        let mut reached: BTreeSet<Name> = paths(&rest).iter().filter_map(|path| all.absolute(&here, path)).collect();
         for (exported, tree) in uses {
             for (path, alias) in expand(&tree) {
                 let Some(name) = all.absolute(&here, &path) else { continue };
                 if !exported || named.contains(alias.as_str()) {
-                    names.insert(name.clone());
+                    reached.insert(name.clone());
                 }
                 if exported {
                     all.exports.entry(here.clone()).or_default().insert(alias, name);
                 }
             }
         }
-        by_file.push((path, names));
+        by_file.push((path, reached));
     }
     let mut edges: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (path, names) in &by_file {
-        let used = names.iter().filter_map(|name| all.file_of(name, 0)).filter(|used| used != path);
+    for (path, reached) in &by_file {
+        let used = reached.iter().filter_map(|name| all.file_of(name, 0)).filter(|used| used != path);
         edges.insert(path, used.collect());
     }
     strongly_connected(&edges)
