@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     clean::weight_of_output,
     past::Checkpoint,
-    room::{Held, LIGHT, LargeTurn, Short},
+    room::{Held, LIGHT, LargeTurn, Passing, Short},
     run::Run,
 };
 use crate::{
@@ -39,21 +39,35 @@ pub struct Accepted {
     pub text: JsonText,
     /// `None` where others have the room: it is written, and read again when the task comes back.
     pub output: Option<Output>,
-    /// The turn of a large one, until it is written.
-    pub writing: Option<LargeTurn>,
+    pub writing: Writing,
+}
+
+/// What an output has until it is written: its turn if it is large, and the room of the work that
+/// it comes from where it has none of its own.
+pub struct Writing {
+    pub turn: Option<LargeTurn>,
+    _room: Passing,
 }
 
 impl Run<'_> {
+    /// `room` is that of the work: of a value that waits for its turn as well, somebody has to
+    /// have the room.
+    ///
     /// # Errors
     /// It is too large, or the run would hold more than it may.
-    pub(super) async fn accept(&self, mut value: Value, part: Part) -> Result<Accepted, ComponentError> {
+    pub(super) async fn accept(
+        &self,
+        mut value: Value,
+        mut room: Passing,
+        part: Part,
+    ) -> Result<Accepted, ComponentError> {
         let bytes = weight_of_output(&value)?;
-        let held = match self.room.hold(bytes) {
+        let held = match room.keep(bytes) {
             Err(Short::Run) => return Err(Short::Run.into()),
             held => held.ok(),
         };
         // From here on there are up to three of it.
-        let writing = self.room.large_turn(bytes).await;
+        let writing = Writing { turn: self.room.large_turn(bytes).await, _room: room };
         let redactor = Arc::clone(&self.secrets.redactor);
         let mut work = move || {
             let bytes = if redactor.value(&mut value) { weight::of(&value) } else { bytes };

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::{
-    accept::{Accepted, Output, Part},
+    accept::{Accepted, Output, Part, Writing},
     cache::Slot,
     caps,
     meter::{self, NodeMeter, Unsettled},
@@ -16,7 +16,7 @@ use super::{
     record::{ProgressWrite, Record, StepWrite},
     rest::Nap,
     retry::{self, Policy},
-    room::LargeTurn,
+    room::Passing,
     run::Run,
     secrets::NodeKeys,
     turns::NodeTurns,
@@ -38,7 +38,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
 /// How an occurrence came out; the record is still to be written. Without an output there
 /// was no room for it.
 pub enum AttemptEnd {
-    Done { output: Option<Output>, record: Record, writing: Option<LargeTurn> },
+    Done { output: Option<Output>, record: Record, writing: Writing },
     Failed { error: ComponentError, record: Record },
     Stopped,
 }
@@ -54,16 +54,16 @@ impl Run<'_> {
         let result = match work.step.node.spec().and_then(|spec| spec.waits) {
             Some(Waits::ForPeople) => {
                 tally.attempts = 1;
-                self.approval(work).await
+                self.with_room(self.approval(work).await).await
             }
-            Some(Waits::ForTask) => self.sub_recipe(work, &mut tally).await,
+            Some(Waits::ForTask) => self.with_room(self.sub_recipe(work, &mut tally).await).await,
             None => self.tries(work, &meter, &mut tally, before).await,
         };
         if result.as_ref().is_err_and(|error| error.retry == Retry::Stop) {
             return AttemptEnd::Stopped;
         }
         let result = match result {
-            Ok(output) => self.accept(output, part).await,
+            Ok((output, room)) => self.accept(output, room, part).await,
             Err(error) => Err(error),
         };
         if let (Ok(accepted), Some(slot), false) = (&result, &tally.slot, tally.cached) {
@@ -94,6 +94,13 @@ impl Run<'_> {
         }
     }
 
+    /// What was waited for, and room for it.
+    async fn with_room(&self, value: Result<Value, ComponentError>) -> Result<(Value, Passing), ComponentError> {
+        let value = value?;
+        let room = self.room.pass(weight::of(&value)).await?;
+        Ok((value, room))
+    }
+
     /// Tries until it is done, or may not be tried again. Goes on where an earlier claim stopped.
     async fn tries(
         &self,
@@ -101,7 +108,7 @@ impl Run<'_> {
         meter: &Arc<NodeMeter>,
         tally: &mut Tally,
         before: Option<&Progress>,
-    ) -> Result<Value, ComponentError> {
+    ) -> Result<(Value, Passing), ComponentError> {
         if let Some(call_no) = self.past.lost_calls.get(&(work.node_id().to_owned(), work.occurrence)) {
             self.after_lost_call(work, *call_no, Vec::new).await?;
         }
@@ -171,7 +178,13 @@ impl Run<'_> {
         self.write(record).await.map_err(|error| meter::stop(&error))
     }
 
-    async fn attempt(&self, work: &Work<'_>, meters: Meters<'_>, tally: &mut Tally) -> Result<Value, ComponentError> {
+    /// What the component gave, and the room that it has.
+    async fn attempt(
+        &self,
+        work: &Work<'_>,
+        meters: Meters<'_>,
+        tally: &mut Tally,
+    ) -> Result<(Value, Passing), ComponentError> {
         let node = &work.step.node;
         let Some(component) = self.parts.component(&node.component) else {
             return Err(ComponentError::new(
@@ -184,16 +197,16 @@ impl Run<'_> {
         let mut config = self.render(work.step, work.scope, Step::render).await?;
         caps::clamp(&self.runnable.limits, component.spec(), &mut config);
         // A component may give what it was given, as another value.
-        let _held = self.room.pass(2 * weight_of(&config)).await?;
+        let room = self.room.pass(2 * weight_of(&config)).await?;
         drop(rendering);
         tally.slot = Slot::of(node, &config, &self.runtime, &self.inputs);
         if let Some(slot) = &tally.slot
             && let Some(found) = self.parts.kept.get(slot).await
         {
             tally.cached = true;
-            return Ok(found);
+            return Ok((found, room));
         }
-        self.carry_out(work, meters, component, &config).await
+        Ok((self.carry_out(work, meters, component, &config).await?, room))
     }
 
     async fn carry_out(

@@ -152,7 +152,7 @@ impl Run<'_> {
         let (result, record, _writing) = match end {
             AttemptEnd::Done { output, record, writing } => {
                 let done = |output| NodeEnd::Done { output, unwritten: None };
-                (output.map_or(NodeEnd::NoRoom, done), record, writing)
+                (output.map_or(NodeEnd::NoRoom, done), record, Some(writing))
             }
             AttemptEnd::Failed { error, record } => (NodeEnd::Failed(error), record, None),
             AttemptEnd::Stopped => return self.stopped(),

@@ -43,7 +43,7 @@ impl Run<'_> {
         match self.occurrence(&Work { step, scope, outputs, occurrence: 0 }, Part::Whole).await {
             AttemptEnd::Done { output: Some(output), record, writing } => {
                 // A large one has its turn now, and does not wait for the finish.
-                let written = match &writing {
+                let written = match &writing.turn {
                     Some(_) => self.write(record).await.map(|()| None),
                     None => self.write_unless_last(record).await,
                 };

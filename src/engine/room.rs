@@ -207,8 +207,17 @@ impl Room {
     }
 
     fn add(&self, kept: usize, passing: usize) -> Result<(), Short> {
+        self.change(|held| Sums { kept: held.kept.saturating_add(kept), passing: held.passing.saturating_add(passing) })
+    }
+
+    /// What was in work is kept from now on, as so much.
+    fn turn_into(&self, passing: usize, kept: usize) -> Result<(), Short> {
+        self.change(|held| Sums { kept: held.kept.saturating_add(kept), passing: held.passing.saturating_sub(passing) })
+    }
+
+    fn change(&self, how: impl FnOnce(Sums) -> Sums) -> Result<(), Short> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = Sums { kept: held.kept.saturating_add(kept), passing: held.passing.saturating_add(passing) };
+        let after = how(*held);
         let added = if after.kept > RUN - PASSING {
             Err(Short::Run)
         } else {
@@ -247,6 +256,20 @@ impl Room {
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.short.load(Ordering::Acquire)
+    }
+}
+
+impl Passing {
+    /// Keeps so much of it, and gives back the rest: what came of the work has the room of the
+    /// work, and nobody else's meanwhile.
+    ///
+    /// # Errors
+    /// As [`Room::hold`]; all of it is held as before then.
+    pub fn keep(&mut self, bytes: usize) -> Result<Held, Short> {
+        self.room.turn_into(self.bytes, bytes)?;
+        self.bytes = 0;
+        drop(self.turn.take());
+        Ok(Held { room: Arc::clone(&self.room), bytes })
     }
 }
 

@@ -36,6 +36,24 @@ async fn work_waits_for_the_work_before_it_and_a_run_alone_for_nobody() {
     assert_eq!(room.pass(17 * MIB).await.unwrap_err(), Short::Run, "it would wait for ever");
 }
 
+/// A value that waits to be written is counted too, with room of its own or with that of its work.
+#[tokio::test]
+async fn what_came_of_work_has_its_room_until_it_is_written() {
+    let rooms = Arc::new(Rooms::default());
+    let (one, two) = (Room::new(&rooms, agency(1)), Room::new(&rooms, agency(1)));
+    let total = || rooms.taken.lock().unwrap().total / MIB;
+    let mut first = one.pass(100 * MIB).await.unwrap();
+    let mut second = two.pass(28 * MIB).await.unwrap();
+    let kept = first.keep(50 * MIB).unwrap();
+    drop(first);
+    assert_eq!(total(), 77);
+    let others = one.hold(50 * MIB).unwrap();
+    assert_eq!(second.keep(60 * MIB).unwrap_err(), Short::Process);
+    assert_eq!(total(), 127, "it has the room of its work");
+    drop((second, kept, others));
+    assert_eq!((total(), *one.held.lock().unwrap(), *two.held.lock().unwrap()), (0, Sums::default(), Sums::default()));
+}
+
 #[test]
 fn an_agency_has_its_share_and_small_runs_never_wait() {
     let rooms = Arc::new(Rooms::default());
